@@ -1,0 +1,91 @@
+"""Build the compiled kernels; metadata and tool settings are in ``pyproject.toml``.
+
+Every extension is optional: where no compiler is at hand the install succeeds and
+``sklearn_mf.kernels.reference`` does the work.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = Path("sklearn_mf", "kernels")
+DIRECTIVES = {
+    "boundscheck": "SKLEARN_MF_BOUNDSCHECK" in os.environ,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+}
+OPENMP_FLAGS = {
+    "linux": (["-fopenmp"], ["-fopenmp"]),
+    "darwin": (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),
+    "win32": (["/openmp"], []),
+}
+OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+
+
+def write_blas_int():
+    """Name SciPy's BLAS integer: ``int`` until SciPy 1.17, ``blas_int`` from 1.18 on."""
+    import scipy.linalg
+
+    declarations = Path(scipy.linalg.__file__).with_name("cython_blas.pxd").read_text()
+    if re.search(r"\bblas_int\b", declarations):
+        line = "from scipy.linalg.cython_blas cimport blas_int\n"
+    else:
+        line = "ctypedef int blas_int\n"
+    (KERNELS / "_blas_int.pxd").write_text("# Written by setup.py.\n" + line)
+
+
+class BuildKernels(build_ext):
+    """Compile with OpenMP where a program that uses it compiles, links and is asked for."""
+
+    def build_extensions(self):
+        compile_flags, link_flags = self.openmp_flags()
+        for extension in self.extensions:
+            extension.extra_compile_args += compile_flags
+            extension.extra_link_args += link_flags
+        super().build_extensions()
+
+    def openmp_flags(self):
+        flags = OPENMP_FLAGS.get(sys.platform, OPENMP_FLAGS["linux"])
+        if "SKLEARN_MF_NO_OPENMP" in os.environ:
+            return [], []
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(OPENMP_PROBE)
+            try:
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=flags[0]
+                )
+                self.compiler.link_executable(
+                    objects, str(Path(folder, "probe")), extra_postargs=flags[1]
+                )
+            except Exception as error:  # each compiler class raises its own kind
+                self.announce(f"sklearn_mf: no OpenMP, kernels use one thread ({error})", level=3)
+                return [], []
+        return flags
+
+
+write_blas_int()
+extensions = cythonize(
+    [
+        Extension(
+            ".".join(source.with_suffix("").parts),
+            [str(source)],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            py_limited_api=True,
+        )
+        for source in sorted(KERNELS.glob("*.pyx"))
+    ],
+    language_level=3,
+    compiler_directives=DIRECTIVES,
+)
+for extension in extensions:
+    extension.optional = True  # cythonize drops it; without a compiler the install goes on
+
+setup(ext_modules=extensions, cmdclass={"build_ext": BuildKernels})

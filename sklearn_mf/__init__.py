@@ -1,0 +1,16 @@
+"""Matrix factorization with missing entries, for scikit-learn."""
+
+from sklearn_mf import losses, penalties, solvers
+from sklearn_mf.estimators import MatrixFactorization
+from sklearn_mf.utils._show_versions import show_versions
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "MatrixFactorization",
+    "__version__",
+    "losses",
+    "penalties",
+    "show_versions",
+    "solvers",
+]

@@ -1,0 +1,219 @@
+"""The one way in and the one way out for all estimators: validation, codes, containers."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_mf.initialization import column_means
+from sklearn_mf.kernels import values_at
+from sklearn_mf.losses import Squared
+from sklearn_mf.observations import observe
+from sklearn_mf.utils._threads import n_threads
+from sklearn_mf.utils._validation import (
+    check_entry_weight,
+    check_sample_weight,
+    check_X,
+    is_nan,
+    wrap_in_container,
+)
+
+# Share of each row's observed entries that `score` hides, and the seed that chooses them.
+HIDDEN_SHARE = 0.2
+HIDDEN_SEED = 0
+
+
+class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base of all estimators: ``X ~ feature_bias_ + W @ components_``.
+
+    A subclass has the parameters ``missing_values`` and ``unstored``, sets
+    ``components_`` and ``feature_bias_`` in `fit`, and says in ``_problem`` what is
+    minimised.
+    """
+
+    def transform(self, X, entry_weight=None):
+        """Codes of samples: each row solved on its own observed entries, components fixed.
+
+        Rows never influence one another. A row without any observed entry gets the zero
+        code, which stands for the feature biases alone, and a warning says so.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, with holes or without.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weight of every entry; 0, or not stored, is missing.
+
+        Returns
+        -------
+        W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
+            Codes. The bias of the sample is one more, last column where there is one.
+        """
+        check_is_fitted(self)
+        X = check_X(self, X, reset=False)
+        return self._codes(self._observe(X, entry_weight))
+
+    def inverse_transform(self, X):
+        """Reconstruct data from codes, ``feature_bias_ + W @ components_``.
+
+        What was observed is reconstructed too, not kept.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_out)
+            Codes, as `transform` returns them.
+
+        Returns
+        -------
+        X_reconstructed : ndarray or DataFrame of shape (n_samples, n_features)
+            Model values, in the container that ``set_output`` asks for.
+        """
+        check_is_fitted(self)
+        W = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        if W.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {W.shape[1]} columns, but the codes of this {type(self).__name__} have "
+                f"{self._n_features_out}: pass what transform returned."
+            )
+        left, right = self._model_factors(W)
+        return wrap_in_container(self, left @ right.T, X, self._input_names())
+
+    def predict_entries(self, X, rows, columns):
+        """Predict single entries, without the whole reconstruction.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            What is observed of the samples.
+        rows : array-like of int of shape (n_entries,)
+            Rows of X.
+        columns : array-like of int of shape (n_entries,)
+            Columns of X.
+
+        Returns
+        -------
+        values : ndarray of shape (n_entries,)
+            Model value of every pair of a row and a column.
+        """
+        check_is_fitted(self)
+        X = check_X(self, X, reset=False)
+        rows = _check_positions(rows, "rows", X.shape[0])
+        columns = _check_positions(columns, "columns", X.shape[1])
+        if len(rows) != len(columns):
+            raise ValueError(
+                f"rows has {len(rows)} entries, columns has {len(columns)}: they go in pairs."
+            )
+        needed, rows = np.unique(rows, return_inverse=True)
+        left, right = self._model_factors(self._codes(self._observe(X[needed])))
+        order = np.argsort(rows, kind="stable")
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(needed)))])
+        values = np.empty(len(rows), dtype=left.dtype)
+        values[order] = values_at(indptr, columns[order], left, right, n_threads())
+        return values
+
+    def score(self, X, y=None):
+        """R^2 of hidden entries against the means of the features.
+
+        A fifth of the observed entries of every row is hidden, always the same ones; the
+        codes are solved on the others. 1 is perfect, 0 no better than each feature's mean.
+        So a higher rank does not win by itself, and grid search can use the score.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, with holes or without.
+        y : Ignored
+            Not used, present by convention.
+
+        Returns
+        -------
+        score : float
+            ``1 - sum (x - xhat)^2 / sum (x - mean)^2`` over the hidden entries.
+        """
+        check_is_fitted(self)
+        observations = self._observe(check_X(self, X, reset=False))
+        means = column_means(observations)[:, None]
+        random_state = np.random.RandomState(HIDDEN_SEED)
+        error = baseline = n_hidden = 0
+        for _, block in observations.blocks():
+            visible, hidden = block.split(HIDDEN_SHARE, random_state)
+            factors = self._model_factors(self._fold_in(visible))
+            error += hidden.total_loss(*factors, Squared())
+            ones = np.ones((block.shape[0], 1), dtype=block.dtype)
+            baseline += hidden.total_loss(ones, means, Squared())
+            n_hidden += hidden.n_observed
+        if n_hidden == 0:
+            warnings.warn(
+                "score is not defined: no row of X has an observed entry to spare.",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+            return float("nan")
+        if baseline == 0:
+            return float(error == 0)
+        return 1 - error / baseline
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_ + self._has_sample_bias
+
+    def _input_names(self):
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
+        return names
+
+    def _observe(self, X, entry_weight=None, sample_weight=None):
+        return observe(
+            X,
+            unstored=self.unstored,
+            entry_weight=check_entry_weight(entry_weight, X),
+            sample_weight=check_sample_weight(sample_weight, X),
+        )
+
+    def _codes(self, observations):
+        """Codes, with a word about rows that have no entry."""
+        empty = np.flatnonzero(observations.row_totals() == 0)
+        if len(empty):
+            warnings.warn(
+                f"{len(empty)} of {observations.shape[0]} samples have no observed entry, the "
+                f"first is row {empty[0]}: their codes are zero.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return self._fold_in(observations)
+
+    def _fold_in(self, observations):
+        Ht = np.column_stack([self.components_.T, self.feature_bias_])
+        problem = self._problem(observations, self.n_components_)
+        free = replace(problem.columns, has_bias=True)
+        return replace(problem, columns=free).fold_in(Ht.astype(observations.dtype, copy=False))
+
+    def _model_factors(self, W):
+        """Two tall arrays whose product is the reconstruction."""
+        ones = np.ones_like(W, shape=(len(W), 1))
+        Ht = self.components_.T.astype(W.dtype, copy=False)
+        bias = self.feature_bias_.astype(W.dtype, copy=False)
+        right = [Ht, np.ones_like(bias)] if self._has_sample_bias else [Ht]
+        return np.hstack([W, ones]), np.column_stack([*right, bias])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = is_nan(self.missing_values)
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _check_positions(positions, name, size):
+    positions = np.asarray(positions)
+    if positions.ndim != 1 or not np.issubdtype(positions.dtype, np.integer):
+        raise ValueError(f"{name} must be a one-dimensional array of integers.")
+    if len(positions) and not (positions.min() >= 0 and positions.max() < size):
+        raise ValueError(f"{name} must lie in [0, {size}), the size of X on that side.")
+    return positions.astype(np.int64)

@@ -1,0 +1,139 @@
+"""Starting points. Only the factor of the features is ever drawn; W follows from it.
+
+So no start depends on how many samples there are: a sample of weight two starts as the
+same sample twice would.
+"""
+
+import numpy as np
+from scipy import linalg
+
+from sklearn_mf.losses import Squared
+
+INITS = ("svd", "random")
+
+# Subspace iterations of the spectral start: it is a start, not an answer.
+POWER_ITERATIONS = 4
+OVERSAMPLING = 10
+
+
+def start(problem, init, random_state):
+    """First W and Ht.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved.
+    init : {"svd", "random"} or ndarray of shape (n_features, n_components)
+        How to start, or the features' factor itself.
+    random_state : RandomState
+        Source of random numbers.
+
+    Returns
+    -------
+    W : ndarray of shape (n_rows, k)
+        The samples' factor, a bias column included where the samples have one.
+    Ht : ndarray of shape (n_columns, k)
+        The features' factor, likewise.
+    """
+    bias = np.zeros(problem.observations.shape[1], dtype=problem.observations.dtype)
+    if problem.columns.has_bias:
+        bias = column_means(problem.observations, problem.offset)
+    if isinstance(init, str):
+        W, Ht = {"svd": _svd, "random": _random}[init](problem, bias, random_state)
+        Ht = _with_bias(Ht, bias, problem.columns)
+        return _with_bias(W, np.zeros_like(W, shape=len(W)), problem.rows), Ht
+    Ht = np.array(init, dtype=problem.observations.dtype, order="C")
+    if Ht.shape[1] == problem.n_components:
+        Ht = _with_bias(Ht, bias, problem.columns)
+    return problem.fold_in(Ht), Ht
+
+
+def _with_bias(factor, bias, side):
+    return np.column_stack([factor, bias]) if side.has_bias else factor
+
+
+def column_means(observations, offset=0.0):
+    """Mean of what is observed in each column, minus an offset; 0 where nothing is.
+
+    Parameters
+    ----------
+    observations : ObservedMatrix
+        The data.
+    offset : float, default=0.0
+        Subtracted from every entry.
+
+    Returns
+    -------
+    means : ndarray of shape (n_columns,)
+        Weighted means.
+    """
+    columns = observations.T
+    offsets = np.full(columns.shape[1], offset, dtype=columns.dtype)
+    sums = columns.product(_column_weights(columns)[:, None], offsets)[:, 0]
+    totals = columns.row_totals()
+    return np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
+
+
+def overall_mean(observations):
+    """Weighted mean of all observed entries."""
+    totals = observations.T.row_totals().astype(np.float64)
+    return float(np.dot(column_means(observations), totals) / totals.sum())
+
+
+def zeros(problem):
+    """Factors of zeros, for solvers that need no start."""
+    dtype = problem.observations.dtype
+    n_rows, n_columns = problem.observations.shape
+    return np.zeros((n_rows, problem.width), dtype), np.zeros((n_columns, problem.T.width), dtype)
+
+
+def _column_weights(observations):
+    if observations.column_weight is not None:
+        return observations.column_weight
+    return np.ones(observations.shape[1], dtype=observations.dtype)
+
+
+def _random(problem, bias, random_state):
+    """H drawn, W zero: least squares at an H that knows nothing of X would be large."""
+    samples, k = problem.observations, problem.n_components
+    n_rows, n_columns = samples.shape
+    ones = np.ones((n_rows, 1), dtype=samples.dtype)
+    at_bias = 2 * samples.total_loss(ones, bias[:, None] + problem.offset, Squared())
+    mean_square = at_bias / problem.T.observations.row_totals().sum(dtype=np.float64)
+    # Two factors of this scale give model values of the size of X.
+    scale = mean_square**0.25 / k**0.25
+    Ht = scale * random_state.standard_normal((k, n_columns)).T
+    W = np.zeros((n_rows, k), dtype=samples.dtype)
+    return W, np.ascontiguousarray(Ht, dtype=samples.dtype)
+
+
+def _svd(problem, bias, random_state):
+    """Leading singular vectors of X, missing entries at their bias, by subspace iteration.
+
+    Halko, Martinsson & Tropp (2011), :doi:`10.1137/090771806`, worked on the features'
+    side. What is missing makes singular values small; the share observed scales them back.
+    """
+    samples, features = problem.observations, problem.T.observations
+    n_rows, n_columns = samples.shape
+    k, dtype = problem.n_components, samples.dtype
+    weights = _column_weights(features)
+    offsets, no_offsets = bias + dtype.type(problem.offset), np.zeros(n_rows, dtype=dtype)
+    size = min(k + OVERSAMPLING, n_columns)
+    basis = random_state.standard_normal((n_columns, size)).astype(dtype)
+    for _ in range(POWER_ITERATIONS):
+        basis = linalg.qr(basis, mode="economic")[0]
+        image = samples.product(basis, offsets) * weights[:, None]
+        basis = features.product(image, no_offsets, offsets)
+    basis = linalg.qr(basis, mode="economic")[0]
+    image = samples.product(basis, offsets)
+    squares, rotation = linalg.eigh(image.T @ (weights[:, None] * image))
+    leading = np.argsort(squares)[::-1][:k]
+    values = np.sqrt(np.maximum(squares[leading], 0))
+    if values[0] == 0:
+        return np.zeros((n_rows, k), dtype=dtype), np.zeros((n_columns, k), dtype=dtype)
+    # A factor of exactly zero would be a saddle point that no solver leaves.
+    root = np.sqrt(np.maximum(values, 1e-3 * values[0]))
+    observed = features.row_totals().sum() / (n_columns * weights.sum())
+    Ht = (basis @ rotation[:, leading]) * (root / np.sqrt(observed))
+    W = (image @ rotation[:, leading]) / (root * np.sqrt(observed))
+    return W.astype(dtype), np.ascontiguousarray(Ht, dtype=dtype)

@@ -1,0 +1,48 @@
+"""The ground floor: loops over observed entries. Chosen here, and nowhere else.
+
+`IMPLEMENTATION` tells which kernels run: "compiled", or the same functions in NumPy,
+"reference". The environment variable ``SKLEARN_MF_KERNELS`` forces one of them.
+"""
+
+import os
+import warnings
+
+from sklearn_mf.kernels import reference
+from sklearn_mf.kernels.reference import least_squares_operator
+
+__all__ = [
+    "IMPLEMENTATION",
+    "least_squares_operator",
+    "max_threads",
+    "solve_dense_rows",
+    "solve_rows",
+    "sparse_times_dense",
+    "values_at",
+]
+
+_wanted = os.environ.get("SKLEARN_MF_KERNELS", "")
+if _wanted not in ("", "compiled", "reference"):
+    raise ImportError(f"SKLEARN_MF_KERNELS is {_wanted!r}: set it to 'compiled' or 'reference'.")
+
+IMPLEMENTATION = "reference"
+if _wanted != "reference":
+    try:
+        from sklearn_mf.kernels import _products, _rows
+
+        IMPLEMENTATION = "compiled"
+    except ImportError:
+        if _wanted == "compiled":
+            raise
+        warnings.warn(
+            "The compiled kernels of sklearn_mf are not installed: the slow ones in NumPy run. "
+            "Install again where a C compiler is at hand.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+_rows, _products = (_rows, _products) if IMPLEMENTATION == "compiled" else (reference, reference)
+solve_rows = _rows.solve_rows
+solve_dense_rows = _rows.solve_dense_rows
+values_at = _products.values_at
+sparse_times_dense = _products.sparse_times_dense
+max_threads = _products.max_threads

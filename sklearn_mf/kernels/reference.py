@@ -1,0 +1,183 @@
+"""Every kernel in NumPy: the specification, the oracle of the tests, and the fallback.
+
+Kernels take arrays and give arrays. They know no class, no loss and no penalty. The
+compiled twins have the same names, arguments and results; ``n_threads`` is theirs, and
+is ignored here. All floating arrays of one call share one dtype, float32 or float64;
+``indptr`` and ``indices`` (CSR layout) share int32 or int64.
+"""
+
+import numpy as np
+from scipy.linalg import cho_solve
+
+
+def max_threads():
+    """Number of threads that these kernels use."""
+    return 1
+
+
+def solve_rows(indptr, indices, targets, weights, design, ridge, penalized, n_threads):
+    """Solve one weighted ridge regression a row, on the entries that the row stores.
+
+    Row ``i`` minimises, over the entries ``p`` in ``indptr[i]:indptr[i + 1]``::
+
+        1/2 sum_p weights[p] * (targets[p] - design[indices[p]] @ v)^2
+          + 1/2 ridge[i] * sum_c penalized[c] * v[c]^2
+
+    Parameters
+    ----------
+    indptr, indices : ndarray
+        Which rows of the design each row uses, in CSR layout.
+    targets : ndarray of shape (n_entries,)
+        What the design is to predict.
+    weights : ndarray of shape (n_entries,) or None
+        Non-negative weights; None for ones.
+    design : C-ordered ndarray of shape (n_columns, k)
+        The regressors.
+    ridge : ndarray of shape (n_rows,)
+        The strength of each row's penalty.
+    penalized : ndarray of shape (k,)
+        The share of the penalty that falls on each coefficient.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    solution : ndarray of shape (n_rows, k)
+        One row of coefficients a row; meaningless where the status is not 0.
+    status : ndarray of shape (n_rows,), int32
+        0: solved. 1: singular to working precision (see `least_squares_operator`). -1: no
+        memory.
+    """
+    n_rows, k = len(indptr) - 1, design.shape[1]
+    solution = np.zeros((n_rows, k), dtype=design.dtype)
+    status = np.zeros(n_rows, dtype=np.int32)
+    for i in range(n_rows):
+        entries = slice(indptr[i], indptr[i + 1])
+        solution[i], status[i] = _solve_row(
+            design[indices[entries]],
+            targets[entries],
+            None if weights is None else weights[entries],
+            ridge[i] * penalized,
+        )
+    return solution, status
+
+
+def solve_dense_rows(targets, weights, offsets, design, ridge, penalized, n_threads):
+    """Solve one weighted ridge regression a row, on the entries that are not NaN.
+
+    As `solve_rows`, for a dense ``targets`` of shape (n_rows, n_columns), in any memory
+    order, from which ``offsets`` (n_columns,) is subtracted first. ``weights`` has the
+    shape of ``targets``, or is None.
+    """
+    n_rows, k = targets.shape[0], design.shape[1]
+    solution = np.zeros((n_rows, k), dtype=design.dtype)
+    status = np.zeros(n_rows, dtype=np.int32)
+    for i in range(n_rows):
+        observed = np.flatnonzero(~np.isnan(targets[i]))
+        solution[i], status[i] = _solve_row(
+            design[observed],
+            targets[i, observed] - offsets[observed],
+            None if weights is None else weights[i, observed],
+            ridge[i] * penalized,
+        )
+    return solution, status
+
+
+def _solve_row(rows, targets, weights, ridge):
+    """Normal equations by Cholesky; the status says where they are singular."""
+    weighted = rows if weights is None else rows * weights[:, None]
+    factor = _cholesky(weighted.T @ rows + np.diag(ridge))
+    if factor is None:
+        return np.zeros(rows.shape[1]), 1
+    return cho_solve((factor, True), weighted.T @ targets, check_finite=False), 0
+
+
+def _cholesky(gram):
+    """Lower factor, or None where the matrix is singular to working precision."""
+    try:
+        factor = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
+        return None
+    # A pivot that is rounding error beside its diagonal carries no information.
+    singular = 10 * len(gram) * np.finfo(gram.dtype).eps
+    return factor if np.all(np.diag(factor) ** 2 > singular * np.diag(gram)) else None
+
+
+def least_squares_operator(rows, weights, ridge):
+    """Solve a weighted ridge regression for every possible target at once.
+
+    Serves rows that share their entries, and the single row that `solve_rows` found
+    singular: then the solution is, of all minimisers, the one of least Euclidean norm.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_entries, k)
+        The design at the observed entries.
+    weights : ndarray of shape (n_entries,) or None
+        Weights of the entries.
+    ridge : ndarray of shape (k,)
+        The penalty of each coefficient.
+
+    Returns
+    -------
+    operator : C-ordered ndarray of shape (n_entries, k)
+        ``targets @ operator`` is the solution.
+    """
+    weighted = rows if weights is None else rows * weights[:, None]
+    factor = _cholesky(weighted.T @ rows + np.diag(ridge))
+    if factor is not None:
+        solution = cho_solve((factor, True), weighted.T, check_finite=False)
+        return np.ascontiguousarray(solution.T)
+    # The design itself, not its square, tells small directions from rounding error.
+    root = np.ones(len(rows)) if weights is None else np.sqrt(weights.astype(np.float64))
+    stacked = np.vstack([root[:, None] * rows, np.diag(np.sqrt(ridge.astype(np.float64)))])
+    U, s, Vt = np.linalg.svd(stacked, full_matrices=False)
+    keep = s > max(stacked.shape) * np.finfo(rows.dtype).eps * s[0]
+    operator = (root[:, None] * U[: len(rows), keep] / s[keep]) @ Vt[keep]
+    return operator.astype(rows.dtype)
+
+
+def values_at(indptr, indices, W, Ht, n_threads):
+    """Model values ``W[i] @ Ht[j]`` at the stored entries (i, j).
+
+    Parameters
+    ----------
+    indptr, indices : ndarray
+        The entries, in CSR layout.
+    W : ndarray of shape (n_rows, k)
+        Row factors.
+    Ht : ndarray of shape (n_columns, k)
+        Column factors.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    values : ndarray of shape (n_entries,)
+        One value an entry, in the order of ``indices``.
+    """
+    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    return np.einsum("pk,pk->p", W[rows], Ht[indices])
+
+
+def sparse_times_dense(indptr, indices, data, dense, n_threads):
+    """Product of a CSR matrix and a tall dense one.
+
+    Parameters
+    ----------
+    indptr, indices, data : ndarray
+        The sparse factor, in CSR layout.
+    dense : C-ordered ndarray of shape (n_columns, k)
+        The dense factor.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    product : C-ordered ndarray of shape (n_rows, k)
+        Rows are summed in the order of ``indices``.
+    """
+    product = np.zeros((len(indptr) - 1, dense.shape[1]), dtype=dense.dtype)
+    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    np.add.at(product, rows, data[:, None] * dense[indices])
+    return product

@@ -1,0 +1,212 @@
+"""What is to be minimised. A `Problem` does not change while it is solved.
+
+Both factors are tall inside: W (n_rows, k) and Ht (n_columns, k). Where a side has a bias
+of its own, that is one more, last column of its factor. Everything is written for rows;
+``T`` is the same problem for columns.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from sklearn_mf.losses import BaseLoss
+from sklearn_mf.observations import ObservedMatrix
+from sklearn_mf.penalties import BasePenalty
+
+# A fold-in under a loss that is not squared iterates; rows stop one by one.
+FOLD_IN_ITERATIONS = 200
+
+
+@dataclass(frozen=True)
+class Side:
+    """What holds for one side, samples or features.
+
+    Attributes
+    ----------
+    penalty : BasePenalty
+        Of the rows of this side's factor.
+    has_bias : bool
+        Whether the last column of the factor is a bias.
+    bias_share : float
+        Share of the penalty that falls on the bias: 1.0, or 0.0 for a free one.
+    """
+
+    penalty: BasePenalty
+    has_bias: bool = False
+    bias_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Sum of losses over observed entries, plus the penalties of both factors.
+
+    Attributes
+    ----------
+    observations : ObservedMatrix
+        The data.
+    loss : BaseLoss
+        Cost of an entry.
+    rows, columns : Side
+        Penalty and bias of either side.
+    n_components : int
+        Rank, biases not counted.
+    alpha_scaling : float
+        Power of a row's number of observed entries that multiplies its penalty.
+    offset : float
+        Added to every model value.
+    """
+
+    observations: ObservedMatrix
+    loss: BaseLoss
+    rows: Side
+    columns: Side
+    n_components: int
+    alpha_scaling: float = 1.0
+    offset: float = 0.0
+
+    @cached_property
+    def T(self):
+        """The same problem, rows and columns exchanged."""
+        transposed = replace(
+            self, observations=self.observations.T, rows=self.columns, columns=self.rows
+        )
+        transposed.__dict__["T"] = self
+        return transposed
+
+    @property
+    def width(self):
+        """Number of columns of the row factor: components, and the bias if there is one."""
+        return self.n_components + self.rows.has_bias
+
+    @cached_property
+    def _penalty_scale(self):
+        """What the observed entries of each row multiply its penalty with."""
+        return self.observations.row_totals() ** self.observations.dtype.type(self.alpha_scaling)
+
+    @property
+    def row_ridge(self):
+        """What the penalty adds to the normal equations of each row."""
+        return self._penalty_scale * self._penalty_scale.dtype.type(self.rows.penalty.ridge)
+
+    @cached_property
+    def _column_shares(self):
+        """Share of the penalty that falls on each column of the row factor."""
+        shares = np.ones(self.width, dtype=self.observations.dtype)
+        if self.rows.has_bias:
+            shares[-1] = self.rows.bias_share
+        return shares
+
+    def _design(self, Ht):
+        """Regressors of the rows, and the part of the model that the rows cannot change."""
+        k = self.n_components
+        design = Ht[:, :k]
+        if self.rows.has_bias:
+            design = np.column_stack([design, np.ones_like(Ht, shape=len(Ht))])
+        offsets = np.full_like(Ht, self.offset, shape=len(Ht))
+        if self.columns.has_bias:
+            offsets += Ht[:, k]
+        return np.ascontiguousarray(design), offsets
+
+    def model_factors(self, W, Ht):
+        """Two tall arrays whose product is the model, biases and offset included."""
+        k = self.n_components
+        left, right = [W[:, :k]], [Ht[:, :k]]
+        if self.rows.has_bias:
+            left.append(W[:, k:])
+            right.append(np.ones_like(Ht, shape=(len(Ht), 1)))
+        if self.columns.has_bias or self.offset:
+            left.append(np.ones_like(W, shape=(len(W), 1)))
+            bias = Ht[:, k:] if self.columns.has_bias else np.zeros_like(Ht, shape=(len(Ht), 1))
+            right.append(bias + Ht.dtype.type(self.offset))
+        if len(left) == 1:
+            return W, Ht
+        return np.hstack(left), np.hstack(right)
+
+    # The objective --------------------------------------------------------------------
+
+    def value(self, W, Ht):
+        """Objective."""
+        data = self.observations.total_loss(*self.model_factors(W, Ht), self.loss)
+        return data + self._penalty_value(W) + self.T._penalty_value(Ht)
+
+    def value_and_gradient(self, W, Ht):
+        """Objective and its derivatives with respect to W and Ht."""
+        k = self.n_components
+        total, left, right = self.observations.loss_and_gradient(
+            *self.model_factors(W, Ht), self.loss
+        )
+        # The columns beside the components: [c, 1] on the left, [1, b] on the right.
+        W_gradient = left[:, : self.width]
+        Ht_gradient = right[:, :k]
+        if self.columns.has_bias:
+            Ht_gradient = np.hstack([Ht_gradient, right[:, -1:]])
+        W_gradient = W_gradient + self._penalty_gradient(W)
+        Ht_gradient = Ht_gradient + self.T._penalty_gradient(Ht)
+        total += self._penalty_value(W) + self.T._penalty_value(Ht)
+        return total, W_gradient, Ht_gradient
+
+    @cached_property
+    def _objective_scale(self):
+        weight = self.observations.row_weight
+        return self._penalty_scale if weight is None else weight * self._penalty_scale
+
+    def _penalty_value(self, W):
+        k, penalty = self.n_components, self.rows.penalty
+        per_row = penalty.value(W[:, :k])
+        if self.rows.has_bias:
+            per_row = per_row + self.rows.bias_share * penalty.value(W[:, k:])
+        return float(np.dot(self._objective_scale.astype(np.float64), per_row))
+
+    def _penalty_gradient(self, W):
+        gradient = self.rows.penalty.gradient(W) * self._column_shares
+        return gradient * self._objective_scale[:, None]
+
+    # One factor, the other fixed --------------------------------------------------------
+
+    def solve_rows(self, Ht, W):
+        """Best W for this Ht under the quadratic bound of the loss at (W, Ht).
+
+        Exact for the squared loss; for the others the objective does not rise.
+        """
+        design, offsets = self._design(Ht)
+        ridge = self.row_ridge
+        if self.loss.is_squared:
+            return self.observations.solve_rows(design, offsets, ridge, self._column_shares)
+        solution = np.empty_like(W)
+        for rows, block in self.observations.blocks():
+            solution[rows] = self._majorized_rows(block, design, offsets, ridge[rows], W[rows])
+        return solution
+
+    def _majorized_rows(self, block, design, offsets, ridge, W):
+        left = np.column_stack([W, np.ones_like(W, shape=len(W))])
+        model = block.model(left, np.column_stack([design, offsets]))
+        weights, targets = self.loss.quadratic(block.values, model)
+        return block.reweighted(targets, weights).solve_rows(
+            design, offsets, ridge, self._column_shares
+        )
+
+    def fold_in(self, Ht, tol=1e-8):
+        """Best W for this Ht: what a code means, whatever solver found Ht.
+
+        Rows do not influence one another: each starts at zero and stops by itself.
+        """
+        W = np.zeros_like(Ht, shape=(self.observations.shape[0], self.width))
+        if self.loss.is_squared:
+            return self.solve_rows(Ht, W)
+        design, offsets = self._design(Ht)
+        ridge = self.row_ridge
+        tol = max(tol, 10 * np.finfo(W.dtype).eps)
+        for rows, block in self.observations.blocks():
+            codes, block_ridge = W[rows], ridge[rows]
+            moving = np.arange(len(codes))
+            for _ in range(FOLD_IN_ITERATIONS):
+                before = codes[moving]
+                codes[moving] = self._majorized_rows(
+                    block.take(moving), design, offsets, block_ridge[moving], before
+                )
+                change = np.abs(codes[moving] - before).max(axis=1, initial=0)
+                moving = moving[change > tol * np.abs(before).max(axis=1, initial=0)]
+                if len(moving) == 0:
+                    break
+        return W

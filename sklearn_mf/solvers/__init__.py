@@ -1,0 +1,16 @@
+"""Ways to find the factors. One file a solver; each is found here by being in this folder.
+
+A solver is chosen by name, ``solver="als"``, or handed over as an object,
+``solver=GradientDescent(learning_rate=0.01)``.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from sklearn_mf.solvers._base import SOLVERS, BaseSolver, State
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["BaseSolver", "State", *sorted(cls.__name__ for cls in SOLVERS.values())]
+globals().update({cls.__name__: cls for cls in SOLVERS.values()})

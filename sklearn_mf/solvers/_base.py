@@ -1,0 +1,174 @@
+"""The loop that all solvers share: stopping, the curve, the guard against divergence."""
+
+import warnings
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_mf.utils._registry import Registry
+
+SOLVERS = Registry("solver")
+
+# An objective this many times its start is beyond repair, though not yet infinite.
+DIVERGED = 1e8
+
+
+@dataclass
+class State:
+    """Where a solver is. It changes from iteration to iteration, and records itself.
+
+    Attributes
+    ----------
+    W : ndarray of shape (n_samples, k)
+        The samples' factor, their bias last where they have one.
+    Ht : ndarray of shape (n_features, k)
+        The features' factor, likewise.
+    objective : float
+        At these factors.
+    history : list of float
+        The objective after every iteration.
+    seconds : list of float
+        Time since the start, after every iteration.
+    converged : bool
+        Whether the stopping rule was met.
+    interrupted : bool
+        Whether the user pressed Ctrl-C; the factors are those of the last iteration.
+    memory : dict
+        What a solver carries from one step to the next.
+    """
+
+    W: np.ndarray
+    Ht: np.ndarray
+    objective: float
+    history: list = field(default_factory=list)
+    seconds: list = field(default_factory=list)
+    converged: bool = False
+    interrupted: bool = False
+    memory: dict = field(default_factory=dict)
+
+    @property
+    def n_iter(self):
+        """Iterations done."""
+        return len(self.history)
+
+
+class BaseSolver(BaseEstimator):
+    """Base of all solvers. A solver adds ``name`` and a short ``_step``.
+
+    ``_step(problem, state)`` replaces ``state.W`` and ``state.Ht`` by better factors (never
+    writing into the old ones, so that an interrupted step loses nothing) and returns the
+    objective there.
+
+    Attributes
+    ----------
+    name : str
+        Under which strings find the solver.
+    requires_loss : tuple of str
+        Methods that the loss must have.
+    window : int
+        Iterations over which the decrease is judged: more for solvers of many short steps.
+    needs_start : bool
+        Whether the factors that are handed in matter.
+    advice : str
+        What to change if the solver diverges.
+    """
+
+    requires_loss = ("gradient",)
+    needs_start = True
+    window = 1
+    advice = "Scale X, or raise alpha_W and alpha_H."
+
+    def solve(self, problem, W, Ht, *, max_iter=200, tol=1e-4, verbose=0):
+        """Minimise the objective of a problem.
+
+        Parameters
+        ----------
+        problem : Problem
+            What to minimise.
+        W : ndarray of shape (n_samples, k)
+            Where to start.
+        Ht : ndarray of shape (n_features, k)
+            Where to start.
+        max_iter : int, default=200
+            Iterations at most.
+        tol : float, default=1e-4
+            Stop when the objective falls by less than this share of itself. 0: never.
+        verbose : int, default=0
+            Print the objective of every ``verbose``-th iteration; 0 for silence.
+
+        Returns
+        -------
+        state : State
+            The factors and how they came about.
+
+        Raises
+        ------
+        ValueError
+            If the solver cannot serve the problem, or diverges.
+        """
+        self.check(problem)
+        began = perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = State(W, Ht, problem.value(W, Ht))
+            self._guard(state, state.objective, 0)
+            first = state.objective
+            try:
+                while state.n_iter < max_iter and not state.converged:
+                    state.objective = self._step(problem, state)
+                    self._guard(state, first, state.n_iter + 1)
+                    state.history.append(state.objective)
+                    state.seconds.append(perf_counter() - began)
+                    state.converged = state.converged or self._has_stalled(state, first, tol)
+                    if verbose and (state.n_iter % verbose == 0 or state.converged):
+                        print(f"[{self.name}] {state.n_iter:5d}  objective {state.objective:.6e}")
+            except KeyboardInterrupt:
+                state.interrupted = True
+        if tol > 0 and not (state.converged or state.interrupted):
+            warnings.warn(
+                f"solver={self.name!r} did not converge in max_iter={max_iter} iterations. "
+                "Increase max_iter, or tol.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return state
+
+    def check(self, problem):
+        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        missing = [method for method in self.requires_loss if not hasattr(problem.loss, method)]
+        if missing:
+            others = sorted(
+                name
+                for name, cls in SOLVERS.items()
+                if all(hasattr(problem.loss, method) for method in cls.requires_loss)
+            )
+            raise ValueError(
+                f"solver={self.name!r} needs a loss with the method {missing[0]!r}, which "
+                f"{type(problem.loss).__name__} has not. Use one of solver={others}."
+            )
+
+    def _step(self, problem, state):
+        raise NotImplementedError
+
+    def _has_stalled(self, state, first, tol):
+        if tol == 0 or state.n_iter < self.window:
+            return False
+        before = first if state.n_iter == self.window else state.history[-1 - self.window]
+        # Below rounding error the decrease says nothing any more.
+        floor = np.finfo(np.float64).eps * first
+        return before - state.objective <= tol * max(state.objective, floor)
+
+    def _guard(self, state, first, n_iter):
+        finite = (
+            np.isfinite(state.objective)
+            and np.isfinite(state.W.sum())
+            and np.isfinite(state.Ht.sum())
+        )
+        if finite and not state.objective > DIVERGED * max(first, np.finfo(np.float64).tiny):
+            return
+        raise ValueError(
+            f"solver={self.name!r} diverged in iteration {n_iter}: "
+            f"the objective went from {first:.3g} to {state.objective:.3g}. {self.advice}"
+        )

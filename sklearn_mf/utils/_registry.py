@@ -1,0 +1,30 @@
+"""Names for losses, penalties and solvers, so that a string may stand for a default object."""
+
+
+class Registry(dict):
+    """Classes by their ``name``.
+
+    Parameters
+    ----------
+    kind : str
+        The parameter that takes the names, for messages.
+    """
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def register(self, cls):
+        """Class decorator: enter the class under its ``name``."""
+        self[cls.name] = cls
+        return cls
+
+    def resolve(self, name_or_object):
+        """Return a new default object for a name; anything else is returned as it is."""
+        if not isinstance(name_or_object, str):
+            return name_or_object
+        if name_or_object not in self:
+            raise ValueError(
+                f"{self.kind}={name_or_object!r} is unknown: use one of {sorted(self)}, or an object."
+            )
+        return self[name_or_object]()

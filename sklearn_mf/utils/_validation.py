@@ -1,0 +1,113 @@
+"""Checks of parameters and data. The only file that touches scikit-learn's private names."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    MissingValues,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from sklearn.utils._set_output import _get_container_adapter
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+__all__ = [
+    "HasMethods",
+    "Integral",
+    "Interval",
+    "MissingValues",
+    "Options",
+    "Real",
+    "StrOptions",
+    "check_X",
+    "check_entry_weight",
+    "check_parameters",
+    "check_sample_weight",
+    "fit_context",
+    "is_nan",
+    "wrap_in_container",
+]
+
+FLOATS = [np.float64, np.float32]
+
+
+def check_parameters(instance):
+    """Raise an InvalidParameterError, if a parameter of a loss, penalty or solver is wrong."""
+    constraints = getattr(instance, "_parameter_constraints", {})
+    validate_parameter_constraints(
+        constraints, instance.get_params(deep=False), type(instance).__name__
+    )
+
+
+def is_nan(missing_values):
+    """Whether a ``missing_values`` parameter means NaN, or pandas.NA, which becomes NaN."""
+    if isinstance(missing_values, Real):
+        return missing_values != missing_values
+    return type(missing_values).__name__ == "NAType"
+
+
+def check_X(estimator, X, *, reset):
+    """Validate data with holes: a float array or CSR matrix, with NaN where missing.
+
+    X itself is never changed, and not copied unless it must be converted.
+    """
+    missing_values = estimator.missing_values
+    holes_are_nan = is_nan(missing_values)
+    if sparse.issparse(X) and not holes_are_nan and missing_values == 0:
+        raise ValueError(
+            "missing_values=0 is not possible for sparse X. Where the entries that X does not "
+            "store are missing, use unstored='missing'."
+        )
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=FLOATS,
+        ensure_all_finite="allow-nan" if holes_are_nan else True,
+    )
+    if holes_are_nan:
+        return X
+    if sparse.issparse(X):
+        X = X.copy()
+        X.data[X.data == missing_values] = np.nan
+        return X
+    return np.where(missing_values == X, X.dtype.type(np.nan), X)
+
+
+def check_sample_weight(sample_weight, X):
+    """Validate sample weights: None, or an array of X's dtype, nowhere negative."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+
+
+def check_entry_weight(entry_weight, X):
+    """Validate entry weights: None, or an array or CSR matrix like X, nowhere negative."""
+    if entry_weight is None:
+        return None
+    entry_weight = check_array(
+        entry_weight, accept_sparse="csr", dtype=X.dtype, input_name="entry_weight"
+    )
+    if entry_weight.shape != X.shape:
+        raise ValueError(
+            f"entry_weight has the shape {entry_weight.shape}, X has {X.shape}: they must agree."
+        )
+    values = entry_weight.data if sparse.issparse(entry_weight) else entry_weight
+    if values.size and values.min() < 0:
+        raise ValueError("entry_weight has negative values: use 0 for entries that do not count.")
+    return entry_weight
+
+
+def wrap_in_container(estimator, values, original, columns):
+    """Put values into the container that ``set_output`` asks for, under these column names."""
+    adapter = _get_container_adapter("transform", estimator)
+    if adapter is None:
+        return values
+    return adapter.create_container(values, original, columns=columns)

@@ -1,0 +1,25 @@
+"""scikit-learn's own checks, over solvers, biases and penalties, with no expected failure."""
+
+from itertools import product
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_mf import MatrixFactorization
+from sklearn_mf.utils.discovery import all_solvers
+
+BIASES = [False, "features", "samples", "both"]
+
+
+def configurations():
+    """Every solver x bias x {alpha 0, alpha > 0} that the solver serves."""
+    for (solver, _), bias, alpha in product(all_solvers(), BIASES, [0.0, 0.1]):
+        if solver == "svd" and bias in ("samples", "both"):
+            continue  # refused, see test_validation.py
+        yield MatrixFactorization(
+            solver=solver, bias=bias, alpha_W=alpha, max_iter=1000, random_state=0
+        )
+
+
+@parametrize_with_checks(list(configurations()))
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
