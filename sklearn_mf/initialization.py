@@ -6,6 +6,7 @@ same sample twice would.
 
 import numpy as np
 from scipy import linalg
+from sklearn.utils.extmath import svd_flip
 
 from sklearn_mf.losses import Squared
 
@@ -41,7 +42,8 @@ def start(problem, init, random_state):
     if isinstance(init, str):
         W, Ht = {"svd": _svd, "random": _random}[init](problem, bias, random_state)
         Ht = _with_bias(Ht, bias, problem.columns)
-        return _with_bias(W, np.zeros_like(W, shape=len(W)), problem.rows), Ht
+        W = _with_bias(W, np.zeros_like(W, shape=len(W)), problem.rows)
+        return problem.balanced(W, Ht)
     Ht = np.array(init, dtype=problem.observations.dtype, order="C")
     if Ht.shape[1] == problem.n_components:
         Ht = _with_bias(Ht, bias, problem.columns)
@@ -129,11 +131,19 @@ def _svd(problem, bias, random_state):
     squares, rotation = linalg.eigh(image.T @ (weights[:, None] * image))
     leading = np.argsort(squares)[::-1][:k]
     values = np.sqrt(np.maximum(squares[leading], 0))
-    if values[0] == 0:
-        return np.zeros((n_rows, k), dtype=dtype), np.zeros((n_columns, k), dtype=dtype)
-    # A factor of exactly zero would be a saddle point that no solver leaves.
-    root = np.sqrt(np.maximum(values, 1e-3 * values[0]))
+    # Signs are arbitrary: fixed here, or rounding error would choose them.
+    image, vectors = svd_flip(
+        image @ rotation[:, leading], (basis @ rotation[:, leading]).T, u_based_decision=False
+    )
+    vectors = vectors.T
+    # Beyond the rank of X the vectors are rounding error, and a factor of zeros would be a
+    # saddle point that no solver leaves: those components start at random, small.
+    unknown = values <= np.sqrt(np.finfo(dtype).eps) * values[0]
+    vectors[:, unknown] = random_state.standard_normal((k, n_columns)).T[:, unknown]
+    vectors[:, unknown] /= np.sqrt(n_columns)
+    image[:, unknown] = 0
+    root = np.sqrt(np.where(unknown, 1e-3 * values[0], values))
     observed = features.row_totals().sum() / (n_columns * weights.sum())
-    Ht = (basis @ rotation[:, leading]) * (root / np.sqrt(observed))
-    W = (image @ rotation[:, leading]) / (root * np.sqrt(observed))
+    Ht = vectors * (root / np.sqrt(observed))
+    W = np.divide(image, root * np.sqrt(observed), out=np.zeros_like(image), where=root > 0)
     return W.astype(dtype), np.ascontiguousarray(Ht, dtype=dtype)

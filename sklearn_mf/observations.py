@@ -145,7 +145,7 @@ class ObservedMatrix:
         )
 
     def loss_and_gradient(self, W, Ht, loss):
-        """`total_loss` and its derivatives with respect to W and Ht."""
+        """`total_loss` and its derivatives with respect to W, per unit of row weight, and Ht."""
         total, W_gradient, Ht_gradient = 0.0, np.zeros_like(W), np.zeros_like(Ht)
         for rows, block in self.blocks():
             model = block.model(W[rows], Ht)
@@ -170,6 +170,9 @@ def _total(weight, size, dtype):
 
 class SharedRows(ObservedMatrix):
     """Rows without a hole share one factorization; the others are solved one by one."""
+
+    def _per_row(self, value):
+        return np.broadcast_to(np.asarray(value, dtype=self.dtype), self.shape[:1])
 
     def _row_chunks(self, rows):
         """Split row numbers so that a dense block of each part stays small."""
@@ -275,26 +278,29 @@ class DenseObservations(SharedRows):
 
     def total(self, elementwise):
         """Weighted sum over the observed entries of numbers in the layout of ``values``."""
-        return float(self._weigh(elementwise).sum(dtype=np.float64))
+        return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
 
     def pull_back(self, elementwise, W, Ht):
-        """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``."""
+        """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
+
+        The first without the row weights: a row's own weight is not its own concern.
+        """
         weighted = self._weigh(elementwise)
-        return weighted @ Ht, weighted.T @ W
+        by_row = weighted @ Ht
+        return by_row, self._weigh_rows(weighted).T @ W
 
     def _weigh(self, elementwise):
         weighted = np.where(self._observed(), elementwise, 0)
-        for weight in (
-            self.weights,
-            self.column_weight,
-            None if self.row_weight is None else self.row_weight[:, None],
-        ):
+        for weight in (self.weights, self.column_weight):
             if weight is not None:
                 weighted *= weight
         return weighted
 
+    def _weigh_rows(self, elementwise):
+        return elementwise if self.row_weight is None else elementwise * self.row_weight[:, None]
+
     def product(self, dense, offsets, row_offsets=0):
-        row_offsets = np.broadcast_to(row_offsets, self.shape[:1])[:, None]
+        row_offsets = self._per_row(row_offsets)[:, None]
         if self.complete:
             return self.values @ dense - (offsets @ dense + row_offsets * dense.sum(axis=0))
         out = np.empty((self.shape[0], dense.shape[1]), dtype=self.dtype)
@@ -411,20 +417,26 @@ class StoredObservations(ObservedMatrix):
 
     def total(self, elementwise):
         """Weighted sum over the observed entries of numbers in the layout of ``values``."""
-        return float(self._weigh(elementwise).sum(dtype=np.float64))
+        return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
 
     def pull_back(self, elementwise, W, Ht):
-        """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``."""
-        R = self._csr(self._weigh(elementwise))
-        return R @ Ht, R.T @ W
+        """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
+
+        The first without the row weights: a row's own weight is not its own concern.
+        """
+        weighted = self._weigh(elementwise)
+        return self._csr(weighted) @ Ht, self._csr(self._weigh_rows(weighted)).T @ W
 
     def _weigh(self, elementwise):
         weighted = _multiply(elementwise, self.weights)
         if self.column_weight is not None:
             weighted = weighted * self.column_weight[self.indices]
-        if self.row_weight is not None:
-            weighted = weighted * np.repeat(self.row_weight, np.diff(self.indptr))
         return weighted
+
+    def _weigh_rows(self, elementwise):
+        if self.row_weight is None:
+            return elementwise
+        return elementwise * np.repeat(self.row_weight, np.diff(self.indptr))
 
     def product(self, dense, offsets, row_offsets=0):
         centred = self.values - offsets[self.indices]
@@ -503,7 +515,7 @@ class ZeroFilledObservations(SharedRows):
         return self.take(slice(i, i + 1))._row(0)
 
     def product(self, dense, offsets, row_offsets=0):
-        row_offsets = np.broadcast_to(row_offsets, self.shape[:1])
+        row_offsets = self._per_row(row_offsets)
         out = self._filled_product(dense)
         out -= offsets @ dense + row_offsets[:, None] * dense.sum(axis=0)
         for rows, block in self._holed_blocks():
@@ -533,8 +545,6 @@ class ZeroFilledObservations(SharedRows):
             return super().loss_and_gradient(W, Ht, loss)
         total, products, weighted_W, weighted_Ht = self._full_rows_loss(W, Ht)
         W_gradient = W @ (weighted_Ht.T @ Ht) - products
-        if self.row_weight is not None:
-            W_gradient *= self.row_weight[:, None]
         Ht_gradient = Ht @ (weighted_W.T @ W) - self.T._filled_product(weighted_W)
         if self.column_weight is not None:
             Ht_gradient *= self.column_weight[:, None]
@@ -553,7 +563,9 @@ class ZeroFilledObservations(SharedRows):
         products = self._filled_product(weighted_Ht)
         cross = np.vdot(weighted_W, products)
         model = np.vdot(weighted_W.T @ W, weighted_Ht.T @ Ht)
-        return 0.5 * float(self._squares - 2 * cross + model), products, weighted_W, weighted_Ht
+        # Cancellation can leave a little less than nothing.
+        loss = max(0.0, 0.5 * float(self._squares - 2 * cross + model))
+        return loss, products, weighted_W, weighted_Ht
 
     @cached_property
     def _squares(self):

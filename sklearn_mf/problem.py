@@ -131,7 +131,10 @@ class Problem:
         return data + self._penalty_value(W) + self.T._penalty_value(Ht)
 
     def value_and_gradient(self, W, Ht):
-        """Objective and its derivatives with respect to W and Ht."""
+        """Objective and its derivatives with respect to W, per unit of row weight, and Ht.
+
+        So a row of weight two moves as the same row twice would.
+        """
         k = self.n_components
         total, left, right = self.observations.loss_and_gradient(
             *self.model_factors(W, Ht), self.loss
@@ -146,21 +149,50 @@ class Problem:
         total += self._penalty_value(W) + self.T._penalty_value(Ht)
         return total, W_gradient, Ht_gradient
 
+    def squared_length(self, W, Ht):
+        """Squared length of a pair of factors or gradients, rows counted by their weight."""
+        per_row = np.einsum("ik,ik->i", W, W)
+        return float(per_row @ self._row_weight + np.vdot(Ht, Ht))
+
     @cached_property
-    def _objective_scale(self):
-        weight = self.observations.row_weight
-        return self._penalty_scale if weight is None else weight * self._penalty_scale
+    def _row_weight(self):
+        weight, n_rows = self.observations.row_weight, self.observations.shape[0]
+        return np.ones(n_rows, dtype=self.observations.dtype) if weight is None else weight
 
     def _penalty_value(self, W):
         k, penalty = self.n_components, self.rows.penalty
         per_row = penalty.value(W[:, :k])
         if self.rows.has_bias:
             per_row = per_row + self.rows.bias_share * penalty.value(W[:, k:])
-        return float(np.dot(self._objective_scale.astype(np.float64), per_row))
+        scale = self._row_weight * self._penalty_scale
+        return float(np.dot(scale.astype(np.float64), per_row))
 
     def _penalty_gradient(self, W):
         gradient = self.rows.penalty.gradient(W) * self._column_shares
-        return gradient * self._objective_scale[:, None]
+        return gradient * self._penalty_scale[:, None]
+
+    def row_curvature(self, Ht):
+        """Largest second derivative along any row of W, for a loss of curvature one."""
+        design, _ = self._design(Ht)
+        weight = self.observations.column_weight
+        weighted = design if weight is None else design * weight[:, None]
+        return float(np.linalg.norm(weighted.T @ design, 2) + self.row_ridge.max())
+
+    def balanced(self, W, Ht):
+        """The same model, each component scaled so that its two penalties are equal.
+
+        No other scaling costs less; a solver that alternates finds it only slowly.
+        """
+        k = self.n_components
+        row_cost = (self._row_weight * self.row_ridge) @ W[:, :k] ** 2
+        column_cost = self.T.row_ridge @ Ht[:, :k] ** 2
+        scalable = (row_cost > 0) & (column_cost > 0)
+        scale = np.divide(row_cost, column_cost, out=np.ones_like(row_cost), where=scalable)
+        scale **= 0.25
+        W, Ht = W.copy(), Ht.copy()
+        W[:, :k] /= scale
+        Ht[:, :k] *= scale
+        return W, Ht
 
     # One factor, the other fixed --------------------------------------------------------
 

@@ -293,6 +293,12 @@ default=None
             alpha_scaling=self.alpha_scaling,
         )
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        solver = SOLVERS.get(self.solver) if isinstance(self.solver, str) else self.solver
+        tags.input_tags.allow_nan &= getattr(solver, "allows_missing", True)
+        return tags
+
     def _check_n_components(self, shape):
         most = min(shape)
         if self.n_components is None:

@@ -1,7 +1,8 @@
 """The four BLAS and LAPACK routines that the kernels use, for C-ordered arguments.
 
-SciPy's integers are 32 or 64 bits wide (``blas_int``, see setup.py). They are converted here and nowhere else.
-A C-ordered (n, k) array is the column-major (k, n) array of BLAS, hence the letters.
+SciPy's integers are 32 or 64 bits wide (``blas_int``, see setup.py). They are converted
+here and nowhere else. A C-ordered (n, k) array is the column-major (k, n) array of BLAS,
+hence the letters.
 """
 from cython cimport floating
 from scipy.linalg cimport cython_blas, cython_lapack

@@ -1,6 +1,7 @@
 """Weighted ridge rows from observed entries: the compiled twin of ``reference``.
 
-Rows are independent, so one parallel loop serves them all and the result does not depend on the number of threads.
+Rows are independent, so one parallel loop serves them all, and the result does not depend
+on the number of threads.
 """
 from cython cimport floating
 from cython.parallel cimport parallel, prange
@@ -25,21 +26,23 @@ cdef enum:
     BLOCK = 128
 
 
-
-
 cdef int finish_row(
     int k, floating* gram, floating* diagonal, floating ridge,
-    const floating* penalized, floating singular, floating* out,
+    const floating* penalized, floating eps, floating* out,
 ) noexcept nogil:
-    """Add the ridge, factor and solve. 1 where the system is singular to working precision."""
+    """Add the ridge, factor and solve. 1 where the system is singular, as in the reference."""
+    cdef floating largest = 0
     cdef int p
     for p in range(k):
         gram[p * k + p] += ridge * penalized[p]
         diagonal[p] = gram[p * k + p]
+        largest = max(largest, diagonal[p])
     if cholesky(k, gram) != 0:
         return 1
     for p in range(k):
-        if not gram[p * k + p] * gram[p * k + p] > singular * diagonal[p]:
+        if not gram[p * k + p] * gram[p * k + p] > 10 * k * eps * diagonal[p]:
+            return 1
+        if not diagonal[p] > eps * largest:
             return 1
     cholesky_solve(k, gram, out)
     return 0
@@ -59,7 +62,7 @@ cdef inline void gather(
 cdef int solve_stored_row(
     int64_t n_entries, int k, const index_t* indices, const floating* targets,
     const floating* weights, const floating* design, floating ridge,
-    const floating* penalized, floating singular, floating* scratch, floating* out,
+    const floating* penalized, floating eps, floating* scratch, floating* out,
 ) noexcept nogil:
     cdef floating* rows = scratch
     cdef floating* values = rows + BLOCK * k
@@ -82,14 +85,14 @@ cdef int solve_stored_row(
             add_gram(filled, k, rows, gram)
             add_transposed_product(filled, k, rows, values, out)
             filled = 0
-    return finish_row(k, gram, diagonal, ridge, penalized, singular, out)
+    return finish_row(k, gram, diagonal, ridge, penalized, eps, out)
 
 
 cdef int solve_dense_row(
     int64_t n_columns, int k, const char* row, Py_ssize_t stride,
     const char* weights, Py_ssize_t weight_stride, const floating* offsets,
     const floating* design, floating ridge, const floating* penalized,
-    floating singular, floating* scratch, floating* out,
+    floating eps, floating* scratch, floating* out,
 ) noexcept nogil:
     cdef floating* rows = scratch
     cdef floating* values = rows + BLOCK * k
@@ -117,7 +120,7 @@ cdef int solve_dense_row(
     if filled > 0:
         add_gram(filled, k, rows, gram)
         add_transposed_product(filled, k, rows, values, out)
-    return finish_row(k, gram, diagonal, ridge, penalized, singular, out)
+    return finish_row(k, gram, diagonal, ridge, penalized, eps, out)
 
 
 cdef size_t scratch_size(int k, size_t item) noexcept nogil:
@@ -145,7 +148,7 @@ def solve_rows(
     if weights is not None:
         weight_view = weights
         weight_data = &weight_view[0]
-    cdef floating singular = 10 * k * np.finfo(dtype).eps
+    cdef floating eps = np.finfo(dtype).eps
     cdef floating* scratch
     cdef const floating* row_weights
     with nogil, parallel(num_threads=n_threads):
@@ -160,7 +163,7 @@ def solve_rows(
             state[i] = solve_stored_row(
                 indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i],
                 &targets[0] + indptr[i], row_weights, &design[0, 0], ridge[i],
-                &penalized[0], singular, scratch, &out[i, 0],
+                &penalized[0], eps, scratch, &out[i, 0],
             )
         free(scratch)
     return solution, status
@@ -194,7 +197,7 @@ def solve_dense_rows(
     cdef const char* data = <const char*>&targets[0, 0]
     cdef Py_ssize_t row_stride = targets.strides[0]
     cdef Py_ssize_t stride = targets.strides[1]
-    cdef floating singular = 10 * k * np.finfo(dtype).eps
+    cdef floating eps = np.finfo(dtype).eps
     cdef floating* scratch
     cdef const char* row_weights
     with nogil, parallel(num_threads=n_threads):
@@ -208,7 +211,7 @@ def solve_dense_rows(
                 row_weights = weight_data + i * weight_row_stride
             state[i] = solve_dense_row(
                 n_columns, k, data + i * row_stride, stride, row_weights, weight_stride,
-                &offsets[0], &design[0, 0], ridge[i], &penalized[0], singular, scratch,
+                &offsets[0], &design[0, 0], ridge[i], &penalized[0], eps, scratch,
                 &out[i, 0],
             )
         free(scratch)

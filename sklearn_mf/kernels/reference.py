@@ -98,9 +98,13 @@ def _cholesky(gram):
         factor = np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:
         return None
-    # A pivot that is rounding error beside its diagonal carries no information.
-    singular = 10 * len(gram) * np.finfo(gram.dtype).eps
-    return factor if np.all(np.diag(factor) ** 2 > singular * np.diag(gram)) else None
+    # Noise is a pivot that is rounding error beside its diagonal, and a regressor whose
+    # square is rounding error beside the largest one's.
+    eps, diagonal = np.finfo(gram.dtype).eps, np.diag(gram)
+    sound = (np.diag(factor) ** 2 > 10 * len(gram) * eps * diagonal) & (
+        diagonal > eps * diagonal.max()
+    )
+    return factor if sound.all() else None
 
 
 def least_squares_operator(rows, weights, ridge):
@@ -132,7 +136,8 @@ def least_squares_operator(rows, weights, ridge):
     root = np.ones(len(rows)) if weights is None else np.sqrt(weights.astype(np.float64))
     stacked = np.vstack([root[:, None] * rows, np.diag(np.sqrt(ridge.astype(np.float64)))])
     U, s, Vt = np.linalg.svd(stacked, full_matrices=False)
-    keep = s > max(stacked.shape) * np.finfo(rows.dtype).eps * s[0]
+    # The factors themselves come from such systems: weaker directions are their noise.
+    keep = s > np.sqrt(np.finfo(rows.dtype).eps) * s[0]
     operator = (root[:, None] * U[: len(rows), keep] / s[keep]) @ Vt[keep]
     return operator.astype(rows.dtype)
 

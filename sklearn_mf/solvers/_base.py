@@ -70,6 +70,8 @@ class BaseSolver(BaseEstimator):
         Methods that the loss must have.
     window : int
         Iterations over which the decrease is judged: more for solvers of many short steps.
+    allows_missing : bool
+        Whether the data may have holes.
     needs_start : bool
         Whether the factors that are handed in matter.
     advice : str
@@ -77,6 +79,7 @@ class BaseSolver(BaseEstimator):
     """
 
     requires_loss = ("gradient",)
+    allows_missing = True
     needs_start = True
     window = 1
     advice = "Scale X, or raise alpha_W and alpha_H."
@@ -113,15 +116,17 @@ class BaseSolver(BaseEstimator):
         began = perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):
             state = State(W, Ht, problem.value(W, Ht))
-            self._guard(state, state.objective, 0)
             first = state.objective
+            # What a model of biases alone costs: the scale of everything that follows.
+            scale = max(first, problem.value(np.zeros_like(W), Ht))
+            self._guard(state, scale)
             try:
                 while state.n_iter < max_iter and not state.converged:
                     state.objective = self._step(problem, state)
-                    self._guard(state, first, state.n_iter + 1)
+                    self._guard(state, scale)
                     state.history.append(state.objective)
                     state.seconds.append(perf_counter() - began)
-                    state.converged = state.converged or self._has_stalled(state, first, tol)
+                    state.converged = state.converged or self._has_stalled(state, first, scale, tol)
                     if verbose and (state.n_iter % verbose == 0 or state.converged):
                         print(f"[{self.name}] {state.n_iter:5d}  objective {state.objective:.6e}")
             except KeyboardInterrupt:
@@ -152,23 +157,23 @@ class BaseSolver(BaseEstimator):
     def _step(self, problem, state):
         raise NotImplementedError
 
-    def _has_stalled(self, state, first, tol):
+    def _has_stalled(self, state, first, scale, tol):
         if tol == 0 or state.n_iter < self.window:
             return False
         before = first if state.n_iter == self.window else state.history[-1 - self.window]
         # Below rounding error the decrease says nothing any more.
-        floor = np.finfo(np.float64).eps * first
+        floor = np.finfo(np.float64).eps * scale
         return before - state.objective <= tol * max(state.objective, floor)
 
-    def _guard(self, state, first, n_iter):
+    def _guard(self, state, scale):
         finite = (
             np.isfinite(state.objective)
             and np.isfinite(state.W.sum())
             and np.isfinite(state.Ht.sum())
         )
-        if finite and not state.objective > DIVERGED * max(first, np.finfo(np.float64).tiny):
+        if finite and not state.objective > DIVERGED * scale:
             return
         raise ValueError(
-            f"solver={self.name!r} diverged in iteration {n_iter}: "
-            f"the objective went from {first:.3g} to {state.objective:.3g}. {self.advice}"
+            f"solver={self.name!r} diverged in iteration {state.n_iter + 1}: the objective is "
+            f"{state.objective:.3g}, without any component it is {scale:.3g}. {self.advice}"
         )

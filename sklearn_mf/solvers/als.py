@@ -44,5 +44,5 @@ class ALS(BaseSolver):
     def _step(self, problem, state):
         W = problem.solve_rows(state.Ht, state.W)
         Ht = problem.T.solve_rows(W, state.Ht)
-        state.W, state.Ht = W, Ht
-        return problem.value(W, Ht)
+        state.W, state.Ht = problem.balanced(W, Ht)
+        return problem.value(state.W, state.Ht)

@@ -7,8 +7,6 @@ import numpy as np
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.utils._validation import Interval, StrOptions
 
-GROWTH = 1.5  # of an automatic step, from one iteration to the next
-
 
 @SOLVERS.register
 class GradientDescent(BaseSolver):
@@ -72,40 +70,55 @@ class GradientDescent(BaseSolver):
         here = _pack(state.W, state.Ht)
         if not state.memory:
             state.memory["velocity"] = np.zeros_like(here)
-            # The curvature along either factor is at most the other's squared length.
-            state.memory["step"] = 1 / max(np.vdot(here, here), np.finfo(here.dtype).tiny)
+            state.memory["share"] = 1.0
         carried = self.momentum * state.memory["velocity"]
         base = here + carried if self.nesterov else here
-        gradient = _gradient(problem, state, base)
         if self.learning_rate == "auto":
-            there = self._automatic_move(problem, state, here, carried, gradient)
+            there = self._automatic_move(problem, state, here, carried, base)
         else:
-            there = here + carried - self.learning_rate * gradient
+            there = here + carried - self.learning_rate * _gradient(problem, state, base)
         state.memory["velocity"] = there - here
         state.W, state.Ht = _unpack(there, state)
         return problem.value(state.W, state.Ht)
 
-    def _automatic_move(self, problem, state, here, carried, gradient):
+    def _automatic_move(self, problem, state, here, carried, base):
         """With the momentum if the objective falls; else without it, by Armijo's rule."""
-        step = GROWTH * state.memory["step"]
+        lengths = _lipschitz_lengths(problem, state)
+        share = min(1.0, 2 * state.memory["share"])
+        gradient = _gradient(problem, state, base)
         if self.momentum:
-            there = here + carried - step * gradient
+            there = here + carried - share * lengths * gradient
             if problem.value(*_unpack(there, state)) <= state.objective:
-                state.memory["step"] = step
                 return there
         if self.nesterov:
             gradient = _gradient(problem, state, here)
-        steepness = np.vdot(gradient, gradient)
+        steepness = problem.squared_length(*_unpack(np.sqrt(lengths) * gradient, state))
         rounding = np.finfo(np.float64).eps * abs(state.objective)
-        while step * steepness > rounding:
-            there = here - step * gradient
-            goal = state.objective - 0.5 * step * steepness
+        while share * steepness > rounding:
+            there = here - share * lengths * gradient
+            goal = state.objective - 0.5 * share * steepness
             if problem.value(*_unpack(there, state)) <= goal:
-                state.memory["step"] = step
+                state.memory["share"] = share
                 return there
-            step /= 2
+            share /= 2
         state.converged = True
         return here
+
+
+def _lipschitz_lengths(problem, state):
+    """Step of each coefficient: the inverse of the curvature along its own factor.
+
+    Exact bounds for the squared loss (Bolte, Sabach & Teboulle 2014, PALM); for both
+    factors at once, other losses and weights above one, the caller halves them.
+    """
+    lengths = []
+    for side, factor, other in (
+        (problem, state.W, state.Ht),
+        (problem.T, state.Ht, state.W),
+    ):
+        curvature = side.row_curvature(other)
+        lengths.append(np.full(factor.size, 1 / curvature if curvature > 0 else 1.0))
+    return np.concatenate(lengths).astype(state.W.dtype)
 
 
 def _pack(W, Ht):

@@ -48,6 +48,7 @@ class Spectral(BaseSolver):
     """
 
     name = "svd"
+    allows_missing = False
     needs_start = False
 
     @staticmethod
@@ -121,7 +122,9 @@ def _decompose(problem, mean):
         values, Vt = _lanczos(problem, mean)
     values, Vt = values[:k], Vt[:k]
     _, Vt = svd_flip(None, Vt, u_based_decision=False)
-    return values, Vt
+    # Beyond the rank of X the vectors are rounding error: components of zero say so.
+    known = values > max(n_rows, n_columns) * np.finfo(values.dtype).eps * values[0]
+    return values * known, Vt * known[:, None]
 
 
 def _centred(problem, mean):

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 from sklearn.base import _fit_context as fit_context
-from sklearn.utils import check_array
+from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -73,12 +73,23 @@ def check_X(estimator, X, *, reset):
         ensure_all_finite="allow-nan" if holes_are_nan else True,
     )
     if holes_are_nan:
+        if not get_tags(estimator).input_tags.allow_nan and _has_nan(X):
+            raise ValueError(
+                f"Input X contains NaN, but solver={estimator.solver!r} needs complete data. "
+                "Use solver='als'."
+            )
         return X
     if sparse.issparse(X):
         X = X.copy()
         X.data[X.data == missing_values] = np.nan
         return X
     return np.where(missing_values == X, X.dtype.type(np.nan), X)
+
+
+def _has_nan(X):
+    # Infinities were refused, so a sum is NaN where an entry is: no mask of X's size.
+    values = X.data if sparse.issparse(X) else X
+    return bool(np.isnan(values.sum()))
 
 
 def check_sample_weight(sample_weight, X):
