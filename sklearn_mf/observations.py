@@ -168,6 +168,13 @@ def _total(weight, size, dtype):
     return dtype.type(size) if weight is None else weight.sum(dtype=np.float64).astype(dtype)
 
 
+def _times_dense(X, dense):
+    """Product of a CSR matrix and a tall array, in parallel."""
+    dense = np.ascontiguousarray(dense)
+    threads = n_threads(X.nnz * dense.shape[1])
+    return kernels.sparse_times_dense(X.indptr, X.indices, X.data, dense, threads)
+
+
 class SharedRows(ObservedMatrix):
     """Rows without a hole share one factorization; the others are solved one by one."""
 
@@ -331,9 +338,10 @@ class DenseObservations(SharedRows):
         if self.column_weight is not None:
             weights = np.broadcast_to(self.column_weight, self.shape)
             weights = weights if self.weights is None else weights * self.weights
+        threads = n_threads(self.values.size * design.shape[1] ** 2)
         with one_blas_thread():
             return kernels.solve_dense_rows(
-                self.values, weights, offsets, design, ridge, penalized, n_threads()
+                self.values, weights, offsets, design, ridge, penalized, threads
             )
 
 
@@ -413,7 +421,9 @@ class StoredObservations(ObservedMatrix):
     def model(self, W, Ht):
         """Model values, in the layout of ``values``."""
         W, Ht = np.ascontiguousarray(W), np.ascontiguousarray(Ht)
-        return kernels.values_at(self.indptr, self.indices, W, Ht, n_threads())
+        return kernels.values_at(
+            self.indptr, self.indices, W, Ht, n_threads(self.n_observed * W.shape[1])
+        )
 
     def total(self, elementwise):
         """Weighted sum over the observed entries of numbers in the layout of ``values``."""
@@ -443,8 +453,7 @@ class StoredObservations(ObservedMatrix):
         if np.any(row_offsets):
             centred -= np.repeat(row_offsets, np.diff(self.indptr))
         centred = _multiply(centred, self.weights)
-        dense = np.ascontiguousarray(dense)
-        return kernels.sparse_times_dense(self.indptr, self.indices, centred, dense, n_threads())
+        return _times_dense(self._csr(centred), dense)
 
     def row_totals(self):
         weights = np.ones(self.n_observed) if self.weights is None else self.weights
@@ -467,9 +476,10 @@ class StoredObservations(ObservedMatrix):
             targets = targets - offsets[self.indices]
         if self.column_weight is not None:
             weights = _multiply(weights, self.column_weight[self.indices])
+        threads = n_threads(self.n_observed * design.shape[1] ** 2)
         with one_blas_thread():
             return kernels.solve_rows(
-                self.indptr, self.indices, targets, weights, design, ridge, penalized, n_threads()
+                self.indptr, self.indices, targets, weights, design, ridge, penalized, threads
             )
 
 
@@ -523,8 +533,7 @@ class ZeroFilledObservations(SharedRows):
         return out
 
     def _filled_product(self, dense):
-        X, dense = self._filled, np.ascontiguousarray(dense)
-        return kernels.sparse_times_dense(X.indptr, X.indices, X.data, dense, n_threads())
+        return _times_dense(self._filled, dense)
 
     def row_totals(self):
         out = np.full(self.shape[0], _total(self.column_weight, self.shape[1], self.dtype))

@@ -4,16 +4,15 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.initialization import column_means
-from sklearn_mf.kernels import values_at
 from sklearn_mf.losses import Squared
-from sklearn_mf.observations import observe
-from sklearn_mf.utils._threads import n_threads
+from sklearn_mf.observations import StoredObservations, observe
 from sklearn_mf.utils._validation import (
     check_entry_weight,
     check_sample_weight,
@@ -112,8 +111,11 @@ default=None
         left, right = self._model_factors(self._codes(self._observe(X[needed])))
         order = np.argsort(rows, kind="stable")
         indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(needed)))])
+        pairs = sparse.csr_array(
+            (np.zeros(len(rows), left.dtype), columns[order], indptr), (len(needed), X.shape[1])
+        )
         values = np.empty(len(rows), dtype=left.dtype)
-        values[order] = values_at(indptr, columns[order], left, right, n_threads())
+        values[order] = StoredObservations(pairs).model(left, right)
         return values
 
     def score(self, X, y=None):

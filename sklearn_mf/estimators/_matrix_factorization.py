@@ -81,8 +81,9 @@ class MatrixFactorization(BaseFactorization):
     init : {"auto", "svd", "random"}, array-like of shape (n_components, n_features) \
 or callable, default="auto"
         Where H starts. "svd": leading singular vectors, missing entries at their bias.
-        "random": normal numbers of the scale of X. "auto": "svd". A callable gets
-        ``(X, n_components, random_state)`` and returns such an array.
+        "random": normal numbers of the scale of X. "auto": "svd" for the squared loss,
+        "random" for others, which an outlier's singular vector could lead astray. A
+        callable gets ``(X, n_components, random_state)`` and returns such an array.
     max_iter : int, default=200
         Iterations at most.
     tol : float, default=1e-4
@@ -326,7 +327,9 @@ default=None
         if self.warm_start and hasattr(self, "components_"):
             H, name = self.components_, "warm_start=True: components_ of the last fit"
         elif isinstance(self.init, str):
-            return "svd" if self.init == "auto" else self.init
+            if self.init == "auto":
+                return "svd" if problem.loss.is_squared else "random"
+            return self.init
         elif callable(self.init):
             H = self.init(X, problem.n_components, random_state)
             name = "what the callable init returned"

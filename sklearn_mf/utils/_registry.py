@@ -25,6 +25,7 @@ class Registry(dict):
             return name_or_object
         if name_or_object not in self:
             raise ValueError(
-                f"{self.kind}={name_or_object!r} is unknown: use one of {sorted(self)}, or an object."
+                f"{self.kind}={name_or_object!r} is unknown: use one of {sorted(self)}, "
+                "or an object."
             )
         return self[name_or_object]()

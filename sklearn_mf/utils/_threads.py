@@ -10,6 +10,9 @@ from threadpoolctl import ThreadpoolController
 
 from sklearn_mf import kernels
 
+# Multiplications that make a second thread worth waking: about a tenth of a millisecond.
+WORK_PER_THREAD = 1_000_000
+
 _cpu_count = cache(cpu_count)
 _controller = cache(ThreadpoolController)  # 700 microseconds to make, 12 to enter
 
@@ -18,11 +21,26 @@ _inside = 0
 _limit = None
 
 
-def n_threads():
-    """Threads for the kernels, as OpenMP, ``OMP_NUM_THREADS``, threadpoolctl and quotas say."""
-    if "OMP_NUM_THREADS" in os.environ:
-        return kernels.max_threads()
-    return min(kernels.max_threads(), _cpu_count())
+def n_threads(work=float("inf")):
+    """Threads for the kernels, as OpenMP, ``OMP_NUM_THREADS``, threadpoolctl and quotas say.
+
+    Small work stays on one thread: where other processes keep the cores busy, threads that
+    wait for one another cost more than they bring.
+
+    Parameters
+    ----------
+    work : float, default=inf
+        Multiplications to be done.
+
+    Returns
+    -------
+    n_threads : int
+        At least 1.
+    """
+    available = kernels.max_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        available = min(available, _cpu_count())
+    return max(1, int(min(available, work / WORK_PER_THREAD)))
 
 
 @contextmanager

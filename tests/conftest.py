@@ -1,0 +1,43 @@
+"""What every test run should tell, and the data that several test files share."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sklearn_mf import kernels
+
+
+def pytest_report_header():
+    return f"sklearn_mf kernels: {kernels.IMPLEMENTATION}"
+
+
+def low_rank(n_samples=30, n_features=20, rank=3, noise=0.1, mean=0.0, seed=0):
+    """Noisy low-rank data."""
+    rng = np.random.default_rng(seed)
+    product = rng.normal(size=(n_samples, rank)) @ rng.normal(size=(rank, n_features))
+    return mean + product + noise * rng.normal(size=(n_samples, n_features))
+
+
+def punch_holes(X, share=0.3, seed=1):
+    """X with a share of its entries NaN, one entry of every row and column kept."""
+    hidden = np.random.default_rng(seed).random(X.shape) < share
+    hidden[np.arange(len(X)), np.arange(len(X)) % X.shape[1]] = False
+    hidden[np.arange(X.shape[1]) % len(X), np.arange(X.shape[1])] = False
+    return np.where(hidden, np.nan, X).astype(X.dtype)
+
+
+def store_observed(X, container=sparse.csr_array):
+    """A sparse matrix that stores what is observed in X, zeros included."""
+    rows, columns = np.nonzero(~np.isnan(X))
+    stored = sparse.coo_array((X[rows, columns], (rows, columns)), shape=X.shape)
+    return container(stored)
+
+
+@pytest.fixture
+def complete():
+    return low_rank()
+
+
+@pytest.fixture
+def holed():
+    return punch_holes(low_rank(mean=1.0))

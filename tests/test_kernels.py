@@ -1,0 +1,170 @@
+"""The compiled kernels against their reference, the reference against NumPy and SciPy."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.linear_model import Ridge
+
+from sklearn_mf import kernels
+from sklearn_mf.kernels import reference
+
+DTYPES = [np.float32, np.float64]
+INDICES = [np.int32, np.int64]
+
+
+def system(dtype=np.float64, index=np.int64, k=5, n_rows=40, n_columns=30):
+    """Sparse rows, one of them empty and one full, and a design for them."""
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((n_rows, n_columns), density=0.4, rng=rng, dtype=dtype).tolil()
+    X[3] = 0
+    X[4] = rng.random(n_columns)
+    X = sparse.csr_array(X)
+    design = rng.normal(size=(n_columns, k)).astype(dtype)
+    weights = rng.random(X.nnz).astype(dtype)
+    return X, X.indptr.astype(index), X.indices.astype(index), weights, design
+
+
+def close(dtype):
+    return {"rtol": 1e-3, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-9, "atol": 1e-11}
+
+
+def test_the_kernels_in_use_are_named():
+    assert kernels.IMPLEMENTATION in ("compiled", "reference")
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_solve_rows_equals_reference(dtype, index, n_threads, weighted):
+    X, indptr, indices, weights, design = system(dtype, index)
+    ridge = np.linspace(0.1, 1, len(indptr) - 1).astype(dtype)
+    shares = np.array([1, 1, 1, 1, 0], dtype=dtype)
+    arguments = (indptr, indices, X.data, weights if weighted else None, design, ridge, shares)
+    solution, status = kernels.solve_rows(*arguments, n_threads)
+    expected, expected_status = reference.solve_rows(*arguments, 1)
+    assert solution.dtype == dtype
+    np.testing.assert_array_equal(status, expected_status)
+    np.testing.assert_allclose(solution[status == 0], expected[status == 0], **close(dtype))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_solve_dense_rows_equals_reference(dtype, weighted, order):
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(30, 25)).astype(dtype)
+    targets[rng.random(targets.shape) < 0.4] = np.nan
+    targets[2] = np.nan
+    targets = np.array(targets, order=order)
+    weights = rng.random(targets.shape).astype(dtype) if weighted else None
+    design, offsets = rng.normal(size=(25, 4)).astype(dtype), rng.normal(size=25).astype(dtype)
+    ridge, shares = np.full(30, 0.3, dtype), np.ones(4, dtype)
+    arguments = (targets, weights, offsets, design, ridge, shares)
+    solution, status = kernels.solve_dense_rows(*arguments, 2)
+    expected, expected_status = reference.solve_dense_rows(*arguments, 1)
+    np.testing.assert_array_equal(status, expected_status)
+    np.testing.assert_allclose(solution, expected, **close(dtype))
+
+
+def test_solve_rows_is_weighted_ridge_regression():
+    X, indptr, indices, weights, design = system()
+    ridge = np.full(len(indptr) - 1, 0.7)
+    solution, _ = kernels.solve_rows(indptr, indices, X.data, weights, design, ridge, np.ones(5), 1)
+    for i in (0, 4, 11):
+        entries = slice(indptr[i], indptr[i + 1])
+        expected = Ridge(alpha=0.7, fit_intercept=False).fit(
+            design[indices[entries]], X.data[entries], sample_weight=weights[entries]
+        )
+        np.testing.assert_allclose(solution[i], expected.coef_, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("k", [1, 3, 64, 130])
+def test_solve_rows_over_ranks_and_more_entries_than_a_block(k):
+    rng = np.random.default_rng(0)
+    X = sparse.csr_array(rng.normal(size=(3, 700)))
+    design, ridge = rng.normal(size=(700, k)), np.full(3, 0.5)
+    solution, status = kernels.solve_rows(
+        X.indptr, X.indices, X.data, None, design, ridge, np.ones(k), 2
+    )
+    expected = np.linalg.solve(design.T @ design + 0.5 * np.eye(k), design.T @ X.toarray().T).T
+    assert not status.any()
+    np.testing.assert_allclose(solution, expected, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("solve", [kernels.solve_rows, reference.solve_rows])
+def test_singular_rows_are_reported(solve):
+    design = np.array([[1.0, 1.0], [2.0, 2.0], [0.0, 1.0]])
+    indptr, indices = np.array([0, 2, 4, 4]), np.array([0, 1, 1, 2])
+    _, status = solve(indptr, indices, np.ones(4), None, design, np.zeros(3), np.ones(2), 1)
+    np.testing.assert_array_equal(status, [1, 0, 1])
+
+
+@pytest.mark.parametrize("solve", [kernels.solve_rows, reference.solve_rows])
+def test_a_regressor_that_is_noise_makes_a_row_singular(solve):
+    design = np.random.default_rng(0).normal(size=(6, 2)) * [1, 1e-12]
+    indptr, indices = np.array([0, 6]), np.arange(6)
+    _, status = solve(indptr, indices, np.ones(6), None, design, np.zeros(1), np.ones(2), 1)
+    np.testing.assert_array_equal(status, [1])
+
+
+def test_least_squares_operator_is_the_pseudoinverse_where_singular():
+    design = np.random.default_rng(0).normal(size=(8, 2)) @ np.ones((2, 4))
+    operator = kernels.least_squares_operator(design, None, np.zeros(4))
+    np.testing.assert_allclose(operator, np.linalg.pinv(design).T, atol=1e-12)
+
+
+def test_least_squares_operator_is_weighted_ridge_regression():
+    rng = np.random.default_rng(0)
+    design, weights, target = rng.normal(size=(9, 3)), rng.random(9), rng.normal(size=9)
+    solution = target @ kernels.least_squares_operator(design, weights, np.full(3, 0.2))
+    expected = Ridge(alpha=0.2, fit_intercept=False).fit(design, target, sample_weight=weights)
+    np.testing.assert_allclose(solution, expected.coef_, rtol=1e-10)
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values_at_equals_the_dense_product(dtype, index):
+    X, indptr, indices, _, design = system(dtype, index)
+    W = np.random.default_rng(1).normal(size=(X.shape[0], 5)).astype(dtype)
+    expected = (W @ design.T)[X.tocoo().coords]
+    for module in (kernels, reference):
+        values = module.values_at(indptr, indices, W, design, 2)
+        assert values.dtype == dtype
+        np.testing.assert_allclose(values, expected, **close(dtype))
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sparse_times_dense_equals_scipy(dtype, index):
+    X, indptr, indices, _, design = system(dtype, index)
+    for module in (kernels, reference):
+        product = module.sparse_times_dense(indptr, indices, X.data, design, 2)
+        assert product.dtype == dtype
+        np.testing.assert_allclose(product, X @ design, **close(dtype))
+
+
+def test_kernels_give_the_same_bits_for_any_number_of_threads():
+    X, indptr, indices, weights, design = system(n_rows=500, n_columns=200, k=8)
+    ridge, shares = np.full(500, 0.1), np.ones(8)
+    rows = [
+        kernels.solve_rows(indptr, indices, X.data, weights, design, ridge, shares, n)[0]
+        for n in (1, 2, 3)
+    ]
+    products = [kernels.sparse_times_dense(indptr, indices, X.data, design, n) for n in (1, 2, 3)]
+    for results in (rows, products):
+        np.testing.assert_array_equal(results[0], results[1])
+        np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_kernels_accept_nothing():
+    empty = np.zeros(0)
+    indptr, indices = np.zeros(4, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    for module in (kernels, reference):
+        solution, status = module.solve_rows(
+            indptr, indices, empty, None, np.ones((5, 2)), np.zeros(3), np.ones(2), 2
+        )
+        assert solution.shape == (3, 2)
+        np.testing.assert_array_equal(status, 1)
+        assert not module.sparse_times_dense(indptr, indices, empty, np.ones((5, 2)), 2).any()
+        assert module.values_at(indptr, indices, np.ones((3, 2)), np.ones((5, 2)), 2).size == 0
