@@ -36,17 +36,20 @@ def start(problem, init, random_state):
     Ht : ndarray of shape (n_columns, k)
         The features' factor, likewise.
     """
-    bias = np.zeros(problem.observations.shape[1], dtype=problem.observations.dtype)
-    if problem.columns.has_bias:
-        bias = column_means(problem.observations, problem.offset)
+    samples, side = problem.observations, problem.columns
+    unseen = problem.T.observations.row_totals() == 0
+    bias = np.zeros(samples.shape[1], dtype=samples.dtype)
+    if side.has_bias:
+        bias = column_means(samples, problem.offset)
     if isinstance(init, str):
         W, Ht = {"svd": _svd, "random": _random}[init](problem, bias, random_state)
-        Ht = _with_bias(Ht, bias, problem.columns)
+        Ht[unseen] = 0  # no solver would move what nothing is known of
         W = _with_bias(W, np.zeros_like(W, shape=len(W)), problem.rows)
-        return problem.balanced(W, Ht)
-    Ht = np.array(init, dtype=problem.observations.dtype, order="C")
+        return problem.balanced(W, _with_bias(Ht, bias, side))
+    Ht = np.array(init, dtype=samples.dtype, order="C")
+    Ht[unseen] = 0
     if Ht.shape[1] == problem.n_components:
-        Ht = _with_bias(Ht, bias, problem.columns)
+        Ht = _with_bias(Ht, bias, side)
     return problem.fold_in(Ht), Ht
 
 

@@ -65,6 +65,24 @@ class BaseLoss(BaseEstimator):
         """
         raise NotImplementedError
 
+    def curvature(self, x, m):
+        """Second derivative with respect to the prediction; by differences, unless overridden.
+
+        Parameters
+        ----------
+        x : ndarray
+            Data.
+        m : ndarray of the same shape
+            Predictions.
+
+        Returns
+        -------
+        curvature : ndarray of the same shape
+            The second derivative, not yet weighted.
+        """
+        step = np.sqrt(np.finfo(m.dtype).eps) * (1 + np.abs(m))
+        return (self.gradient(x, m + step) - self.gradient(x, m - step)) / (2 * step)
+
 
 @LOSSES.register
 class Squared(BaseLoss):

@@ -267,9 +267,9 @@ class DenseObservations(SharedRows):
         weights = _multiply(self.weights, weights.astype(self.dtype, copy=False))
         return DenseObservations(targets, weights, self.row_weight, self.column_weight)
 
-    def split(self, share, random_state):
+    def split(self, share, rng):
         """Two parts of the entries: most, and a random share of each row to be hidden."""
-        draws = np.where(self._observed(), random_state.random_sample(self.shape), -1)
+        draws = np.where(self._observed(), rng.random(self.shape), -1)
         hidden = (draws >= 0) & (draws < share)
         # The entry with the largest draw stays, so that no row is left without any.
         hidden[np.arange(self.shape[0]), draws.argmax(axis=1)] = False
@@ -286,6 +286,10 @@ class DenseObservations(SharedRows):
     def total(self, elementwise):
         """Weighted sum over the observed entries of numbers in the layout of ``values``."""
         return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
+
+    def row_sums(self, elementwise):
+        """Sum over the observed entries of each row, the row's own weight left out."""
+        return self._weigh(elementwise).sum(axis=1, dtype=np.float64)
 
     def pull_back(self, elementwise, W, Ht):
         """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
@@ -402,9 +406,9 @@ class StoredObservations(ObservedMatrix):
         weights = _multiply(self.weights, weights.astype(self.dtype, copy=False))
         return StoredObservations(self._csr(targets), weights, self.row_weight, self.column_weight)
 
-    def split(self, share, random_state):
+    def split(self, share, rng):
         """Two parts of the entries: most, and a random share of each row to be hidden."""
-        draws = random_state.random_sample(self.n_observed)
+        draws = rng.random(self.n_observed)
         largest = np.full(self.shape[0], -1.0)
         np.maximum.at(largest, self._entry_rows(), draws)
         # The entry with the largest draw stays, so that no row is left without any.
@@ -428,6 +432,10 @@ class StoredObservations(ObservedMatrix):
     def total(self, elementwise):
         """Weighted sum over the observed entries of numbers in the layout of ``values``."""
         return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
+
+    def row_sums(self, elementwise):
+        """Sum over the observed entries of each row, the row's own weight left out."""
+        return np.bincount(self._entry_rows(), self._weigh(elementwise), self.shape[0])
 
     def pull_back(self, elementwise, W, Ht):
         """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.

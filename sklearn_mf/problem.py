@@ -15,7 +15,9 @@ from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import BasePenalty
 
 # A fold-in under a loss that is not squared iterates; rows stop one by one.
-FOLD_IN_ITERATIONS = 200
+FOLD_IN_ITERATIONS = 500
+MAX_HALVINGS = 30
+LEAST_CURVATURE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -211,14 +213,24 @@ class Problem:
         return solution
 
     def _majorized_rows(self, block, design, offsets, ridge, W):
-        left = np.column_stack([W, np.ones_like(W, shape=len(W))])
-        model = block.model(left, np.column_stack([design, offsets]))
-        weights, targets = self.loss.quadratic(block.values, model)
+        model = self._row_model(block, design, offsets, W)
+        weights, targets = self._bound(block.values, model)
         return block.reweighted(targets, weights).solve_rows(
             design, offsets, ridge, self._column_shares
         )
 
-    def fold_in(self, Ht, tol=1e-8):
+    def _bound(self, x, model):
+        """Quadratic bound of the loss; where there is none, Newton's approximation of it."""
+        if hasattr(self.loss, "quadratic"):
+            return self.loss.quadratic(x, model)
+        weights = np.maximum(self.loss.curvature(x, model), LEAST_CURVATURE)
+        return weights, model - self.loss.gradient(x, model) / weights
+
+    def _row_model(self, block, design, offsets, W):
+        left = np.column_stack([W, np.ones_like(W, shape=len(W))])
+        return block.model(left, np.column_stack([design, offsets]))
+
+    def fold_in(self, Ht):
         """Best W for this Ht: what a code means, whatever solver found Ht.
 
         Rows do not influence one another: each starts at zero and stops by itself.
@@ -227,18 +239,40 @@ class Problem:
         if self.loss.is_squared:
             return self.solve_rows(Ht, W)
         design, offsets = self._design(Ht)
-        ridge = self.row_ridge
-        tol = max(tol, 10 * np.finfo(W.dtype).eps)
         for rows, block in self.observations.blocks():
-            codes, block_ridge = W[rows], ridge[rows]
-            moving = np.arange(len(codes))
-            for _ in range(FOLD_IN_ITERATIONS):
-                before = codes[moving]
-                codes[moving] = self._majorized_rows(
-                    block.take(moving), design, offsets, block_ridge[moving], before
-                )
-                change = np.abs(codes[moving] - before).max(axis=1, initial=0)
-                moving = moving[change > tol * np.abs(before).max(axis=1, initial=0)]
-                if len(moving) == 0:
-                    break
+            W[rows] = self._fold_in_block(block, design, offsets, self.row_ridge[rows])
         return W
+
+    def _fold_in_block(self, block, design, offsets, ridge):
+        codes = np.zeros((block.shape[0], self.width), dtype=design.dtype)
+        tol = max(1e-8, 10 * np.finfo(codes.dtype).eps)
+        moving = np.arange(len(codes))
+        for _ in range(FOLD_IN_ITERATIONS):
+            part, before = block.take(moving), codes[moving]
+            after = self._majorized_rows(part, design, offsets, ridge[moving], before)
+            after = self._halved(part, design, offsets, ridge[moving], before, after)
+            codes[moving] = after
+            change = np.abs(after - before).max(axis=1, initial=0)
+            moving = moving[change > tol * np.abs(after).max(axis=1, initial=0)]
+            if len(moving) == 0:
+                break
+        return codes
+
+    def _halved(self, block, design, offsets, ridge, before, after):
+        """Shorten the step of the rows whose cost would rise: Newton's may be too long."""
+        if hasattr(self.loss, "quadratic"):
+            return after
+
+        def cost(W):
+            model = self._row_model(block, design, offsets, W)
+            penalty = 0.5 * ridge * ((W * W) @ self._column_shares)
+            return block.row_sums(self.loss.value(block.values, model)) + penalty
+
+        limit = cost(before)
+        for _ in range(MAX_HALVINGS):
+            too_far = ~(cost(after) <= limit)
+            if not too_far.any():
+                return after
+            after[too_far] = (after[too_far] + before[too_far]) / 2
+        after[too_far] = before[too_far]
+        return after

@@ -9,6 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_mf import MatrixFactorization
+from sklearn_mf.estimators._base import HIDDEN_SEED
 from sklearn_mf.solvers import ALS, GradientDescent, Spectral
 
 BIASES = [False, "features", "samples", "both"]
@@ -188,9 +189,9 @@ def test_predicted_entries_are_those_of_the_reconstruction(holed, bias):
 
 
 def hidden_by_hand(fitted, X):
-    """The score as documented, with whatever was hidden found by its trace in the codes."""
-    random_state = np.random.RandomState(0)
-    draws = np.where(np.isnan(X), -1, random_state.random_sample(X.shape))
+    """The score as documented, on the entries that the seed of `score` hides."""
+    rng = np.random.default_rng(HIDDEN_SEED)
+    draws = np.where(np.isnan(X), -1, rng.random(X.shape))
     hidden = (draws >= 0) & (draws < 0.2)
     hidden[np.arange(len(X)), draws.argmax(axis=1)] = False
     visible = np.where(hidden, np.nan, X)

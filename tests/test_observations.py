@@ -148,7 +148,7 @@ def test_singular_rows_take_the_minimum_norm_solution(view):
 def test_split_hides_a_share_and_leaves_every_row_an_entry(view):
     seen = view[0]
     for _, block in seen.blocks():
-        visible, hidden = block.split(0.5, np.random.RandomState(0))
+        visible, hidden = block.split(0.5, np.random.default_rng(0))
         assert visible.n_observed + hidden.n_observed == block.n_observed
         occupied = block.row_totals() > 0
         assert (visible.row_totals()[occupied] > 0).all()

@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.optimize import approx_fprime
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import PoissonRegressor
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.initialization import start
@@ -363,6 +364,40 @@ def test_a_loss_of_the_users_own_works(holed, solver):
     curve = np.array(model.loss_curve_)
     assert (np.diff(curve) <= 1e-9 * curve[0]).all()
     np.testing.assert_array_equal(W, model.transform(holed))
+
+
+class Poisson(BaseLoss):
+    """Counts with a log link: no quadratic bound serves everywhere."""
+
+    def value(self, x, m):
+        return np.exp(m) - x * m
+
+    def gradient(self, x, m):
+        return np.exp(m) - x
+
+
+def test_codes_of_a_loss_without_bound_are_a_generalized_linear_model():
+    X = np.random.default_rng(0).poisson(np.exp(low_rank(40, 15, 2, noise=0) / 2)).astype(float)
+    X = punch_holes(X)
+    model = MatrixFactorization(2, loss=Poisson(), alpha_W=0.01, max_iter=3000, random_state=0)
+    W = model.fit_transform(X)
+    assert isinstance(model.solver_, GradientDescent)
+    for x, w in zip(X, W, strict=True):
+        seen = ~np.isnan(x)
+        glm = PoissonRegressor(alpha=0.01, fit_intercept=False, tol=1e-10, max_iter=1000)
+        glm.fit(model.components_[:, seen].T, x[seen])
+        np.testing.assert_allclose(w, glm.coef_, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("init", ["random", "svd"])
+@pytest.mark.parametrize("solver", ["als", "gd"])
+def test_components_of_a_feature_without_entries_are_zero(holed, solver, init):
+    X = holed.copy()
+    X[:, 4] = np.nan
+    model = MatrixFactorization(3, solver=solver, init=init, random_state=0, max_iter=2000)
+    with pytest.warns(UserWarning, match="1 of 20 features have no observed entry"):
+        model.fit(X)
+    assert not model.components_[:, 4].any()
 
 
 def test_huber_ignores_gross_outliers():

@@ -21,9 +21,10 @@ from sklearn_mf.utils._validation import (
     wrap_in_container,
 )
 
-# Share of each row's observed entries that `score` hides, and the seed that chooses them.
+# Share of each row's observed entries that `score` hides, and the seed that chooses them: one
+# that nobody uses to make holes, or score would hide what is missing already.
 HIDDEN_SHARE = 0.2
-HIDDEN_SEED = 0
+HIDDEN_SEED = 1_618_033_988
 
 
 class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -140,10 +141,10 @@ default=None
         check_is_fitted(self)
         observations = self._observe(check_X(self, X, reset=False))
         means = column_means(observations)[:, None]
-        random_state = np.random.RandomState(HIDDEN_SEED)
+        rng = np.random.default_rng(HIDDEN_SEED)
         error = baseline = n_hidden = 0
         for _, block in observations.blocks():
-            visible, hidden = block.split(HIDDEN_SHARE, random_state)
+            visible, hidden = block.split(HIDDEN_SHARE, rng)
             factors = self._model_factors(self._fold_in(visible))
             error += hidden.total_loss(*factors, Squared())
             ones = np.ones((block.shape[0], 1), dtype=block.dtype)
@@ -214,8 +215,10 @@ default=None
 
 def _check_positions(positions, name, size):
     positions = np.asarray(positions)
+    if positions.size == 0:
+        return np.zeros(0, dtype=np.int64)
     if positions.ndim != 1 or not np.issubdtype(positions.dtype, np.integer):
         raise ValueError(f"{name} must be a one-dimensional array of integers.")
-    if len(positions) and not (positions.min() >= 0 and positions.max() < size):
+    if not (positions.min() >= 0 and positions.max() < size):
         raise ValueError(f"{name} must lie in [0, {size}), the size of X on that side.")
     return positions.astype(np.int64)

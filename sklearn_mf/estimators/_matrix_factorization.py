@@ -42,7 +42,8 @@ class MatrixFactorization(BaseFactorization):
     with the loss :math:`\frac{1}{2}(x - \hat{x})^2` unless said otherwise, sample weights
     :math:`s_i` and entry weights :math:`e_{ij}` (both 1 unless given),
     :math:`n_i = \sum_j e_{ij}` and :math:`m_j = \sum_i s_i e_{ij}` over observed entries,
-    and :math:`g` the parameter ``alpha_scaling``. With nothing missing and ``g = 1`` the
+    and :math:`g` the parameter ``alpha_scaling``. Biases are penalized as `bias` says.
+    With nothing missing and ``g = 1`` the
     penalties are those of :class:`sklearn.decomposition.NMF`.
 
     Read more in the :ref:`User Guide <user_guide>`.
@@ -78,12 +79,12 @@ class MatrixFactorization(BaseFactorization):
         How the components are found, see :mod:`sklearn_mf.solvers`. "auto": the exact
         "svd" where it serves (complete data), else "als", or "gd" for a loss that
         "als" cannot serve. The solver never changes what a code means.
-    init : {"auto", "svd", "random"}, array-like of shape (n_components, n_features) \
-or callable, default="auto"
-        Where H starts. "svd": leading singular vectors, missing entries at their bias.
-        "random": normal numbers of the scale of X. "auto": "svd" for the squared loss,
-        "random" for others, which an outlier's singular vector could lead astray. A
-        callable gets ``(X, n_components, random_state)`` and returns such an array.
+    init : {"auto", "svd", "random"}, array-like or callable, default="auto"
+        Where H, of shape (n_components, n_features), starts. "svd": leading singular
+        vectors, missing entries at their bias. "random": normal numbers of the scale of X. "auto": "svd" for the squared loss,
+        "random" for others, which an outlier's singular vector could lead astray. An
+        array is H itself; a callable gets ``(X, n_components, random_state)`` and
+        returns it.
     max_iter : int, default=200
         Iterations at most.
     tol : float, default=1e-4

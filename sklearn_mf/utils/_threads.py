@@ -10,8 +10,8 @@ from threadpoolctl import ThreadpoolController
 
 from sklearn_mf import kernels
 
-# Multiplications that make a second thread worth waking: about a tenth of a millisecond.
-WORK_PER_THREAD = 1_000_000
+# Multiplications that make a thread worth waking: less than a millisecond of work.
+WORK_PER_THREAD = 4_000_000
 
 _cpu_count = cache(cpu_count)
 _controller = cache(ThreadpoolController)  # 700 microseconds to make, 12 to enter
