@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_mf.utils._registry import Registry
+from sklearn_mf.utils._validation import Interval, Real
 
 __all__ = ["BaseLoss", "Huber", "Squared"]
 
@@ -162,6 +163,7 @@ class Huber(BaseLoss):
     """
 
     name = "huber"
+    _parameter_constraints: dict = {"delta": [Interval(Real, 0, None, closed="neither")]}
 
     def __init__(self, delta=1.0):
         self.delta = delta

@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn_mf import kernels
 from sklearn_mf.utils._threads import n_threads, one_blas_thread
 
-BLOCK_ENTRIES = 1 << 20  # temporaries of elementwise work stay at a few megabytes
+BLOCK_ENTRIES = 1 << 18  # temporaries of elementwise work stay at a few megabytes
 
 
 def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None):
@@ -41,6 +41,8 @@ def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None):
             entry_weight = entry_weight.toarray() if sparse.issparse(entry_weight) else entry_weight
             X = np.where(entry_weight == 0, np.nan, X).astype(X.dtype, copy=False)
         return DenseObservations(X, entry_weight, sample_weight)
+    arrays = tuple(np.ascontiguousarray(part) for part in (X.data, X.indices, X.indptr))
+    X = sparse.csr_array(arrays, shape=X.shape)
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
@@ -58,7 +60,7 @@ def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None):
 
 def _align(X, entry_weight, unstored):
     """Data and weights at the entries that have both."""
-    E = sparse.csr_array(entry_weight)
+    E = sparse.csr_array(entry_weight, copy=True)
     E.sum_duplicates()
     E.eliminate_zeros()
     pattern, other = (E, X) if unstored == "zero" else (X, E)

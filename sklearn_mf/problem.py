@@ -178,7 +178,8 @@ class Problem:
         design, _ = self._design(Ht)
         weight = self.observations.column_weight
         weighted = design if weight is None else design * weight[:, None]
-        return float(np.linalg.norm(weighted.T @ design, 2) + self.row_ridge.max())
+        present = self._row_weight > 0
+        return float(np.linalg.norm(weighted.T @ design, 2) + (self.row_ridge * present).max())
 
     def balanced(self, W, Ht):
         """The same model, each component scaled so that its two penalties are equal.

@@ -81,10 +81,10 @@ class MatrixFactorization(BaseFactorization):
         "als" cannot serve. The solver never changes what a code means.
     init : {"auto", "svd", "random"}, array-like or callable, default="auto"
         Where H, of shape (n_components, n_features), starts. "svd": leading singular
-        vectors, missing entries at their bias. "random": normal numbers of the scale of X. "auto": "svd" for the squared loss,
-        "random" for others, which an outlier's singular vector could lead astray. An
-        array is H itself; a callable gets ``(X, n_components, random_state)`` and
-        returns it.
+        vectors, missing entries at their bias. "random": normal numbers of the scale of
+        X. "auto": "svd" for the squared loss, "random" for others, which an outlier's
+        singular vector could lead astray. An array is H itself; a callable gets
+        ``(X, n_components, random_state)`` and returns it.
     max_iter : int, default=200
         Iterations at most.
     tol : float, default=1e-4

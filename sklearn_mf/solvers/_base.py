@@ -67,7 +67,7 @@ class BaseSolver(BaseEstimator):
     name : str
         Under which strings find the solver.
     requires_loss : tuple of str
-        Methods that the loss must have.
+        Methods that the loss must have, or attributes of it that must be true.
     window : int
         Iterations over which the decrease is judged: more for solvers of many short steps.
     allows_missing : bool
@@ -142,15 +142,15 @@ class BaseSolver(BaseEstimator):
 
     def check(self, problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
-        missing = [method for method in self.requires_loss if not hasattr(problem.loss, method)]
+        missing = [need for need in self.requires_loss if not getattr(problem.loss, need, False)]
         if missing:
             others = sorted(
                 name
                 for name, cls in SOLVERS.items()
-                if all(hasattr(problem.loss, method) for method in cls.requires_loss)
+                if all(getattr(problem.loss, need, False) for need in cls.requires_loss)
             )
             raise ValueError(
-                f"solver={self.name!r} needs a loss with the method {missing[0]!r}, which "
+                f"solver={self.name!r} needs a loss with {missing[0]!r}, which "
                 f"{type(problem.loss).__name__} has not. Use one of solver={others}."
             )
 

@@ -48,6 +48,7 @@ class Spectral(BaseSolver):
     """
 
     name = "svd"
+    requires_loss = ("is_squared",)
     allows_missing = False
     needs_start = False
 

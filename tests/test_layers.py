@@ -1,0 +1,190 @@
+"""Imports go downward only, and no file outgrows its reader."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sklearn_mf
+
+PACKAGE = Path(sklearn_mf.__file__).parent
+MAX_LINES = 600
+
+# A module stands on the floor of the longest prefix of its name.
+FLOORS = {
+    "sklearn_mf": 8,
+    "sklearn_mf.utils.discovery": 8,
+    "sklearn_mf.utils._show_versions": 8,
+    "sklearn_mf.estimators": 7,
+    "sklearn_mf.solvers": 6,
+    "sklearn_mf.problem": 5,
+    "sklearn_mf.initialization": 4,
+    "sklearn_mf.losses": 3,
+    "sklearn_mf.penalties": 3,
+    "sklearn_mf.observations": 2,
+    "sklearn_mf.utils": 1,
+    "sklearn_mf.kernels": 0,
+}
+# Helpers of one floor may use one another; elsewhere siblings share only their base.
+SOCIABLE = {0, 1, 8}
+# Allowed by their floors, but not meant to know of one another.
+APART = {
+    ("sklearn_mf.losses", "sklearn_mf.observations"),
+    ("sklearn_mf.penalties", "sklearn_mf.observations"),
+}
+PRIVATE_NAMES_OF_SKLEARN = "sklearn_mf.utils._validation"
+
+
+def place(module):
+    """The entry of FLOORS that a module, or a name in a module, belongs to."""
+    while module not in FLOORS:
+        module = module.rpartition(".")[0]
+    return module
+
+
+def imports(source):
+    """Dotted names that a source imports, and its relative imports as ``.``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield "."
+            else:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_sibling_allowed(module, imported):
+    floor = FLOORS[place(module)]
+    if floor in SOCIABLE:
+        return True
+    package = place(module)
+    if place(imported) != package:
+        return False
+    return module == package or f"{imported}.".startswith(f"{package}._base.")
+
+
+def complaint(module, imported):
+    """What is wrong with an import, or None."""
+    if imported == ".":
+        return f"{module} has a relative import"
+    if imported.split(".")[0] == "sklearn":
+        is_private = any(part.startswith("_") for part in imported.split("."))
+        if is_private and module != PRIVATE_NAMES_OF_SKLEARN:
+            return f"{module} imports the private {imported}"
+    if imported.split(".")[0] != "sklearn_mf":
+        return None
+    upper, lower = FLOORS[place(module)], FLOORS[place(imported)]
+    if lower > upper:
+        return f"{module} imports upward: {imported}"
+    if (place(module), place(imported)) in APART:
+        return f"{module} must not know of {imported}"
+    if lower == upper and not is_sibling_allowed(module, imported):
+        return f"{module} imports its sibling {imported}"
+    return None
+
+
+def violations(module, source):
+    found = (complaint(module, imported) for imported in imports(source))
+    return [text for text in found if text]
+
+
+def sources():
+    """Every module of the package by its dotted name."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+MODULES = dict(sources())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_downward_only(module):
+    assert violations(module, MODULES[module].read_text(encoding="utf-8")) == []
+
+
+def test_every_floor_is_inhabited():
+    assert {place(module) for module in MODULES} == set(FLOORS)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".pyx", ".pxd")),
+    ids=lambda path: path.relative_to(PACKAGE).as_posix(),
+)
+def test_files_stay_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+ALLOWED = [
+    ("sklearn_mf", "from sklearn_mf.estimators import MatrixFactorization"),
+    ("sklearn_mf", "from sklearn_mf.utils._show_versions import show_versions"),
+    ("sklearn_mf.kernels", "from sklearn_mf.kernels import _rows, reference"),
+    ("sklearn_mf.utils._threads", "from sklearn_mf import kernels"),
+    ("sklearn_mf.utils._validation", "from sklearn.utils._param_validation import Interval"),
+    ("sklearn_mf.utils.discovery", "def f():\n    from sklearn_mf import estimators"),
+    ("sklearn_mf.observations", "import sklearn_mf.kernels"),
+    ("sklearn_mf.initialization", "from sklearn_mf.losses import Squared"),
+    ("sklearn_mf.problem", "from sklearn_mf.observations import ObservedMatrix"),
+    ("sklearn_mf.solvers", "from sklearn_mf.solvers.als import ALS"),
+    ("sklearn_mf.solvers.als", "from sklearn_mf.solvers._base import BaseSolver"),
+    ("sklearn_mf.solvers.als", "from sklearn_mf.solvers import _base"),
+    ("sklearn_mf.estimators._x", "from sklearn_mf.estimators._base import BaseFactorization"),
+    ("sklearn_mf.estimators._x", "from sklearn_mf.solvers import SOLVERS"),
+    ("sklearn_mf.problem", "from sklearn.base import BaseEstimator\nimport scipy._lib"),
+]
+
+FORBIDDEN = [
+    ("sklearn_mf.problem", "from sklearn_mf import solvers", "upward"),
+    ("sklearn_mf.problem", "from sklearn_mf.solvers import SOLVERS", "upward"),
+    ("sklearn_mf.problem", "import sklearn_mf.estimators._base", "upward"),
+    ("sklearn_mf.problem", "from sklearn_mf import __version__", "upward"),
+    ("sklearn_mf.initialization", "from sklearn_mf.problem import Problem", "upward"),
+    ("sklearn_mf.observations", "from sklearn_mf.losses import Squared", "upward"),
+    ("sklearn_mf.kernels.reference", "from sklearn_mf.utils import _threads", "upward"),
+    ("sklearn_mf.utils._threads", "from sklearn_mf.observations import observe", "upward"),
+    ("sklearn_mf.utils._threads", "from sklearn_mf.utils import discovery", "upward"),
+    ("sklearn_mf.losses", "def f():\n    import sklearn_mf.problem", "upward"),
+    ("sklearn_mf.losses", "from sklearn_mf.penalties import Ridge", "sibling"),
+    ("sklearn_mf.penalties", "from sklearn_mf import losses", "sibling"),
+    ("sklearn_mf.losses", "from sklearn_mf.observations import observe", "must not know"),
+    ("sklearn_mf.penalties", "from sklearn_mf import observations", "must not know"),
+    ("sklearn_mf.solvers.als", "from sklearn_mf.solvers.spectral import Spectral", "sibling"),
+    ("sklearn_mf.solvers.als", "from sklearn_mf.solvers import Spectral", "sibling"),
+    ("sklearn_mf.solvers._base", "from sklearn_mf.solvers.als import ALS", "sibling"),
+    ("sklearn_mf.estimators._x", "from sklearn_mf.estimators import _y", "sibling"),
+    ("sklearn_mf.estimators._x", "from sklearn_mf.estimators._basement import y", "sibling"),
+    ("sklearn_mf.solvers.als", "from ._base import BaseSolver", "relative"),
+    ("sklearn_mf.problem", "from . import losses", "relative"),
+    ("sklearn_mf.problem", "from sklearn.base import _fit_context", "private"),
+    (
+        "sklearn_mf.utils._threads",
+        "from sklearn.utils._param_validation import Interval",
+        "private",
+    ),
+    ("sklearn_mf.estimators._base", "import sklearn.utils._set_output", "private"),
+]
+
+
+@pytest.mark.parametrize(("module", "source"), ALLOWED)
+def test_the_rules_let_sound_imports_pass(module, source):
+    assert violations(module, source) == []
+
+
+@pytest.mark.parametrize(("module", "source", "word"), FORBIDDEN)
+def test_the_rules_catch_a_violation(module, source, word):
+    [text] = violations(module, source)
+    assert word in text
+    assert module in text
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.pyx")), ids=lambda path: path.name)
+def test_compiled_kernels_import_nothing_from_the_package_but_kernels(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    imported = [
+        line.split()[1]
+        for line in lines
+        if line.split()[:1] in (["from"], ["import"], ["cimport"]) and "sklearn_mf" in line
+    ]
+    assert all(name.startswith("sklearn_mf.kernels") for name in imported)
