@@ -5,7 +5,6 @@ Every extension is optional: where no compiler is at hand the install succeeds a
 """
 
 import os
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -29,23 +28,14 @@ OPENMP_FLAGS = {
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
 
-def write_blas_int():
-    """Name SciPy's BLAS integer: ``int`` until SciPy 1.17, ``blas_int`` from 1.18 on."""
-    import scipy.linalg
-
-    declarations = Path(scipy.linalg.__file__).with_name("cython_blas.pxd").read_text()
-    if re.search(r"\bblas_int\b", declarations):
-        line = "from scipy.linalg.cython_blas cimport blas_int\n"
-    else:
-        line = "ctypedef int blas_int\n"
-    (KERNELS / "_blas_int.pxd").write_text("# Written by setup.py.\n" + line)
-
-
 class BuildKernels(build_ext):
     """Compile with OpenMP where a program that uses it compiles, links and is asked for."""
 
     def build_extensions(self):
         compile_flags, link_flags = self.openmp_flags()
+        if self.compiler.compiler_type != "msvc":
+            # The register tiles of _row_system.h rely on loops being unrolled.
+            compile_flags = ["-O3", *compile_flags]
         for extension in self.extensions:
             extension.extra_compile_args += compile_flags
             extension.extra_link_args += link_flags
@@ -71,12 +61,12 @@ class BuildKernels(build_ext):
         return flags
 
 
-write_blas_int()
 extensions = cythonize(
     [
         Extension(
             ".".join(source.with_suffix("").parts),
             [str(source)],
+            depends=[str(header) for header in KERNELS.glob("*.h")],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
         )

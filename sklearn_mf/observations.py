@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf import kernels
-from sklearn_mf.utils._threads import n_threads, one_blas_thread
+from sklearn_mf.utils._threads import n_threads
 
 BLOCK_ENTRIES = 1 << 18  # temporaries of elementwise work stay at a few megabytes
 
@@ -345,10 +345,9 @@ class DenseObservations(SharedRows):
             weights = np.broadcast_to(self.column_weight, self.shape)
             weights = weights if self.weights is None else weights * self.weights
         threads = n_threads(self.values.size * design.shape[1] ** 2)
-        with one_blas_thread():
-            return kernels.solve_dense_rows(
-                self.values, weights, offsets, design, ridge, penalized, threads
-            )
+        return kernels.solve_dense_rows(
+            self.values, weights, offsets, design, ridge, penalized, threads
+        )
 
 
 class StoredObservations(ObservedMatrix):
@@ -487,10 +486,9 @@ class StoredObservations(ObservedMatrix):
         if self.column_weight is not None:
             weights = _multiply(weights, self.column_weight[self.indices])
         threads = n_threads(self.n_observed * design.shape[1] ** 2)
-        with one_blas_thread():
-            return kernels.solve_rows(
-                self.indptr, self.indices, targets, weights, design, ridge, penalized, threads
-            )
+        return kernels.solve_rows(
+            self.indptr, self.indices, targets, weights, design, ridge, penalized, threads
+        )
 
 
 class ZeroFilledObservations(SharedRows):

@@ -1,130 +1,178 @@
 """Weighted ridge rows from observed entries: the compiled twin of ``reference``.
 
 Rows are independent, so one parallel loop serves them all, and the result does not depend
-on the number of threads.
+on the number of threads. What is done for one row is C: see ``_row_system.h``.
 """
 from cython cimport floating
 from cython.parallel cimport parallel, prange
 from libc.math cimport isnan, sqrt
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 import numpy as np
 
-from sklearn_mf.kernels._blas cimport (
-    add_gram, add_transposed_product, cholesky, cholesky_solve
-)
+cdef extern from "_row_system_dispatch.h":
+    ctypedef struct float_system:
+        int panel
+        void (*add_rows)(
+            int, int, int, const float**, const float*, const float*, float*, float*, float*
+        ) noexcept nogil
+        int (*cholesky)(int, int, float*, float*, float) noexcept nogil
+        void (*substitute)(int, int, const float*, const float*, float*) noexcept nogil
+
+    ctypedef struct double_system:
+        int panel
+        void (*add_rows)(
+            int, int, int, const double**, const double*, const double*, double*, double*, double*
+        ) noexcept nogil
+        int (*cholesky)(int, int, double*, double*, double) noexcept nogil
+        void (*substitute)(int, int, const double*, const double*, double*) noexcept nogil
+
+    const float_system* choose_float_system()
+    const double_system* choose_double_system()
 
 ctypedef fused index_t:
     int32_t
     int64_t
 
-# Rows of the design gathered at a time: small enough for the second-level cache at
-# rank 128, long enough for the rank-k update to run at full speed.
+cdef const float_system* singles = choose_float_system()
+cdef const double_system* doubles = choose_double_system()
+
+# Rows of the design gathered at a time: they stay in the first-level cache.
 cdef enum:
     BLOCK = 128
 
 
+cdef struct Scratch:
+    # What one thread works on; all parts are aligned to vectors.
+    void* memory
+    void* rows      # BLOCK pointers to rows of the design
+    void* roots     # BLOCK roots of weights
+    void* targets   # BLOCK
+    void* gathered  # BLOCK x stride
+    void* gram      # stride x stride
+    void* solution  # stride
+    void* inverse   # stride
+
+
+cdef int row_stride(int k, floating* kind) noexcept nogil:
+    """Columns of a row in scratch space: k, rounded up to whole panels."""
+    cdef int panel = singles.panel if floating is float else doubles.panel
+    return (k + panel - 1) // panel * panel
+
+
+cdef Scratch allocate(int stride, floating* kind) noexcept nogil:
+    cdef Scratch scratch
+    cdef size_t item = sizeof(floating)
+    cdef size_t pointers = BLOCK * sizeof(void*), block = BLOCK * item, row = stride * item
+    row = (row + 63) // 64 * 64
+    scratch.memory = malloc(64 + pointers + 2 * block + (BLOCK + stride + 2) * row)
+    cdef char* start = <char*>(((<uintptr_t>scratch.memory) + 63) // 64 * 64)
+    scratch.rows = start
+    scratch.roots = start + pointers
+    scratch.targets = start + pointers + block
+    scratch.gathered = start + pointers + 2 * block
+    scratch.gram = <char*>scratch.gathered + BLOCK * row
+    scratch.solution = <char*>scratch.gram + stride * row
+    scratch.inverse = <char*>scratch.solution + row
+    return scratch
+
+
+cdef void clear(int stride, Scratch* scratch, floating* kind) noexcept nogil:
+    memset(scratch.gram, 0, <size_t>stride * stride * sizeof(floating))
+    memset(scratch.solution, 0, stride * sizeof(floating))
+
+
+cdef void add_block(int n, int k, int stride, Scratch* scratch, floating* kind) noexcept nogil:
+    if floating is float:
+        singles.add_rows(
+            n, k, stride, <const float**>scratch.rows, <float*>scratch.roots,
+            <float*>scratch.targets, <float*>scratch.gathered, <float*>scratch.gram,
+            <float*>scratch.solution,
+        )
+    else:
+        doubles.add_rows(
+            n, k, stride, <const double**>scratch.rows, <double*>scratch.roots,
+            <double*>scratch.targets, <double*>scratch.gathered, <double*>scratch.gram,
+            <double*>scratch.solution,
+        )
+
+
 cdef int finish_row(
-    int k, floating* gram, floating* diagonal, floating ridge,
-    const floating* penalized, floating eps, floating* out,
+    int k, int stride, Scratch* scratch, floating ridge, const floating* penalized, floating eps,
+    floating* out,
 ) noexcept nogil:
     """Add the ridge, factor and solve. 1 where the system is singular, as in the reference."""
-    cdef floating largest = 0
-    cdef int p
+    cdef floating* gram = <floating*>scratch.gram
+    cdef floating* solution = <floating*>scratch.solution
+    cdef int p, status
     for p in range(k):
-        gram[p * k + p] += ridge * penalized[p]
-        diagonal[p] = gram[p * k + p]
-        largest = max(largest, diagonal[p])
-    if cholesky(k, gram) != 0:
-        return 1
+        gram[p * stride + p] += ridge * penalized[p]
+    if floating is float:
+        status = singles.cholesky(k, stride, gram, <float*>scratch.inverse, eps)
+        if status == 0:
+            singles.substitute(k, stride, gram, <float*>scratch.inverse, solution)
+    else:
+        status = doubles.cholesky(k, stride, gram, <double*>scratch.inverse, eps)
+        if status == 0:
+            doubles.substitute(k, stride, gram, <double*>scratch.inverse, solution)
     for p in range(k):
-        if not gram[p * k + p] * gram[p * k + p] > 10 * k * eps * diagonal[p]:
-            return 1
-        if not diagonal[p] > eps * largest:
-            return 1
-    cholesky_solve(k, gram, out)
-    return 0
-
-
-cdef inline void gather(
-    int k, const floating* row, floating target, floating weight,
-    floating* gathered_row, floating* gathered_target,
-) noexcept nogil:
-    cdef floating root = sqrt(weight)
-    cdef int p
-    for p in range(k):
-        gathered_row[p] = root * row[p]
-    gathered_target[0] = root * target
+        out[p] = solution[p]
+    return status
 
 
 cdef int solve_stored_row(
-    int64_t n_entries, int k, const index_t* indices, const floating* targets,
+    int64_t n_entries, int k, int stride, const index_t* indices, const floating* targets,
     const floating* weights, const floating* design, floating ridge,
-    const floating* penalized, floating eps, floating* scratch, floating* out,
+    const floating* penalized, floating eps, Scratch* scratch, floating* out,
 ) noexcept nogil:
-    cdef floating* rows = scratch
-    cdef floating* values = rows + BLOCK * k
-    cdef floating* gram = values + BLOCK
-    cdef floating* diagonal = gram + k * k
+    cdef const floating** rows = <const floating**>scratch.rows
+    cdef floating* roots = <floating*>scratch.roots
+    cdef floating* values = <floating*>scratch.targets
     cdef int filled = 0
     cdef int64_t p
-    cdef floating weight = 1
-    memset(gram, 0, k * k * sizeof(floating))
-    memset(out, 0, k * sizeof(floating))
+    clear(stride, scratch, out)
     for p in range(n_entries):
-        if weights != NULL:
-            weight = weights[p]
-        gather(
-            k, design + <int64_t>indices[p] * k, targets[p], weight,
-            rows + filled * k, values + filled,
-        )
+        rows[filled] = design + <int64_t>indices[p] * k
+        roots[filled] = 1 if weights == NULL else sqrt(weights[p])
+        values[filled] = roots[filled] * targets[p]
         filled += 1
         if filled == BLOCK or p == n_entries - 1:
-            add_gram(filled, k, rows, gram)
-            add_transposed_product(filled, k, rows, values, out)
+            add_block(filled, k, stride, scratch, out)
             filled = 0
-    return finish_row(k, gram, diagonal, ridge, penalized, eps, out)
+    return finish_row(k, stride, scratch, ridge, penalized, eps, out)
 
 
 cdef int solve_dense_row(
-    int64_t n_columns, int k, const char* row, Py_ssize_t stride,
-    const char* weights, Py_ssize_t weight_stride, const floating* offsets,
+    int64_t n_columns, int k, int stride, const char* row, Py_ssize_t step,
+    const char* weights, Py_ssize_t weight_step, const floating* offsets,
     const floating* design, floating ridge, const floating* penalized,
-    floating eps, floating* scratch, floating* out,
+    floating eps, Scratch* scratch, floating* out,
 ) noexcept nogil:
-    cdef floating* rows = scratch
-    cdef floating* values = rows + BLOCK * k
-    cdef floating* gram = values + BLOCK
-    cdef floating* diagonal = gram + k * k
+    cdef const floating** rows = <const floating**>scratch.rows
+    cdef floating* roots = <floating*>scratch.roots
+    cdef floating* values = <floating*>scratch.targets
     cdef int filled = 0
     cdef int64_t j
-    cdef floating target, weight = 1
-    memset(gram, 0, k * k * sizeof(floating))
-    memset(out, 0, k * sizeof(floating))
+    cdef floating target
+    clear(stride, scratch, out)
     for j in range(n_columns):
-        target = (<const floating*>(row + j * stride))[0]
+        target = (<const floating*>(row + j * step))[0]
         if isnan(target):
             continue
+        rows[filled] = design + j * k
+        roots[filled] = 1
         if weights != NULL:
-            weight = (<const floating*>(weights + j * weight_stride))[0]
-        gather(
-            k, design + j * k, target - offsets[j], weight, rows + filled * k, values + filled
-        )
+            roots[filled] = sqrt((<const floating*>(weights + j * weight_step))[0])
+        values[filled] = roots[filled] * (target - offsets[j])
         filled += 1
         if filled == BLOCK:
-            add_gram(filled, k, rows, gram)
-            add_transposed_product(filled, k, rows, values, out)
+            add_block(filled, k, stride, scratch, out)
             filled = 0
     if filled > 0:
-        add_gram(filled, k, rows, gram)
-        add_transposed_product(filled, k, rows, values, out)
-    return finish_row(k, gram, diagonal, ridge, penalized, eps, out)
-
-
-cdef size_t scratch_size(int k, size_t item) noexcept nogil:
-    return (<size_t>BLOCK * (k + 1) + <size_t>k * (k + 1)) * item
+        add_block(filled, k, stride, scratch, out)
+    return finish_row(k, stride, scratch, ridge, penalized, eps, out)
 
 
 def solve_rows(
@@ -149,23 +197,24 @@ def solve_rows(
         weight_view = weights
         weight_data = &weight_view[0]
     cdef floating eps = np.finfo(dtype).eps
-    cdef floating* scratch
+    cdef int stride = row_stride(k, &out[0, 0])
+    cdef Scratch scratch
     cdef const floating* row_weights
     with nogil, parallel(num_threads=n_threads):
-        scratch = <floating*>malloc(scratch_size(k, sizeof(floating)))
+        scratch = allocate(stride, &out[0, 0])
         for i in prange(n_rows, schedule="dynamic", chunksize=8):
-            if scratch == NULL:
+            if scratch.memory == NULL:
                 state[i] = -1
                 continue
             row_weights = NULL
             if weight_data != NULL:
                 row_weights = weight_data + indptr[i]
             state[i] = solve_stored_row(
-                indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i],
+                indptr[i + 1] - indptr[i], k, stride, &indices[0] + indptr[i],
                 &targets[0] + indptr[i], row_weights, &design[0, 0], ridge[i],
-                &penalized[0], eps, scratch, &out[i, 0],
+                &penalized[0], eps, &scratch, &out[i, 0],
             )
-        free(scratch)
+        free(scratch.memory)
     return solution, status
 
 
@@ -188,31 +237,32 @@ def solve_dense_rows(
     cdef int32_t[::1] state = status
     cdef const floating[:, :] weight_view
     cdef const char* weight_data = NULL
-    cdef Py_ssize_t weight_row_stride = 0, weight_stride = 0
+    cdef Py_ssize_t weight_row_step = 0, weight_step = 0
     if weights is not None:
         weight_view = weights
         weight_data = <const char*>&weight_view[0, 0]
-        weight_row_stride = weight_view.strides[0]
-        weight_stride = weight_view.strides[1]
+        weight_row_step = weight_view.strides[0]
+        weight_step = weight_view.strides[1]
     cdef const char* data = <const char*>&targets[0, 0]
-    cdef Py_ssize_t row_stride = targets.strides[0]
-    cdef Py_ssize_t stride = targets.strides[1]
+    cdef Py_ssize_t row_step = targets.strides[0]
+    cdef Py_ssize_t step = targets.strides[1]
     cdef floating eps = np.finfo(dtype).eps
-    cdef floating* scratch
+    cdef int stride = row_stride(k, &out[0, 0])
+    cdef Scratch scratch
     cdef const char* row_weights
     with nogil, parallel(num_threads=n_threads):
-        scratch = <floating*>malloc(scratch_size(k, sizeof(floating)))
+        scratch = allocate(stride, &out[0, 0])
         for i in prange(n_rows, schedule="dynamic", chunksize=8):
-            if scratch == NULL:
+            if scratch.memory == NULL:
                 state[i] = -1
                 continue
             row_weights = NULL
             if weight_data != NULL:
-                row_weights = weight_data + i * weight_row_stride
+                row_weights = weight_data + i * weight_row_step
             state[i] = solve_dense_row(
-                n_columns, k, data + i * row_stride, stride, row_weights, weight_stride,
-                &offsets[0], &design[0, 0], ridge[i], &penalized[0], eps, scratch,
+                n_columns, k, stride, data + i * row_step, step, row_weights, weight_step,
+                &offsets[0], &design[0, 0], ridge[i], &penalized[0], eps, &scratch,
                 &out[i, 0],
             )
-        free(scratch)
+        free(scratch.memory)
     return solution, status

@@ -1,12 +1,9 @@
-"""Threads: how many the kernels may use, and BLAS held to one beside them."""
+"""How many threads the kernels may use."""
 
 import os
-import threading
-from contextlib import contextmanager
 from functools import cache
 
 from joblib import cpu_count
-from threadpoolctl import ThreadpoolController
 
 from sklearn_mf import kernels
 
@@ -14,11 +11,6 @@ from sklearn_mf import kernels
 WORK_PER_THREAD = 4_000_000
 
 _cpu_count = cache(cpu_count)
-_controller = cache(ThreadpoolController)  # 700 microseconds to make, 12 to enter
-
-_lock = threading.Lock()
-_inside = 0
-_limit = None
 
 
 def n_threads(work=float("inf")):
@@ -41,25 +33,3 @@ def n_threads(work=float("inf")):
     if "OMP_NUM_THREADS" not in os.environ:
         available = min(available, _cpu_count())
     return max(1, int(min(available, work / WORK_PER_THREAD)))
-
-
-@contextmanager
-def one_blas_thread():
-    """Hold BLAS to one thread while rows are solved in parallel.
-
-    BLAS limits belong to the process, so the first of several Python threads sets the
-    limit and the last one lifts it: the order in which they leave does not matter.
-    """
-    global _inside, _limit
-    with _lock:
-        if _inside == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _limit.restore_original_limits()
-                _limit = None

@@ -1,0 +1,130 @@
+/* One row of weighted least squares: Gram matrix, Cholesky factor, solution.
+ *
+ * A template: _row_system_dispatch.h includes it once for every pair of REAL (float, double)
+ * and instruction set. NAME(x) names the instance, TARGET is its function attribute, BYTES
+ * the size of a vector register. Sums are kept in register tiles of HEIGHT rows and WIDTH
+ * vectors; HEIGHT divides PANEL, the columns of a tile.
+ *
+ * Matrices are C-ordered and aligned to 64 bytes, with a row stride of whole panels. Of
+ * symmetric ones the upper triangle counts; the factor is the upper U with U'U = A.
+ */
+
+#define LANES ((int)(BYTES / sizeof(REAL)))
+#define PANEL (LANES * WIDTH)
+#define VECTOR NAME(vector)
+
+#if SKLEARN_MF_VECTORS
+typedef REAL VECTOR __attribute__((vector_size(BYTES), may_alias));
+#else
+typedef REAL VECTOR;
+#endif
+
+/* A[i0:i0+HEIGHT, j0:j0+PANEL] += or -= X[:, i0:]' X[:, j0:], summed over the n rows of X. */
+static TARGET ALWAYS_INLINE void NAME(add_tile)(
+    int n, const REAL *X, int stride, REAL *A, int i0, int j0, int subtract)
+{
+    const VECTOR zero = {0};
+    VECTOR sum[HEIGHT][WIDTH];
+    for (int i = 0; i < HEIGHT; i++)
+        for (int v = 0; v < WIDTH; v++) sum[i][v] = zero;
+    for (int p = 0; p < n; p++) {
+        const REAL *row = X + (long)p * stride;
+        const VECTOR *right = (const VECTOR *)(row + j0);
+        for (int i = 0; i < HEIGHT; i++)
+            for (int v = 0; v < WIDTH; v++) sum[i][v] += right[v] * row[i0 + i];
+    }
+    for (int i = 0; i < HEIGHT; i++) {
+        VECTOR *out = (VECTOR *)(A + (long)(i0 + i) * stride + j0);
+        for (int v = 0; v < WIDTH; v++)
+            out[v] = subtract ? out[v] - sum[i][v] : out[v] + sum[i][v];
+    }
+}
+
+/* A += X'X and b += X't, with X the n rows that `rows` points to, each times its root;
+ * the targets t are multiplied already. */
+static TARGET void NAME(add_rows)(
+    int n, int k, int stride, const REAL *const *rows, const REAL *roots, const REAL *targets,
+    REAL *X, REAL *A, REAL *b)
+{
+    for (int p = 0; p < n; p++) {
+        REAL *out = X + (long)p * stride;
+        const REAL root = roots[p], target = targets[p];
+        for (int j = 0; j < k; j++) out[j] = root * rows[p][j];
+        for (int j = k; j < stride; j++) out[j] = 0;
+        for (int j0 = 0; j0 < stride; j0 += LANES)
+            *(VECTOR *)(b + j0) += *(const VECTOR *)(out + j0) * target;
+    }
+    for (int j0 = 0; j0 < stride; j0 += PANEL)
+        for (int i0 = 0; i0 < j0 + PANEL; i0 += HEIGHT)
+            NAME(add_tile)(n, X, stride, A, i0, j0, 0);
+}
+
+/* Factor A in place, a panel of rows at a time; `inverse` gets 1 / diag(U).
+ * 1 if singular: a pivot is rounding error beside its diagonal, or a diagonal beside the
+ * largest one. */
+static TARGET int NAME(cholesky)(int k, int stride, REAL *A, REAL *inverse, REAL eps)
+{
+    REAL largest = 0;
+    for (int p = 0; p < k; p++) {
+        inverse[p] = A[(long)p * stride + p];
+        if (inverse[p] > largest) largest = inverse[p];
+    }
+    for (int b = 0; b < k; b += PANEL) {
+        const int end = b + PANEL < k ? b + PANEL : k;
+        for (int j0 = b; b > 0 && j0 < stride; j0 += PANEL)
+            for (int i0 = b; i0 < b + PANEL; i0 += HEIGHT)
+                NAME(add_tile)(b, A, stride, A, i0, j0, 1);
+        for (int p = b; p < end; p++) {
+            REAL *row = A + (long)p * stride;
+            if (!(row[p] > 10 * k * eps * inverse[p]) || !(inverse[p] > eps * largest))
+                return 1;
+            inverse[p] = 1 / SQRT(row[p]);
+            for (int j0 = b; j0 < stride; j0 += LANES) *(VECTOR *)(row + j0) *= inverse[p];
+            for (int q = p + 1; q < end; q++) {
+                REAL *below = A + (long)q * stride;
+                const REAL factor = row[q];
+                for (int j0 = b; j0 < stride; j0 += LANES)
+                    *(VECTOR *)(below + j0) -= *(const VECTOR *)(row + j0) * factor;
+            }
+        }
+        for (int p = b; p < end; p++)
+            for (int j = b; j < p; j++) A[(long)p * stride + j] = 0;
+    }
+    return 0;
+}
+
+/* x <- inv(U) inv(U') x. Beyond k, x is zero. */
+static TARGET void NAME(substitute)(
+    int k, int stride, const REAL *U, const REAL *inverse, REAL *x)
+{
+    for (int p = 0; p < k; p++) {
+        const REAL *row = U + (long)p * stride;
+        const REAL value = x[p] * inverse[p];
+        for (int j0 = p / LANES * LANES; j0 < stride; j0 += LANES)
+            *(VECTOR *)(x + j0) -= *(const VECTOR *)(row + j0) * value;
+        x[p] = value;
+    }
+    for (int p = k - 1; p >= 0; p--) {
+        const REAL *row = U + (long)p * stride;
+        const REAL value = x[p];
+        VECTOR sum = {0};
+        REAL total = 0;
+        x[p] = 0;
+        for (int j0 = p / LANES * LANES; j0 < stride; j0 += LANES)
+            sum += *(const VECTOR *)(row + j0) * *(const VECTOR *)(x + j0);
+        for (int i = 0; i < LANES; i++) total += ((const REAL *)&sum)[i];
+        x[p] = (value - total) * inverse[p];
+    }
+}
+
+static const SYSTEM NAME(system) = {
+    PANEL, NAME(add_rows), NAME(cholesky), NAME(substitute)};
+
+#undef LANES
+#undef PANEL
+#undef VECTOR
+#undef NAME
+#undef TARGET
+#undef BYTES
+#undef HEIGHT
+#undef WIDTH

@@ -1,0 +1,119 @@
+/* The row system for float and double, once for every instruction set, chosen at run time.
+ *
+ * GCC and Clang on x86-64 build three instances and ask the processor; elsewhere they build
+ * one for vectors of 16 bytes. Other compilers have no vector types and work on scalars.
+ */
+
+#include <math.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define SKLEARN_MF_VECTORS 1
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define BASE_BYTES 16
+#else
+#define SKLEARN_MF_VECTORS 0
+#define ALWAYS_INLINE inline
+#define BASE_BYTES sizeof(REAL)
+#endif
+
+#if SKLEARN_MF_VECTORS && defined(__x86_64__)
+#define SKLEARN_MF_DISPATCH 1
+#else
+#define SKLEARN_MF_DISPATCH 0
+#endif
+
+/* What the kernels call; `panel` is the number that row strides must be multiples of. */
+#define DECLARE(real)                                                                       \
+    typedef struct {                                                                        \
+        int panel;                                                                          \
+        void (*add_rows)(int, int, int, const real *const *, const real *, const real *,    \
+                         real *, real *, real *);                                           \
+        int (*cholesky)(int, int, real *, real *, real);                                    \
+        void (*substitute)(int, int, const real *, const real *, real *);                   \
+    } real##_system;
+
+DECLARE(float)
+DECLARE(double)
+#undef DECLARE
+
+#define REAL float
+#define SQRT sqrtf
+#define SYSTEM float_system
+
+#define NAME(x) x##_float_base
+#define TARGET
+#define BYTES BASE_BYTES
+#define HEIGHT 4
+#define WIDTH 2
+#include "_row_system.h"
+
+#if SKLEARN_MF_DISPATCH
+#define NAME(x) x##_float_avx2
+#define TARGET __attribute__((target("avx2,fma")))
+#define BYTES 32
+#define HEIGHT 8
+#define WIDTH 1
+#include "_row_system.h"
+
+#define NAME(x) x##_float_avx512
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
+#define BYTES 64
+#define HEIGHT 16
+#define WIDTH 1
+#include "_row_system.h"
+#endif
+
+#undef REAL
+#undef SQRT
+#undef SYSTEM
+
+#define REAL double
+#define SQRT sqrt
+#define SYSTEM double_system
+
+#define NAME(x) x##_double_base
+#define TARGET
+#define BYTES BASE_BYTES
+#define HEIGHT 4
+#define WIDTH 2
+#include "_row_system.h"
+
+#if SKLEARN_MF_DISPATCH
+#define NAME(x) x##_double_avx2
+#define TARGET __attribute__((target("avx2,fma")))
+#define BYTES 32
+#define HEIGHT 4
+#define WIDTH 2
+#include "_row_system.h"
+
+#define NAME(x) x##_double_avx512
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
+#define BYTES 64
+#define HEIGHT 8
+#define WIDTH 1
+#include "_row_system.h"
+#endif
+
+#undef REAL
+#undef SQRT
+#undef SYSTEM
+
+#if SKLEARN_MF_DISPATCH
+#define CHOOSE(real)                                                                        \
+    static const real##_system *choose_##real##_system(void)                                \
+    {                                                                                       \
+        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&      \
+            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))       \
+            return &system_##real##_avx512;                                                 \
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))                \
+            return &system_##real##_avx2;                                                   \
+        return &system_##real##_base;                                                       \
+    }
+#else
+#define CHOOSE(real)                                                                        \
+    static const real##_system *choose_##real##_system(void) { return &system_##real##_base; }
+#endif
+
+CHOOSE(float)
+CHOOSE(double)
+#undef CHOOSE
