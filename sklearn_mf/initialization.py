@@ -12,8 +12,8 @@ from sklearn_mf.losses import Squared
 
 INITS = ("svd", "random")
 
-# Subspace iterations of the spectral start: it is a start, not an answer.
-POWER_ITERATIONS = 4
+# Products of the spectral start with X and back: it is a start, not an answer.
+START_STEPS = 2
 OVERSAMPLING = 10
 
 
@@ -113,32 +113,15 @@ def _random(problem, bias, random_state):
 
 
 def _svd(problem, bias, random_state):
-    """Leading singular vectors of X, missing entries at their bias, by subspace iteration.
+    """Leading singular vectors of X, missing entries at their bias.
 
-    Halko, Martinsson & Tropp (2011), :doi:`10.1137/090771806`, worked on the features'
-    side. What is missing makes singular values small; the share observed scales them back.
+    What is missing makes singular values small; the share observed scales them back.
     """
-    samples, features = problem.observations, problem.T.observations
-    n_rows, n_columns = samples.shape
-    k, dtype = problem.n_components, samples.dtype
-    weights = _column_weights(features)
-    offsets, no_offsets = bias + dtype.type(problem.offset), np.zeros(n_rows, dtype=dtype)
-    size = min(k + OVERSAMPLING, n_columns)
-    basis = random_state.standard_normal((n_columns, size)).astype(dtype)
-    for _ in range(POWER_ITERATIONS):
-        basis = linalg.qr(basis, mode="economic")[0]
-        image = samples.product(basis, offsets) * weights[:, None]
-        basis = features.product(image, no_offsets, offsets)
-    basis = linalg.qr(basis, mode="economic")[0]
-    image = samples.product(basis, offsets)
-    squares, rotation = linalg.eigh(image.T @ (weights[:, None] * image))
-    leading = np.argsort(squares)[::-1][:k]
-    values = np.sqrt(np.maximum(squares[leading], 0))
-    # Signs are arbitrary: fixed here, or rounding error would choose them.
-    image, vectors = svd_flip(
-        image @ rotation[:, leading], (basis @ rotation[:, leading]).T, u_based_decision=False
-    )
-    vectors = vectors.T
+    features = problem.T.observations
+    n_columns = features.shape[0]
+    k, dtype = problem.n_components, features.dtype
+    offsets = bias + dtype.type(problem.offset)
+    values, vectors, image = leading_directions(problem, offsets, k, START_STEPS, random_state)
     # Beyond the rank of X the vectors are rounding error, and a factor of zeros would be a
     # saddle point that no solver leaves: those components start at random, small.
     unknown = values <= np.sqrt(np.finfo(dtype).eps) * values[0]
@@ -146,7 +129,66 @@ def _svd(problem, bias, random_state):
     vectors[:, unknown] /= np.sqrt(n_columns)
     image[:, unknown] = 0
     root = np.sqrt(np.where(unknown, 1e-3 * values[0], values))
+    weights = _column_weights(features)
     observed = features.row_totals().sum() / (n_columns * weights.sum())
     Ht = vectors * (root / np.sqrt(observed))
     W = np.divide(image, root * np.sqrt(observed), out=np.zeros_like(image), where=root > 0)
     return W.astype(dtype), np.ascontiguousarray(Ht, dtype=dtype)
+
+
+def leading_directions(problem, offsets, k, steps, random_state):
+    """Leading singular values and vectors of X less its offsets, missing entries zero.
+
+    A randomized block Krylov subspace (Musco & Musco 2015, :doi:`10.48550/arXiv.1504.05477`):
+    with as many products it comes closer than power iterations, since it keeps what each
+    of them has found. It is built on the features' side, so that it depends on the number
+    of samples no more than the data do.
+
+    Parameters
+    ----------
+    problem : Problem
+        The data and their weights.
+    offsets : ndarray of shape (n_columns,)
+        Subtracted from each column.
+    k : int
+        Directions wanted.
+    steps : int
+        Products with X and its transpose, after the first with X.
+    random_state : RandomState
+        Draws the first block.
+
+    Returns
+    -------
+    values : ndarray of shape (k,)
+        Singular values, largest first.
+    vectors : ndarray of shape (n_columns, k)
+        Right singular vectors.
+    image : ndarray of shape (n_rows, k)
+        X less its offsets, times the vectors: left singular vectors times values.
+    """
+    samples, features = problem.observations, problem.T.observations
+    n_rows, n_columns = samples.shape
+    weights = _column_weights(features)[:, None]
+    no_offsets = np.zeros(n_rows, dtype=samples.dtype)
+    size = min(k + OVERSAMPLING, n_columns)
+    block = random_state.standard_normal((n_columns, size)).astype(samples.dtype)
+    basis, images = np.zeros((n_columns, 0), dtype=samples.dtype), []
+    for step in range(steps + 1):
+        if step > 0:
+            block = features.product(images[-1] * weights, no_offsets, offsets)
+            block = block[:, : n_columns - basis.shape[1]]
+        if block.shape[1] == 0:
+            break
+        for _ in range(2):  # once more, or what is lost in rounding error would stay in
+            block = linalg.qr(block - basis @ (basis.T @ block), mode="economic")[0]
+        basis = np.hstack([basis, block])
+        images.append(samples.product(np.ascontiguousarray(block), offsets))
+    image = np.hstack(images)
+    squares, rotation = linalg.eigh(image.T @ (weights * image))
+    leading = np.argsort(squares)[::-1][:k]
+    values = np.sqrt(np.maximum(squares[leading], 0))
+    # Signs are arbitrary: fixed here, or rounding error would choose them.
+    image, vectors = svd_flip(
+        image @ rotation[:, leading], (basis @ rotation[:, leading]).T, u_based_decision=False
+    )
+    return values, vectors.T, image

@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn_mf import kernels
 from sklearn_mf.utils._threads import n_threads
 
-BLOCK_ENTRIES = 1 << 18  # temporaries of elementwise work stay at a few megabytes
+BLOCK_ENTRIES = 1 << 18
 
 
 def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None):
@@ -109,8 +109,12 @@ class ObservedMatrix:
         transposed.__dict__["T"] = self
         return transposed
 
-    def blocks(self):
-        """Yield (slice of rows, their observations), for elementwise work in little memory."""
+    def blocks(self, entries=None):
+        """Yield (slice of rows, their observations), for work in little memory.
+
+        A block has about ``entries`` entries, by default so many that temporaries of
+        elementwise work stay at a few megabytes.
+        """
         raise NotImplementedError
 
     def product(self, dense, offsets, row_offsets=0):
@@ -183,9 +187,9 @@ class SharedRows(ObservedMatrix):
     def _per_row(self, value):
         return np.broadcast_to(np.asarray(value, dtype=self.dtype), self.shape[:1])
 
-    def _row_chunks(self, rows):
+    def _row_chunks(self, rows, entries=None):
         """Split row numbers so that a dense block of each part stays small."""
-        step = max(1, BLOCK_ENTRIES // self.shape[1])
+        step = max(1, (entries or BLOCK_ENTRIES) // self.shape[1])
         return np.split(rows, range(step, len(rows), step)) if len(rows) else []
 
     def _holed_blocks(self):
@@ -228,7 +232,14 @@ class DenseObservations(SharedRows):
 
     def _transposed(self):
         weights = None if self.weights is None else self.weights.T
-        return DenseObservations(self.values.T, weights, self.column_weight, self.row_weight)
+        other = DenseObservations(self.values.T, weights, self.column_weight, self.row_weight)
+        return self._pass_on(other)
+
+    def _pass_on(self, other):
+        """Spare other views of complete data the search for holes."""
+        if self.complete:
+            other.__dict__["_full_rows"] = np.ones(other.shape[0], dtype=bool)
+        return other
 
     @cached_property
     def _full_rows(self):
@@ -236,7 +247,7 @@ class DenseObservations(SharedRows):
         # Infinities were refused, so a sum is NaN where an entry is: no mask of X's size.
         return ~np.isnan(self.values.sum(axis=1))
 
-    @property
+    @cached_property
     def complete(self):
         return self.weights is None and bool(self._full_rows.all())
 
@@ -247,20 +258,22 @@ class DenseObservations(SharedRows):
     def _observed(self):
         return ~np.isnan(self.values)
 
-    def blocks(self):
+    def blocks(self, entries=None):
         n_rows, n_columns = self.shape
-        step = max(1, BLOCK_ENTRIES // max(1, n_columns))
+        step = max(1, (entries or BLOCK_ENTRIES) // n_columns)
         for start in range(0, n_rows, step):
             rows = slice(start, min(start + step, n_rows))
             yield rows, self.take(rows)
 
     def take(self, rows):
         """The observations of some rows: a view where ``rows`` is a slice."""
-        return DenseObservations(
-            self.values[rows],
-            None if self.weights is None else self.weights[rows],
-            None if self.row_weight is None else self.row_weight[rows],
-            self.column_weight,
+        return self._pass_on(
+            DenseObservations(
+                self.values[rows],
+                None if self.weights is None else self.weights[rows],
+                None if self.row_weight is None else self.row_weight[rows],
+                self.column_weight,
+            )
         )
 
     def reweighted(self, targets, weights):
@@ -303,10 +316,12 @@ class DenseObservations(SharedRows):
         return by_row, self._weigh_rows(weighted).T @ W
 
     def _weigh(self, elementwise):
-        weighted = np.where(self._observed(), elementwise, 0)
+        weighted = elementwise
+        if not self.complete:
+            weighted = np.where(self._observed(), elementwise, 0)
         for weight in (self.weights, self.column_weight):
             if weight is not None:
-                weighted *= weight
+                weighted = weighted * weight
         return weighted
 
     def _weigh_rows(self, elementwise):
@@ -325,6 +340,9 @@ class DenseObservations(SharedRows):
         return out
 
     def row_totals(self):
+        if self.complete:
+            total = _total(self.column_weight, self.shape[1], self.dtype)
+            return np.full(self.shape[0], total, dtype=self.dtype)
         out = np.empty(self.shape[0], dtype=self.dtype)
         for rows, block in self.blocks():
             weights = block._observed().astype(self.dtype)
@@ -374,8 +392,8 @@ class StoredObservations(ObservedMatrix):
     def _csr(self, data):
         return sparse.csr_array((data, self.indices, self.indptr), shape=self.shape)
 
-    def blocks(self):
-        limits = np.arange(0, self.n_observed, BLOCK_ENTRIES)
+    def blocks(self, entries=None):
+        limits = np.arange(0, self.n_observed, entries or BLOCK_ENTRIES)
         starts = np.unique(np.searchsorted(self.indptr, limits, side="right") - 1)
         for start, stop in zip(starts, [*starts[1:], self.shape[0]], strict=True):
             rows = slice(int(start), int(stop))
@@ -465,9 +483,11 @@ class StoredObservations(ObservedMatrix):
         return _times_dense(self._csr(centred), dense)
 
     def row_totals(self):
-        weights = np.ones(self.n_observed) if self.weights is None else self.weights
+        if self.weights is None and self.column_weight is None:
+            return np.diff(self.indptr).astype(self.dtype)
+        weights = self.weights
         if self.column_weight is not None:
-            weights = weights * self.column_weight[self.indices]
+            weights = _multiply(weights, self.column_weight[self.indices])
         return np.bincount(self._entry_rows(), weights, self.shape[0]).astype(self.dtype)
 
     def _row(self, i):
@@ -515,8 +535,8 @@ class ZeroFilledObservations(SharedRows):
     def _transposed(self):
         return ZeroFilledObservations(self._X.T.tocsr(), self.column_weight, self.row_weight)
 
-    def blocks(self):
-        for rows in self._row_chunks(np.arange(self.shape[0])):
+    def blocks(self, entries=None):
+        for rows in self._row_chunks(np.arange(self.shape[0]), entries):
             rows = slice(rows[0], rows[-1] + 1)
             yield rows, self.take(rows)
 

@@ -180,15 +180,7 @@ default=None
         )
 
     def _codes(self, observations):
-        """Codes, with a word about rows that have no entry."""
-        empty = np.flatnonzero(observations.row_totals() == 0)
-        if len(empty):
-            warnings.warn(
-                f"{len(empty)} of {observations.shape[0]} samples have no observed entry, the "
-                f"first is row {empty[0]}: their codes are zero.",
-                UserWarning,
-                stacklevel=3,
-            )
+        warn_of_empty_rows(observations)
         return self._fold_in(observations)
 
     def _fold_in(self, observations):
@@ -211,6 +203,18 @@ default=None
         tags.input_tags.allow_nan = is_nan(self.missing_values)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def warn_of_empty_rows(observations):
+    """Say which rows have no entry, their codes being zero."""
+    empty = np.flatnonzero(observations.row_totals() == 0)
+    if len(empty):
+        warnings.warn(
+            f"{len(empty)} of {observations.shape[0]} samples have no observed entry, the "
+            f"first is row {empty[0]}: their codes are zero.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _check_positions(positions, name, size):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
-from sklearn_mf.estimators._base import BaseFactorization
+from sklearn_mf.estimators._base import BaseFactorization, warn_of_empty_rows
 from sklearn_mf.initialization import INITS, overall_mean, start, zeros
 from sklearn_mf.losses import LOSSES, BaseLoss, Squared
 from sklearn_mf.penalties import Ridge
@@ -266,13 +266,13 @@ default=None
             problem, W, Ht, max_iter=self.max_iter, tol=self.tol, verbose=self.verbose
         )
         self._set_fitted(problem, solver, state)
-        W = self._codes(observations)
         self.reconstruction_err_ = np.sqrt(
-            2 * observations.total_loss(*self._model_factors(W), Squared())
+            2 * observations.total_loss(*self._model_factors(state.W), Squared())
         )
         if state.interrupted:
             raise KeyboardInterrupt
-        return W
+        warn_of_empty_rows(observations)
+        return state.W
 
     @property
     def _has_sample_bias(self):

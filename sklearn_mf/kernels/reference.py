@@ -65,9 +65,31 @@ def solve_rows(indptr, indices, targets, weights, design, ridge, penalized, n_th
 def solve_dense_rows(targets, weights, offsets, design, ridge, penalized, n_threads):
     """Solve one weighted ridge regression a row, on the entries that are not NaN.
 
-    As `solve_rows`, for a dense ``targets`` of shape (n_rows, n_columns), in any memory
-    order, from which ``offsets`` (n_columns,) is subtracted first. ``weights`` has the
-    shape of ``targets``, or is None.
+    As `solve_rows`, for targets in a dense array.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n_rows, n_columns)
+        What the design is to predict, in any memory order.
+    weights : ndarray of shape (n_rows, n_columns) or None
+        Non-negative weights; None for ones.
+    offsets : ndarray of shape (n_columns,)
+        Subtracted from the targets.
+    design : C-ordered ndarray of shape (n_columns, k)
+        The regressors.
+    ridge : ndarray of shape (n_rows,)
+        The strength of each row's penalty.
+    penalized : ndarray of shape (k,)
+        The share of the penalty that falls on each coefficient.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    solution : ndarray of shape (n_rows, k)
+        As in `solve_rows`.
+    status : ndarray of shape (n_rows,), int32
+        As in `solve_rows`.
     """
     n_rows, k = targets.shape[0], design.shape[1]
     solution = np.zeros((n_rows, k), dtype=design.dtype)

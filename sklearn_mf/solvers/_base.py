@@ -105,7 +105,7 @@ class BaseSolver(BaseEstimator):
         Returns
         -------
         state : State
-            The factors and how they came about.
+            The factors and how they came about; W is the fold-in at the final H.
 
         Raises
         ------
@@ -115,11 +115,10 @@ class BaseSolver(BaseEstimator):
         self.check(problem)
         began = perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):
-            state = State(W, Ht, problem.value(W, Ht))
-            first = state.objective
-            # What a model of biases alone costs: the scale of everything that follows.
-            scale = max(first, problem.value(np.zeros_like(W), Ht))
-            self._guard(state, scale)
+            first, scale = self._scale(problem, W, Ht)
+            state = State(W, Ht, first)
+            if self.needs_start:
+                self._guard(state, scale)
             try:
                 while state.n_iter < max_iter and not state.converged:
                     state.objective = self._step(problem, state)
@@ -131,6 +130,8 @@ class BaseSolver(BaseEstimator):
                         print(f"[{self.name}] {state.n_iter:5d}  objective {state.objective:.6e}")
             except KeyboardInterrupt:
                 state.interrupted = True
+            # Whatever W the solver had: codes are what the fold-in says at the final H.
+            state.W = problem.fold_in(state.Ht)
         if tol > 0 and not (state.converged or state.interrupted):
             warnings.warn(
                 f"solver={self.name!r} did not converge in max_iter={max_iter} iterations. "
@@ -156,6 +157,13 @@ class BaseSolver(BaseEstimator):
 
     def _step(self, problem, state):
         raise NotImplementedError
+
+    def _scale(self, problem, W, Ht):
+        """Objective at the start, and without components: the scale of all that follows."""
+        if not self.needs_start:
+            return np.inf, np.inf
+        first = problem.value(W, Ht)
+        return first, max(first, problem.value(np.zeros_like(W), Ht)) if W.any() else first
 
     def _has_stalled(self, state, first, scale, tol):
         if tol == 0 or state.n_iter < self.window:

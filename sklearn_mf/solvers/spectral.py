@@ -2,15 +2,17 @@
 
 import numpy as np
 from scipy import linalg
-from scipy.sparse.linalg import LinearOperator, svds
 from sklearn.utils.extmath import svd_flip
 
+from sklearn_mf.initialization import leading_directions
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 
 # Entries up to which X is decomposed itself; beyond, the Gram matrix of its shorter side,
-# and where that side is longer than this too, Lanczos iterations.
+# and where that side is longer than this too, a Krylov subspace.
 SMALL = 500 * 500
 SHORT_SIDE = 2000
+KRYLOV_STEPS = 3
+GRAM_ENTRIES = 1 << 22
 
 
 @SOLVERS.register
@@ -75,21 +77,21 @@ class Spectral(BaseSolver):
     def _step(self, problem, state):
         k = problem.n_components
         mean = _column_means(problem)
-        values, Vt = _decompose(problem, mean)
+        values, Vt, squares = _decompose(problem, mean)
         # Nothing is missing: the penalty is the same for every row of a factor.
         row_ridge, column_ridge = float(problem.row_ridge[0]), float(problem.T.row_ridge[0])
-        kept = np.maximum(values - np.sqrt(row_ridge * column_ridge), 0)
+        threshold = np.sqrt(row_ridge * column_ridge)
+        kept = np.maximum(values - threshold, 0)
         if row_ridge > 0:
             # Of all splits of the kept spectrum the penalties prefer the balanced one.
             Vt = Vt * (np.sqrt(kept) * (row_ridge / column_ridge) ** 0.25)[:, None]
-        dtype = state.Ht.dtype
         Ht = np.zeros_like(state.Ht)
-        Ht[:, : len(Vt)] = Vt.T.astype(dtype)
+        Ht[:, : len(Vt)] = Vt.T
         if problem.columns.has_bias:
             Ht[:, k] = mean
-        state.W, state.Ht = problem.fold_in(Ht), Ht
-        state.converged = True
-        return problem.value(state.W, state.Ht)
+        state.Ht, state.converged = Ht, True
+        explained = np.sum(kept * (2 * values - kept))
+        return max(0.0, 0.5 * (squares - explained)) + threshold * np.sum(kept)
 
 
 def _weights(problem):
@@ -110,49 +112,60 @@ def _column_means(problem):
 
 
 def _decompose(problem, mean):
-    """Leading singular values and right singular vectors of ``sqrt(weights) * (X - mean)``."""
+    """Singular values, right singular vectors and sum of squares of the data less the mean.
+
+    Each row counts by its weight. Of the values and vectors the leading ones.
+    """
     n_rows, n_columns = problem.observations.shape
     k = problem.n_components
     if n_rows * n_columns <= SMALL:
-        _, values, Vt = linalg.svd(_centred(problem, mean), full_matrices=False)
+        values, Vt, squares = _from_all_entries(problem, mean)
     elif n_columns <= min(n_rows, SHORT_SIDE) or k >= min(n_rows, n_columns) - 1:
-        values, Vt = _from_column_gram(problem, mean)
+        values, Vt, squares = _from_column_gram(problem, mean)
     elif n_rows <= SHORT_SIDE:
-        values, Vt = _from_row_gram(problem, mean)
+        values, Vt, squares = _from_row_gram(problem, mean)
     else:
-        values, Vt = _lanczos(problem, mean)
+        values, Vt, squares = _from_subspace(problem, mean)
     values, Vt = values[:k], Vt[:k]
     _, Vt = svd_flip(None, Vt, u_based_decision=False)
     # Beyond the rank of X the vectors are rounding error: components of zero say so.
     known = values > max(n_rows, n_columns) * np.finfo(values.dtype).eps * values[0]
-    return values * known, Vt * known[:, None]
+    return values * known, Vt * known[:, None], squares
 
 
-def _centred(problem, mean):
-    blocks = [block.values - mean for _, block in problem.observations.blocks()]
-    return np.sqrt(_weights(problem)) * np.concatenate(blocks)
+def _from_all_entries(problem, mean):
+    centred = np.concatenate([block.values - mean for _, block in problem.observations.blocks()])
+    _, values, Vt = linalg.svd(np.sqrt(_weights(problem)) * centred, full_matrices=False)
+    return values, Vt, np.sum(values**2)
 
 
 def _from_column_gram(problem, mean):
-    n_columns = problem.observations.shape[1]
-    root, gram = np.sqrt(_weights(problem)), np.zeros((n_columns, n_columns))
-    for rows, block in problem.observations.blocks():
-        centred = root[rows] * (block.values - mean)
-        gram += centred.T @ centred
-    return _leading_eigenpairs(gram, problem.n_components)
+    gram = _gram(problem.observations, np.sqrt(_weights(problem)), mean)
+    return *_leading_eigenpairs(gram, problem.n_components), np.trace(gram)
 
 
 def _from_row_gram(problem, mean):
     features = problem.T.observations
-    root, gram = np.sqrt(_weights(problem)).T, np.zeros((features.shape[1],) * 2)
-    for columns, block in features.blocks():
-        centred = root * (block.values - mean[columns, None])
-        gram += centred.T @ centred
+    root = np.sqrt(_weights(problem))
+    gram = _gram(features, np.ones((1, 1), features.dtype), mean[:, None])
+    gram *= root * root.T
     values, Ut = _leading_eigenpairs(gram, problem.n_components)
     nothing = np.zeros(features.shape[1], dtype=features.dtype)
     scaled = np.divide(Ut, values[:, None], out=np.zeros_like(Ut), where=values[:, None] > 0)
-    scaled = np.ascontiguousarray((scaled * root).T, dtype=features.dtype)
-    return values, features.product(scaled, nothing, mean).T
+    scaled = np.ascontiguousarray(scaled.T * root, dtype=features.dtype)
+    return values, features.product(scaled, nothing, mean).T, np.trace(gram)
+
+
+def _gram(observations, root, mean):
+    """Products of the columns, the mean subtracted; float64 sums over blocks of rows."""
+    n_rows, n_columns = observations.shape
+    gram = np.zeros((n_columns, n_columns))
+    for rows, block in observations.blocks(GRAM_ENTRIES):
+        centred = block.values - (mean[rows] if mean.ndim == 2 else mean)
+        if len(root) == n_rows:
+            centred *= root[rows]
+        gram += centred.T @ centred
+    return gram
 
 
 def _leading_eigenpairs(gram, k):
@@ -164,21 +177,9 @@ def _leading_eigenpairs(gram, k):
     return np.sqrt(squares[::-1]), vectors.T[::-1]
 
 
-def _lanczos(problem, mean):
-    samples, features = problem.observations, problem.T.observations
-    n_rows, n_columns = samples.shape
-    root = np.sqrt(_weights(problem))
-    nothing = np.zeros(n_rows, dtype=samples.dtype)
-
-    def forward(vectors):
-        vectors = vectors.reshape(n_columns, -1).astype(samples.dtype)
-        return root * samples.product(vectors, mean)
-
-    def backward(vectors):
-        vectors = root * vectors.reshape(n_rows, -1).astype(samples.dtype)
-        return features.product(vectors, nothing, mean)
-
-    operator = LinearOperator(samples.shape, forward, backward, forward, samples.dtype, backward)
-    start = np.random.default_rng(0).standard_normal(min(samples.shape))
-    _, values, Vt = svds(operator, k=problem.n_components, v0=start.astype(samples.dtype))
-    return values[::-1], Vt[::-1]
+def _from_subspace(problem, mean):
+    rng = np.random.RandomState(0)
+    values, vectors, _ = leading_directions(problem, mean, problem.n_components, KRYLOV_STEPS, rng)
+    ones = np.ones((problem.observations.shape[0], 1), dtype=mean.dtype)
+    squares = 2 * problem.observations.total_loss(ones, mean[:, None], problem.loss)
+    return values, vectors.T, squares
