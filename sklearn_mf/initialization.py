@@ -13,8 +13,7 @@ from sklearn_mf.losses import Squared
 INITS = ("svd", "random")
 
 # Products of the spectral start with X and back: it is a start, not an answer.
-START_STEPS = 2
-OVERSAMPLING = 10
+START_STEPS = 3
 
 
 def start(problem, init, random_state):
@@ -153,7 +152,7 @@ def leading_directions(problem, offsets, k, steps, random_state):
     k : int
         Directions wanted.
     steps : int
-        Products with X and its transpose, after the first with X.
+        Products with X and its transpose.
     random_state : RandomState
         Draws the first block.
 
@@ -170,25 +169,33 @@ def leading_directions(problem, offsets, k, steps, random_state):
     n_rows, n_columns = samples.shape
     weights = _column_weights(features)[:, None]
     no_offsets = np.zeros(n_rows, dtype=samples.dtype)
-    size = min(k + OVERSAMPLING, n_columns)
+    size = min(-(-k // 16) * 16, n_columns)  # whole vectors of the kernels
     block = random_state.standard_normal((n_columns, size)).astype(samples.dtype)
-    basis, images = np.zeros((n_columns, 0), dtype=samples.dtype), []
-    for step in range(steps + 1):
-        if step > 0:
-            block = features.product(images[-1] * weights, no_offsets, offsets)
-            block = block[:, : n_columns - basis.shape[1]]
+    basis = squared = np.zeros((n_columns, 0), dtype=samples.dtype)
+    for _ in range(steps):
+        block = block[:, : n_columns - basis.shape[1]]
         if block.shape[1] == 0:
             break
         for _ in range(2):  # once more, or what is lost in rounding error would stay in
-            block = linalg.qr(block - basis @ (basis.T @ block), mode="economic")[0]
+            block = _orthonormal(block - basis @ (basis.T @ block))
         basis = np.hstack([basis, block])
-        images.append(samples.product(np.ascontiguousarray(block), offsets))
-    image = np.hstack(images)
-    squares, rotation = linalg.eigh(image.T @ (weights * image))
+        block = features.product(samples.product(block, offsets) * weights, no_offsets, offsets)
+        squared = np.hstack([squared, block])
+    # The eigenvectors of X'X within the subspace.
+    squares, rotation = linalg.eigh(basis.T @ squared)
     leading = np.argsort(squares)[::-1][:k]
-    values = np.sqrt(np.maximum(squares[leading], 0))
+    vectors = basis @ rotation[:, leading]
     # Signs are arbitrary: fixed here, or rounding error would choose them.
-    image, vectors = svd_flip(
-        image @ rotation[:, leading], (basis @ rotation[:, leading]).T, u_based_decision=False
-    )
-    return values, vectors.T, image
+    vectors = np.ascontiguousarray(svd_flip(None, vectors.T, u_based_decision=False)[1].T)
+    values = np.sqrt(np.maximum(squares[leading], 0))
+    return values, vectors, samples.product(vectors, offsets)
+
+
+def _orthonormal(block):
+    """Orthonormal columns that span those of a tall block; its Gram matrix is small and fast."""
+    block = block / np.maximum(np.linalg.norm(block, axis=0), np.finfo(block.dtype).tiny)
+    try:
+        factor = linalg.cholesky(block.T @ block)
+    except linalg.LinAlgError:
+        return linalg.qr(block, mode="economic")[0]
+    return linalg.solve_triangular(factor, block.T, trans="T", check_finite=False).T

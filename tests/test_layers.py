@@ -26,7 +26,7 @@ FLOORS = {
     "sklearn_mf.kernels": 0,
 }
 # Helpers of one floor may use one another; elsewhere siblings share only their base.
-SOCIABLE = {0, 1, 8}
+SOCIABLE = {0, 1, 2, 8}
 # Allowed by their floors, but not meant to know of one another.
 APART = {
     ("sklearn_mf.losses", "sklearn_mf.observations"),

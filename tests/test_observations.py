@@ -5,9 +5,8 @@ import pytest
 from conftest import low_rank, punch_holes, store_observed
 from scipy import sparse
 
-from sklearn_mf import observations
 from sklearn_mf.losses import Huber, Squared
-from sklearn_mf.observations import observe
+from sklearn_mf.observations import _base, observe
 
 rng = np.random.default_rng(3)
 HOLED = punch_holes(low_rank(12, 9))
@@ -54,7 +53,7 @@ def weights(request):
 @pytest.fixture(params=[1 << 20, 16], ids=["one block", "many blocks"])
 def view(request, name, weights, monkeypatch):
     """A view, the data it shows, and what every entry counts for."""
-    monkeypatch.setattr(observations, "BLOCK_ENTRIES", request.param)
+    monkeypatch.setattr(_base, "BLOCK_ENTRIES", request.param)
     X, make = VIEWS[name]
     entry = weights.get("entry_weight", np.ones_like(X)) * ~np.isnan(X)
     return make(X, **weights), np.nan_to_num(X), entry, weights.get("sample_weight", np.ones(12))

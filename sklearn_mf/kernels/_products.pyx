@@ -5,6 +5,10 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
+from sklearn_mf.kernels._row_system cimport (
+    choose_double_system, choose_float_system, double_system, float_system
+)
+
 cdef extern from *:
     """
     #ifdef _OPENMP
@@ -20,18 +24,17 @@ ctypedef fused index_t:
     int32_t
     int64_t
 
+cdef const float_system* singles = choose_float_system()
+cdef const double_system* doubles = choose_double_system()
+
+# Entries of a row that are looked up at a time.
+cdef enum:
+    BLOCK = 128
+
 
 def max_threads():
     """Number of threads that OpenMP would use now; 1 where the kernels were built without it."""
     return SKLEARN_MF_MAX_THREADS
-
-
-cdef inline floating dot(int k, const floating* a, const floating* b) noexcept nogil:
-    cdef floating total = 0
-    cdef int p
-    for p in range(k):
-        total += a[p] * b[p]
-    return total
 
 
 def values_at(
@@ -40,22 +43,36 @@ def values_at(
 ):
     """See ``sklearn_mf.kernels.reference.values_at``."""
     cdef int64_t i, n_rows = indptr.shape[0] - 1
-    cdef index_t p
     cdef int k = W.shape[1]
     values = np.zeros(indices.shape[0], dtype=np.float32 if floating is float else np.float64)
     if k == 0 or n_rows == 0 or indices.shape[0] == 0:
         return values
     cdef floating[::1] out = values
     for i in prange(n_rows, nogil=True, schedule="dynamic", chunksize=64, num_threads=n_threads):
-        for p in range(indptr[i], indptr[i + 1]):
-            out[p] = dot(k, &W[i, 0], &Ht[indices[p], 0])
+        values_of_row(
+            indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i], &W[i, 0], &Ht[0, 0],
+            &out[0] + indptr[i],
+        )
     return values
 
 
-cdef inline void add_scaled(int k, floating a, const floating* x, floating* out) noexcept nogil:
-    cdef int p
-    for p in range(k):
-        out[p] += a * x[p]
+cdef void values_of_row(
+    int64_t n_entries, int k, const index_t* indices, const floating* vector,
+    const floating* dense, floating* out,
+) noexcept nogil:
+    cdef const void* pointers[BLOCK]
+    cdef const floating** rows = <const floating**>pointers
+    cdef int64_t start = 0
+    cdef int n, p
+    while start < n_entries:
+        n = <int>min(<int64_t>BLOCK, n_entries - start)
+        for p in range(n):
+            rows[p] = dense + <int64_t>indices[start + p] * k
+        if floating is float:
+            singles.dots(n, k, vector, rows, out + start)
+        else:
+            doubles.dots(n, k, vector, rows, out + start)
+        start += n
 
 
 def sparse_times_dense(
@@ -64,13 +81,33 @@ def sparse_times_dense(
 ):
     """See ``sklearn_mf.kernels.reference.sparse_times_dense``."""
     cdef int64_t i, n_rows = indptr.shape[0] - 1
-    cdef index_t p
     cdef int k = dense.shape[1]
     product = np.zeros((n_rows, k), dtype=np.float32 if floating is float else np.float64)
     if k == 0 or n_rows == 0 or indices.shape[0] == 0:
         return product
     cdef floating[:, ::1] out = product
     for i in prange(n_rows, nogil=True, schedule="dynamic", chunksize=64, num_threads=n_threads):
-        for p in range(indptr[i], indptr[i + 1]):
-            add_scaled(k, data[p], &dense[indices[p], 0], &out[i, 0])
+        combine_row(
+            indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i], &data[0] + indptr[i],
+            &dense[0, 0], &out[i, 0],
+        )
     return product
+
+
+cdef void combine_row(
+    int64_t n_entries, int k, const index_t* indices, const floating* data,
+    const floating* dense, floating* out,
+) noexcept nogil:
+    cdef const void* pointers[BLOCK]
+    cdef const floating** rows = <const floating**>pointers
+    cdef int64_t start = 0
+    cdef int n, p
+    while start < n_entries:
+        n = <int>min(<int64_t>BLOCK, n_entries - start)
+        for p in range(n):
+            rows[p] = dense + <int64_t>indices[start + p] * k
+        if floating is float:
+            singles.combine(n, k, rows, data + start, out)
+        else:
+            doubles.combine(n, k, rows, data + start, out)
+        start += n

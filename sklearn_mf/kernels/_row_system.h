@@ -1,4 +1,5 @@
-/* One row of weighted least squares: Gram matrix, Cholesky factor, solution.
+/* What is done for one row: weighted least squares (Gram matrix, Cholesky factor, solution),
+ * and sums and products over the rows of a tall factor.
  *
  * A template: _row_system_dispatch.h includes it once for every pair of REAL (float, double)
  * and instruction set. NAME(x) names the instance, TARGET is its function attribute, BYTES
@@ -13,10 +14,14 @@
 #define PANEL (LANES * WIDTH)
 #define VECTOR NAME(vector)
 
+#define UNALIGNED NAME(unaligned)
+
 #if SKLEARN_MF_VECTORS
 typedef REAL VECTOR __attribute__((vector_size(BYTES), may_alias));
+typedef REAL UNALIGNED __attribute__((vector_size(BYTES), may_alias, aligned(sizeof(REAL))));
 #else
 typedef REAL VECTOR;
+typedef REAL UNALIGNED;
 #endif
 
 /* A[i0:i0+HEIGHT, j0:j0+PANEL] += or -= X[:, i0:]' X[:, j0:], summed over the n rows of X. */
@@ -49,6 +54,8 @@ static TARGET void NAME(add_rows)(
     for (int p = 0; p < n; p++) {
         REAL *out = X + (long)p * stride;
         const REAL root = roots[p], target = targets[p];
+        if (p + AHEAD < n)
+            for (int j = 0; j < k; j += 64 / (int)sizeof(REAL)) PREFETCH(rows[p + AHEAD] + j);
         for (int j = 0; j < k; j++) out[j] = root * rows[p][j];
         for (int j = k; j < stride; j++) out[j] = 0;
         for (int j0 = 0; j0 < stride; j0 += LANES)
@@ -117,12 +124,58 @@ static TARGET void NAME(substitute)(
     }
 }
 
+/* out[j0:j0+4*LANES] += sum_p scales[p] * rows[p][j0:]. */
+static TARGET ALWAYS_INLINE void NAME(combine_part)(
+    int n, int width, const REAL *const *rows, const REAL *scales, int j0, REAL *out)
+{
+    const VECTOR zero = {0};
+    VECTOR sum[4];
+    for (int v = 0; v < width; v++) sum[v] = zero;
+    for (int p = 0; p < n; p++) {
+        const UNALIGNED *row = (const UNALIGNED *)(rows[p] + j0);
+        if (p + AHEAD < n)
+            for (int v = 0; v < width; v++) PREFETCH(rows[p + AHEAD] + j0 + v * LANES);
+        for (int v = 0; v < width; v++) sum[v] += row[v] * scales[p];
+    }
+    for (int v = 0; v < width; v++) ((UNALIGNED *)(out + j0))[v] += sum[v];
+}
+
+/* out += sum_p scales[p] * rows[p], for n rows of length k. */
+static TARGET void NAME(combine)(
+    int n, int k, const REAL *const *rows, const REAL *scales, REAL *out)
+{
+    int j0 = 0;
+    for (; j0 + 4 * LANES <= k; j0 += 4 * LANES)
+        NAME(combine_part)(n, 4, rows, scales, j0, out);
+    for (; j0 + LANES <= k; j0 += LANES) NAME(combine_part)(n, 1, rows, scales, j0, out);
+    if (j0 < k)
+        for (int p = 0; p < n; p++)
+            for (int j = j0; j < k; j++) out[j] += scales[p] * rows[p][j];
+}
+
+/* out[p] = vector . rows[p], for n rows of length k. */
+static TARGET void NAME(dots)(
+    int n, int k, const REAL *vector, const REAL *const *rows, REAL *out)
+{
+    for (int p = 0; p < n; p++) {
+        VECTOR sum = {0};
+        REAL total = 0;
+        int j = 0;
+        for (; j + LANES <= k; j += LANES)
+            sum += *(const UNALIGNED *)(vector + j) * *(const UNALIGNED *)(rows[p] + j);
+        for (; j < k; j++) total += vector[j] * rows[p][j];
+        for (int i = 0; i < LANES; i++) total += ((const REAL *)&sum)[i];
+        out[p] = total;
+    }
+}
+
 static const SYSTEM NAME(system) = {
-    PANEL, NAME(add_rows), NAME(cholesky), NAME(substitute)};
+    PANEL, NAME(add_rows), NAME(cholesky), NAME(substitute), NAME(combine), NAME(dots)};
 
 #undef LANES
 #undef PANEL
 #undef VECTOR
+#undef UNALIGNED
 #undef NAME
 #undef TARGET
 #undef BYTES

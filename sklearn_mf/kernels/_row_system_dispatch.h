@@ -9,12 +9,17 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define SKLEARN_MF_VECTORS 1
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define PREFETCH(address) __builtin_prefetch(address)
 #define BASE_BYTES 16
 #else
 #define SKLEARN_MF_VECTORS 0
 #define ALWAYS_INLINE inline
+#define PREFETCH(address) ((void)0)
 #define BASE_BYTES sizeof(REAL)
 #endif
+
+/* Rows of a tall factor are met in no order: how many of them to ask for in advance. */
+#define AHEAD 8
 
 #if SKLEARN_MF_VECTORS && defined(__x86_64__)
 #define SKLEARN_MF_DISPATCH 1
@@ -30,6 +35,8 @@
                          real *, real *, real *);                                           \
         int (*cholesky)(int, int, real *, real *, real);                                    \
         void (*substitute)(int, int, const real *, const real *, real *);                   \
+        void (*combine)(int, int, const real *const *, const real *, real *);               \
+        void (*dots)(int, int, const real *, const real *const *, real *);                  \
     } real##_system;
 
 DECLARE(float)

@@ -12,25 +12,9 @@ from libc.string cimport memset
 
 import numpy as np
 
-cdef extern from "_row_system_dispatch.h":
-    ctypedef struct float_system:
-        int panel
-        void (*add_rows)(
-            int, int, int, const float**, const float*, const float*, float*, float*, float*
-        ) noexcept nogil
-        int (*cholesky)(int, int, float*, float*, float) noexcept nogil
-        void (*substitute)(int, int, const float*, const float*, float*) noexcept nogil
-
-    ctypedef struct double_system:
-        int panel
-        void (*add_rows)(
-            int, int, int, const double**, const double*, const double*, double*, double*, double*
-        ) noexcept nogil
-        int (*cholesky)(int, int, double*, double*, double) noexcept nogil
-        void (*substitute)(int, int, const double*, const double*, double*) noexcept nogil
-
-    const float_system* choose_float_system()
-    const double_system* choose_double_system()
+from sklearn_mf.kernels._row_system cimport (
+    choose_double_system, choose_float_system, double_system, float_system
+)
 
 ctypedef fused index_t:
     int32_t

@@ -11,8 +11,8 @@ from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 # and where that side is longer than this too, a Krylov subspace.
 SMALL = 500 * 500
 SHORT_SIDE = 2000
-KRYLOV_STEPS = 3
-GRAM_ENTRIES = 1 << 22
+KRYLOV_STEPS = 5
+GRAM_ENTRIES = 1 << 20
 
 
 @SOLVERS.register

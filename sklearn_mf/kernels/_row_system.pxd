@@ -1,0 +1,39 @@
+"""What the kernels do for one row, as declared in ``_row_system_dispatch.h``."""
+
+cdef extern from "_row_system_dispatch.h":
+    ctypedef struct float_system:
+        int panel
+        void (*add_rows)(
+            int n, int k, int stride, const float** rows, const float* roots, const float* targets,
+            float* gathered, float* gram, float* solution,
+        ) noexcept nogil
+        int (*cholesky)(int k, int stride, float* gram, float* inverse, float eps) noexcept nogil
+        void (*substitute)(
+            int k, int stride, const float* factor, const float* inverse, float* solution
+        ) noexcept nogil
+        void (*combine)(
+            int n, int k, const float** rows, const float* scales, float* out
+        ) noexcept nogil
+        void (*dots)(
+            int n, int k, const float* vector, const float** rows, float* out
+        ) noexcept nogil
+
+    ctypedef struct double_system:
+        int panel
+        void (*add_rows)(
+            int n, int k, int stride, const double** rows, const double* roots, const double* targets,
+            double* gathered, double* gram, double* solution,
+        ) noexcept nogil
+        int (*cholesky)(int k, int stride, double* gram, double* inverse, double eps) noexcept nogil
+        void (*substitute)(
+            int k, int stride, const double* factor, const double* inverse, double* solution
+        ) noexcept nogil
+        void (*combine)(
+            int n, int k, const double** rows, const double* scales, double* out
+        ) noexcept nogil
+        void (*dots)(
+            int n, int k, const double* vector, const double** rows, double* out
+        ) noexcept nogil
+
+    const float_system* choose_float_system()
+    const double_system* choose_double_system()

@@ -1,0 +1,78 @@
+"""One view over complete, holed and sparse data: who is observed, with what weight.
+
+An `ObservedMatrix` answers in terms of its rows; ``T`` is the same data seen by columns,
+so that everything above is written once. Case analysis (complete rows, missing entries,
+unstored zeros) happens here, before any loop. X is never copied when it need not be, and
+never written to.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_mf.observations._base import ObservedMatrix
+from sklearn_mf.observations.dense import DenseObservations
+from sklearn_mf.observations.stored import StoredObservations, keep_entries
+from sklearn_mf.observations.zero_filled import ZeroFilledObservations
+
+__all__ = [
+    "DenseObservations",
+    "ObservedMatrix",
+    "StoredObservations",
+    "ZeroFilledObservations",
+    "observe",
+]
+
+
+def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None):
+    """Look at validated data.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_rows, n_columns)
+        Floating data; NaN, stored or not, is missing.
+    unstored : {"zero", "missing"}
+        What the entries are that a sparse X does not store.
+    entry_weight : ndarray, CSR matrix or None
+        Non-negative weights; zero, or not stored, is missing.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Non-negative weights of the rows.
+
+    Returns
+    -------
+    observations : ObservedMatrix
+        The view.
+    """
+    if not sparse.issparse(X):
+        if entry_weight is not None:
+            entry_weight = entry_weight.toarray() if sparse.issparse(entry_weight) else entry_weight
+            X = np.where(entry_weight == 0, np.nan, X).astype(X.dtype, copy=False)
+        return DenseObservations(X, entry_weight, sample_weight)
+    arrays = tuple(np.ascontiguousarray(part) for part in (X.data, X.indices, X.indptr))
+    X = sparse.csr_array(arrays, shape=X.shape)
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    weights = None
+    if entry_weight is not None:
+        X, weights = _align(X, entry_weight, unstored)
+        unstored = "missing"
+    if unstored == "zero":
+        return ZeroFilledObservations(X, sample_weight)
+    keep = ~np.isnan(X.data)
+    if not keep.all():
+        X, weights = keep_entries(X, weights, keep)
+    return StoredObservations(X, weights, sample_weight)
+
+
+def _align(X, entry_weight, unstored):
+    """Data and weights at the entries that have both."""
+    E = sparse.csr_array(entry_weight, copy=True)
+    E.sum_duplicates()
+    E.eliminate_zeros()
+    pattern, other = (E, X) if unstored == "zero" else (X, E)
+    rows = np.repeat(np.arange(X.shape[0]), np.diff(pattern.indptr))
+    found = np.asarray(sparse.csr_array(other)[rows, pattern.indices]).ravel()
+    data, weights = (found, E.data) if unstored == "zero" else (X.data, found)
+    aligned = sparse.csr_array((data, pattern.indices, pattern.indptr), shape=X.shape)
+    weights = weights.astype(X.dtype, copy=False)
+    return keep_entries(aligned, weights, weights > 0)

@@ -1,0 +1,160 @@
+"""Dense data, with holes or without."""
+
+from functools import cached_property
+
+import numpy as np
+
+from sklearn_mf import kernels
+from sklearn_mf.observations._base import SharedRows, block_entries, multiply, total_weight
+from sklearn_mf.utils._threads import n_threads
+
+
+class DenseObservations(SharedRows):
+    """A dense array, NaN where missing, in any memory order, with weights or without."""
+
+    def __init__(self, X, weights=None, row_weight=None, column_weight=None):
+        super().__init__(X.shape, X.dtype, row_weight, column_weight)
+        self.values = X
+        self.weights = weights
+
+    def _transposed(self):
+        weights = None if self.weights is None else self.weights.T
+        other = DenseObservations(self.values.T, weights, self.column_weight, self.row_weight)
+        return self._pass_on(other)
+
+    def _pass_on(self, other):
+        """Spare other views of complete data the search for holes."""
+        if self.complete:
+            other.__dict__["_full_rows"] = np.ones(other.shape[0], dtype=bool)
+        return other
+
+    @cached_property
+    def _full_rows(self):
+        """Rows without a missing entry."""
+        # Infinities were refused, so a sum is NaN where an entry is: no mask of X's size.
+        return ~np.isnan(self.values.sum(axis=1))
+
+    @cached_property
+    def complete(self):
+        return self.weights is None and bool(self._full_rows.all())
+
+    @property
+    def n_observed(self):
+        return sum(int(block._observed().sum()) for _, block in self.blocks())
+
+    def _observed(self):
+        return ~np.isnan(self.values)
+
+    def blocks(self, entries=None):
+        n_rows, n_columns = self.shape
+        step = max(1, block_entries(entries) // n_columns)
+        for start in range(0, n_rows, step):
+            rows = slice(start, min(start + step, n_rows))
+            yield rows, self.take(rows)
+
+    def take(self, rows):
+        """The observations of some rows: a view where ``rows`` is a slice."""
+        return self._pass_on(
+            DenseObservations(
+                self.values[rows],
+                None if self.weights is None else self.weights[rows],
+                None if self.row_weight is None else self.row_weight[rows],
+                self.column_weight,
+            )
+        )
+
+    def reweighted(self, targets, weights):
+        """The same entries with other targets, their weights multiplied."""
+        targets = np.where(self._observed(), targets, np.nan).astype(self.dtype, copy=False)
+        weights = multiply(self.weights, weights.astype(self.dtype, copy=False))
+        return DenseObservations(targets, weights, self.row_weight, self.column_weight)
+
+    def split(self, share, rng):
+        """Two parts of the entries: most, and a random share of each row to be hidden."""
+        draws = np.where(self._observed(), rng.random(self.shape), -1)
+        hidden = (draws >= 0) & (draws < share)
+        # The entry with the largest draw stays, so that no row is left without any.
+        hidden[np.arange(self.shape[0]), draws.argmax(axis=1)] = False
+        return self._only(~hidden), self._only(hidden)
+
+    def _only(self, mask):
+        values = np.where(mask, self.values, self.dtype.type(np.nan))
+        return DenseObservations(values, self.weights, self.row_weight, self.column_weight)
+
+    def model(self, W, Ht):
+        """Model values, in the layout of ``values``."""
+        return W @ Ht.T
+
+    def total(self, elementwise):
+        """Weighted sum over the observed entries of numbers in the layout of ``values``."""
+        return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
+
+    def row_sums(self, elementwise):
+        """Sum over the observed entries of each row, the row's own weight left out."""
+        return self._weigh(elementwise).sum(axis=1, dtype=np.float64)
+
+    def pull_back(self, elementwise, W, Ht):
+        """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
+
+        The first without the row weights: a row's own weight is not its own concern.
+        """
+        weighted = self._weigh(elementwise)
+        by_row = weighted @ Ht
+        return by_row, self._weigh_rows(weighted).T @ W
+
+    def _weigh(self, elementwise):
+        weighted = elementwise
+        if not self.complete:
+            weighted = np.where(self._observed(), elementwise, 0)
+        for weight in (self.weights, self.column_weight):
+            if weight is not None:
+                weighted = weighted * weight
+        return weighted
+
+    def _weigh_rows(self, elementwise):
+        return elementwise if self.row_weight is None else elementwise * self.row_weight[:, None]
+
+    def product(self, dense, offsets, row_offsets=0):
+        row_offsets = self._per_row(row_offsets)[:, None]
+        if self.complete:
+            out = self.values @ dense
+            if offsets.any():
+                out -= offsets @ dense
+            if row_offsets.any():
+                out -= row_offsets * dense.sum(axis=0)
+            return out
+        out = np.empty((self.shape[0], dense.shape[1]), dtype=self.dtype)
+        for rows, block in self.blocks():
+            centred = np.nan_to_num(block.values - offsets - row_offsets[rows], copy=False)
+            if block.weights is not None:
+                centred *= block.weights
+            out[rows] = centred @ dense
+        return out
+
+    def row_totals(self):
+        if self.complete:
+            total = total_weight(self.column_weight, self.shape[1], self.dtype)
+            return np.full(self.shape[0], total, dtype=self.dtype)
+        out = np.empty(self.shape[0], dtype=self.dtype)
+        for rows, block in self.blocks():
+            weights = block._observed().astype(self.dtype)
+            for weight in (block.weights, block.column_weight):
+                if weight is not None:
+                    weights *= weight
+            out[rows] = weights.sum(axis=1, dtype=np.float64)
+        return out
+
+    def _row(self, i):
+        columns = np.flatnonzero(~np.isnan(self.values[i]))
+        weights = multiply(None if self.weights is None else self.weights[i], self.column_weight)
+        return columns, self.values[i, columns], None if weights is None else weights[columns]
+
+    def _solve_each_row(self, design, offsets, ridge, penalized):
+        weights = self.weights
+        if self.column_weight is not None:
+            weights = np.broadcast_to(self.column_weight, self.shape)
+            weights = weights if self.weights is None else weights * self.weights
+        threads = n_threads(self.values.size * design.shape[1] ** 2)
+        return kernels.solve_dense_rows(
+            self.values, weights, offsets, design, ridge, penalized, threads
+        )

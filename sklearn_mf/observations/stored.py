@@ -1,0 +1,158 @@
+"""Sparse data that store what is observed."""
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_mf import kernels
+from sklearn_mf.observations._base import ObservedMatrix, block_entries, multiply, times_dense
+from sklearn_mf.utils._threads import n_threads
+
+
+class StoredObservations(ObservedMatrix):
+    """Sparse data in CSR layout: what is not stored is missing."""
+
+    complete = False
+
+    def __init__(self, X, weights=None, row_weight=None, column_weight=None):
+        super().__init__(X.shape, X.dtype, row_weight, column_weight)
+        self.indptr, self.indices = X.indptr, X.indices
+        self.values = X.data
+        self.weights = weights
+        self.n_observed = len(X.data)
+
+    def _transposed(self):
+        # The order of the entries by column, found once and applied to data and weights.
+        order = sparse.csr_array(
+            (np.arange(self.n_observed), self.indices, self.indptr), shape=self.shape
+        ).T.tocsr()
+        X = sparse.csr_array((self.values[order.data], order.indices, order.indptr), order.shape)
+        weights = None if self.weights is None else self.weights[order.data]
+        return StoredObservations(X, weights, self.column_weight, self.row_weight)
+
+    def _csr(self, data):
+        return sparse.csr_array((data, self.indices, self.indptr), shape=self.shape)
+
+    def blocks(self, entries=None):
+        limits = np.arange(0, self.n_observed, block_entries(entries))
+        starts = np.unique(np.searchsorted(self.indptr, limits, side="right") - 1)
+        for start, stop in zip(starts, [*starts[1:], self.shape[0]], strict=True):
+            rows = slice(int(start), int(stop))
+            yield rows, self.take(rows)
+
+    def take(self, rows):
+        """The observations of some rows: a view where ``rows`` is a slice."""
+        if isinstance(rows, slice):
+            start, stop = self.indptr[rows.start], self.indptr[rows.stop]
+            entries = slice(start, stop)
+            indptr = self.indptr[rows.start : rows.stop + 1] - start
+        else:
+            counts = np.diff(self.indptr)[rows]
+            indptr = np.concatenate([[0], np.cumsum(counts)]).astype(self.indptr.dtype)
+            entries = np.repeat(self.indptr[rows] - indptr[:-1], counts) + np.arange(indptr[-1])
+        X = sparse.csr_array(
+            (self.values[entries], self.indices[entries], indptr),
+            shape=(len(indptr) - 1, self.shape[1]),
+        )
+        return StoredObservations(
+            X,
+            None if self.weights is None else self.weights[entries],
+            None if self.row_weight is None else self.row_weight[rows],
+            self.column_weight,
+        )
+
+    def reweighted(self, targets, weights):
+        """The same entries with other targets, their weights multiplied."""
+        weights = multiply(self.weights, weights.astype(self.dtype, copy=False))
+        return StoredObservations(self._csr(targets), weights, self.row_weight, self.column_weight)
+
+    def split(self, share, rng):
+        """Two parts of the entries: most, and a random share of each row to be hidden."""
+        draws = rng.random(self.n_observed)
+        largest = np.full(self.shape[0], -1.0)
+        np.maximum.at(largest, self._entry_rows(), draws)
+        # The entry with the largest draw stays, so that no row is left without any.
+        hidden = (draws < share) & (draws < largest[self._entry_rows()])
+        return self._only(~hidden), self._only(hidden)
+
+    def _only(self, mask):
+        X, weights = keep_entries(self._csr(self.values), self.weights, mask)
+        return StoredObservations(X, weights, self.row_weight, self.column_weight)
+
+    def _entry_rows(self):
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+
+    def model(self, W, Ht):
+        """Model values, in the layout of ``values``."""
+        W, Ht = np.ascontiguousarray(W), np.ascontiguousarray(Ht)
+        return kernels.values_at(
+            self.indptr, self.indices, W, Ht, n_threads(self.n_observed * W.shape[1])
+        )
+
+    def total(self, elementwise):
+        """Weighted sum over the observed entries of numbers in the layout of ``values``."""
+        return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
+
+    def row_sums(self, elementwise):
+        """Sum over the observed entries of each row, the row's own weight left out."""
+        return np.bincount(self._entry_rows(), self._weigh(elementwise), self.shape[0])
+
+    def pull_back(self, elementwise, W, Ht):
+        """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
+
+        The first without the row weights: a row's own weight is not its own concern.
+        """
+        weighted = self._weigh(elementwise)
+        return self._csr(weighted) @ Ht, self._csr(self._weigh_rows(weighted)).T @ W
+
+    def _weigh(self, elementwise):
+        weighted = multiply(elementwise, self.weights)
+        if self.column_weight is not None:
+            weighted = weighted * self.column_weight[self.indices]
+        return weighted
+
+    def _weigh_rows(self, elementwise):
+        if self.row_weight is None:
+            return elementwise
+        return elementwise * np.repeat(self.row_weight, np.diff(self.indptr))
+
+    def product(self, dense, offsets, row_offsets=0):
+        centred = self.values - offsets[self.indices]
+        if np.any(row_offsets):
+            centred -= np.repeat(row_offsets, np.diff(self.indptr))
+        centred = multiply(centred, self.weights)
+        return times_dense(self._csr(centred), dense)
+
+    def row_totals(self):
+        if self.weights is None and self.column_weight is None:
+            return np.diff(self.indptr).astype(self.dtype)
+        weights = self.weights
+        if self.column_weight is not None:
+            weights = multiply(weights, self.column_weight[self.indices])
+        return np.bincount(self._entry_rows(), weights, self.shape[0]).astype(self.dtype)
+
+    def _row(self, i):
+        entries = slice(self.indptr[i], self.indptr[i + 1])
+        columns = self.indices[entries]
+        weights = multiply(
+            None if self.weights is None else self.weights[entries],
+            None if self.column_weight is None else self.column_weight[columns],
+        )
+        return columns, self.values[entries], weights
+
+    def _solve_rows(self, design, offsets, ridge, penalized):
+        targets, weights = self.values, self.weights
+        if np.any(offsets):
+            targets = targets - offsets[self.indices]
+        if self.column_weight is not None:
+            weights = multiply(weights, self.column_weight[self.indices])
+        threads = n_threads(self.n_observed * design.shape[1] ** 2)
+        return kernels.solve_rows(
+            self.indptr, self.indices, targets, weights, design, ridge, penalized, threads
+        )
+
+
+def keep_entries(X, weights, keep):
+    """Remove stored entries without a look at their values."""
+    kept_before = np.concatenate([[0], np.cumsum(keep, dtype=X.indptr.dtype)])
+    kept = (X.data[keep], X.indices[keep], kept_before[X.indptr].astype(X.indptr.dtype))
+    return sparse.csr_array(kept, shape=X.shape), None if weights is None else weights[keep]
