@@ -266,9 +266,10 @@ default=None
             problem, W, Ht, max_iter=self.max_iter, tol=self.tol, verbose=self.verbose
         )
         self._set_fitted(problem, solver, state)
-        self.reconstruction_err_ = np.sqrt(
-            2 * observations.total_loss(*self._model_factors(state.W), Squared())
-        )
+        loss = state.loss
+        if loss is None:
+            loss = observations.total_loss(*self._model_factors(state.W), Squared())
+        self.reconstruction_err_ = float(np.sqrt(2 * loss))
         if state.interrupted:
             raise KeyboardInterrupt
         warn_of_empty_rows(observations)

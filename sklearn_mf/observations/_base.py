@@ -7,7 +7,7 @@ import numpy as np
 from sklearn_mf import kernels
 from sklearn_mf.utils._threads import n_threads
 
-BLOCK_ENTRIES = 1 << 18
+BLOCK_ENTRIES = 1 << 19
 
 
 def block_entries(entries=None):

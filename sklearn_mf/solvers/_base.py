@@ -28,6 +28,8 @@ class State:
         The features' factor, likewise.
     objective : float
         At these factors.
+    loss : float or None
+        Its part without penalties, at the fold-in, where the solver knows it.
     history : list of float
         The objective after every iteration.
     seconds : list of float
@@ -43,6 +45,7 @@ class State:
     W: np.ndarray
     Ht: np.ndarray
     objective: float
+    loss: float | None = None
     history: list = field(default_factory=list)
     seconds: list = field(default_factory=list)
     converged: bool = False

@@ -5,6 +5,7 @@ from scipy import linalg
 from sklearn.utils.extmath import svd_flip
 
 from sklearn_mf.initialization import leading_directions
+from sklearn_mf.observations import DenseObservations
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 
 # Entries up to which X is decomposed itself; beyond, the Gram matrix of its shorter side,
@@ -13,6 +14,8 @@ SMALL = 500 * 500
 SHORT_SIDE = 2000
 KRYLOV_STEPS = 5
 GRAM_ENTRIES = 1 << 20
+# Share of the squares that must be left when the mean is subtracted from their sum.
+LEAST_VARIANCE = 0.01
 
 
 @SOLVERS.register
@@ -90,8 +93,10 @@ class Spectral(BaseSolver):
         if problem.columns.has_bias:
             Ht[:, k] = mean
         state.Ht, state.converged = Ht, True
-        explained = np.sum(kept * (2 * values - kept))
-        return max(0.0, 0.5 * (squares - explained)) + threshold * np.sum(kept)
+        left = max(0.0, squares - np.sum(kept * (2 * values - kept)))
+        if left > np.sqrt(np.finfo(state.Ht.dtype).eps) * squares:
+            state.loss = 0.5 * left  # a difference of which enough digits are left
+        return 0.5 * left + threshold * np.sum(kept)
 
 
 def _weights(problem):
@@ -147,7 +152,10 @@ def _from_column_gram(problem, mean):
 def _from_row_gram(problem, mean):
     features = problem.T.observations
     root = np.sqrt(_weights(problem))
-    gram = _gram(features, np.ones((1, 1), features.dtype), mean[:, None])
+    gram = np.zeros((features.shape[1],) * 2)
+    for columns, block in features.blocks(GRAM_ENTRIES):
+        centred = block.values - mean[columns, None]
+        gram += centred.T @ centred
     gram *= root * root.T
     values, Ut = _leading_eigenpairs(gram, problem.n_components)
     nothing = np.zeros(features.shape[1], dtype=features.dtype)
@@ -157,13 +165,17 @@ def _from_row_gram(problem, mean):
 
 
 def _gram(observations, root, mean):
-    """Products of the columns, the mean subtracted; float64 sums over blocks of rows."""
-    n_rows, n_columns = observations.shape
-    gram = np.zeros((n_columns, n_columns))
+    """Products of the columns less their mean, rows times their root."""
+    if isinstance(observations, DenseObservations) and observations.row_weight is None:
+        # All of X at once and the mean afterwards, unless the mean is most of X.
+        gram = (observations.values.T @ observations.values).astype(np.float64)
+        raw = np.trace(gram)
+        gram -= len(root) * np.outer(mean, mean.astype(np.float64))
+        if np.trace(gram) > LEAST_VARIANCE * raw:
+            return gram
+    gram = np.zeros((observations.shape[1],) * 2)
     for rows, block in observations.blocks(GRAM_ENTRIES):
-        centred = block.values - (mean[rows] if mean.ndim == 2 else mean)
-        if len(root) == n_rows:
-            centred *= root[rows]
+        centred = root[rows] * (block.values - mean)
         gram += centred.T @ centred
     return gram
 
