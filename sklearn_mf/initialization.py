@@ -4,11 +4,14 @@ So no start depends on how many samples there are: a sample of weight two starts
 same sample twice would.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import linalg
 from sklearn.utils.extmath import svd_flip
 
 from sklearn_mf.losses import Squared
+from sklearn_mf.utils._threads import one_blas_thread
 
 INITS = ("svd", "random")
 
@@ -120,7 +123,9 @@ def _svd(problem, bias, random_state):
     n_columns = features.shape[0]
     k, dtype = problem.n_components, features.dtype
     offsets = bias + dtype.type(problem.offset)
-    values, vectors, image = leading_directions(problem, offsets, k, START_STEPS, random_state)
+    found = leading_directions(problem, offsets, START_STEPS, random_state)
+    values, vectors = found.values.astype(dtype), found.vectors
+    image = problem.observations.product(vectors, offsets)
     # Beyond the rank of X the vectors are rounding error, and a factor of zeros would be a
     # saddle point that no solver leaves: those components start at random, small.
     unknown = values <= np.sqrt(np.finfo(dtype).eps) * values[0]
@@ -135,8 +140,30 @@ def _svd(problem, bias, random_state):
     return W.astype(dtype), np.ascontiguousarray(Ht, dtype=dtype)
 
 
-def leading_directions(problem, offsets, k, steps, random_state):
-    """Leading singular values and vectors of X less its offsets, missing entries zero.
+@dataclass(frozen=True)
+class Directions:
+    """Leading singular values and right singular vectors, and how much better they became.
+
+    Attributes
+    ----------
+    values : ndarray of shape (k,)
+        Singular values, largest first.
+    vectors : ndarray of shape (n_columns, k)
+        Right singular vectors.
+    to_come : float
+        What more steps would add to the sum of the squared values, if the gains go on
+        shrinking as they did.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    to_come: float
+
+
+def leading_directions(
+    problem, offsets, steps, random_state, *, enough=lambda squares, to_come: False
+):
+    """Leading singular directions of X less its offsets, missing entries zero.
 
     A randomized block Krylov subspace (Musco & Musco 2015, :doi:`10.48550/arXiv.1504.05477`):
     with as many products it comes closer than power iterations, since it keeps what each
@@ -146,49 +173,63 @@ def leading_directions(problem, offsets, k, steps, random_state):
     Parameters
     ----------
     problem : Problem
-        The data and their weights.
+        The data, their weights, and how many directions.
     offsets : ndarray of shape (n_columns,)
         Subtracted from each column.
-    k : int
-        Directions wanted.
     steps : int
-        Products with X and its transpose.
+        Products with X and its transpose, at most.
     random_state : RandomState
         Draws the first block.
+    enough : callable
+        Asked after every step, with the sum of the leading squared values and what is to
+        come, whether to stop.
 
     Returns
     -------
-    values : ndarray of shape (k,)
-        Singular values, largest first.
-    vectors : ndarray of shape (n_columns, k)
-        Right singular vectors.
-    image : ndarray of shape (n_rows, k)
-        X less its offsets, times the vectors: left singular vectors times values.
+    directions : Directions
+        Values and vectors.
     """
     samples, features = problem.observations, problem.T.observations
     n_rows, n_columns = samples.shape
-    weights = _column_weights(features)[:, None]
+    k = problem.n_components
     no_offsets = np.zeros(n_rows, dtype=samples.dtype)
     size = min(-(-k // 16) * 16, n_columns)  # whole vectors of the kernels
     block = random_state.standard_normal((n_columns, size)).astype(samples.dtype)
-    basis = squared = np.zeros((n_columns, 0), dtype=samples.dtype)
+    basis, projected = np.zeros((n_columns, 0), dtype=samples.dtype), np.zeros((0, 0))
+    total, gain, to_come = 0.0, 0.0, np.inf
     for _ in range(steps):
         block = block[:, : n_columns - basis.shape[1]]
         if block.shape[1] == 0:
             break
-        for _ in range(2):  # once more, or what is lost in rounding error would stay in
+        with one_blas_thread():
+            # Once more, or what was lost in rounding error would stay in.
+            block = _orthonormal(block)
             block = _orthonormal(block - basis @ (basis.T @ block))
         basis = np.hstack([basis, block])
-        block = features.product(samples.product(block, offsets) * weights, no_offsets, offsets)
-        squared = np.hstack([squared, block])
-    # The eigenvectors of X'X within the subspace.
-    squares, rotation = linalg.eigh(basis.T @ squared)
-    leading = np.argsort(squares)[::-1][:k]
-    vectors = basis @ rotation[:, leading]
+        image = samples.product(block, offsets)
+        if features.column_weight is not None:
+            image *= features.column_weight[:, None]
+        block = features.product(image, no_offsets, offsets)
+        # X'X within the subspace; its eigenvectors are the best directions there.
+        with one_blas_thread():
+            border = basis.T @ block
+            block = block - basis @ border
+            known = len(projected)
+            projected = np.pad(projected, (0, basis.shape[1] - known))
+            projected[:, known:], projected[known:, :known] = border, border[:known].T
+            squares, rotation = linalg.eigh(projected)
+        last_gain, gain = gain, np.sum(squares[::-1][:k]) - total
+        total += gain
+        to_come = np.inf if gain > 0 else 0.0
+        if last_gain > gain > 0:  # a geometric series
+            to_come = gain * gain / (last_gain - gain)
+        if enough(total, to_come):
+            break
+    leading = rotation[:, ::-1][:, :k].astype(samples.dtype)
     # Signs are arbitrary: fixed here, or rounding error would choose them.
-    vectors = np.ascontiguousarray(svd_flip(None, vectors.T, u_based_decision=False)[1].T)
-    values = np.sqrt(np.maximum(squares[leading], 0))
-    return values, vectors, samples.product(vectors, offsets)
+    _, vectors = svd_flip(None, (basis @ leading).T, u_based_decision=False)
+    values = np.sqrt(np.maximum(squares[::-1][:k], 0))
+    return Directions(values, np.ascontiguousarray(vectors.T), to_come)
 
 
 def _orthonormal(block):

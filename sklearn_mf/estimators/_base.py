@@ -1,6 +1,7 @@
 """The one way in and the one way out for all estimators: validation, codes, containers."""
 
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.initialization import column_means
 from sklearn_mf.losses import Squared
-from sklearn_mf.observations import StoredObservations, observe
+from sklearn_mf.observations import DenseObservations, StoredObservations, observe
+from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import (
     check_entry_weight,
     check_sample_weight,
@@ -145,7 +147,8 @@ default=None
         error = baseline = n_hidden = 0
         for _, block in observations.blocks():
             visible, hidden = block.split(HIDDEN_SHARE, rng)
-            factors = self._model_factors(self._fold_in(visible))
+            with threads_for(visible):
+                factors = self._model_factors(self._fold_in(visible))
             error += hidden.total_loss(*factors, Squared())
             ones = np.ones((block.shape[0], 1), dtype=block.dtype)
             baseline += hidden.total_loss(ones, means, Squared())
@@ -181,7 +184,8 @@ default=None
 
     def _codes(self, observations):
         warn_of_empty_rows(observations)
-        return self._fold_in(observations)
+        with threads_for(observations):
+            return self._fold_in(observations)
 
     def _fold_in(self, observations):
         Ht = np.column_stack([self.components_.T, self.feature_bias_])
@@ -203,6 +207,12 @@ default=None
         tags.input_tags.allow_nan = is_nan(self.missing_values)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def threads_for(observations):
+    """Context in which these data are solved: threads for BLAS, or for the kernels."""
+    dense = isinstance(observations, DenseObservations) and observations.complete
+    return nullcontext() if dense else one_blas_thread()
 
 
 def warn_of_empty_rows(observations):

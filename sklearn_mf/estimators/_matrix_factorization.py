@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
-from sklearn_mf.estimators._base import BaseFactorization, warn_of_empty_rows
+from sklearn_mf.estimators._base import BaseFactorization, threads_for, warn_of_empty_rows
 from sklearn_mf.initialization import INITS, overall_mean, start, zeros
 from sklearn_mf.losses import LOSSES, BaseLoss, Squared
 from sklearn_mf.penalties import Ridge
@@ -257,18 +257,19 @@ default=None
         if self._has_sample_bias:
             problem = replace(problem, offset=overall_mean(observations))
         solver = self._check_solver(problem)
-        W, Ht = zeros(problem)
-        if solver.needs_start:
-            random_state = check_random_state(self.random_state)
-            init = self._check_init(X, problem, random_state)
-            W, Ht = start(problem, init, random_state)
-        state = solver.solve(
-            problem, W, Ht, max_iter=self.max_iter, tol=self.tol, verbose=self.verbose
-        )
-        self._set_fitted(problem, solver, state)
-        loss = state.loss
-        if loss is None:
-            loss = observations.total_loss(*self._model_factors(state.W), Squared())
+        with threads_for(observations):
+            W, Ht = zeros(problem)
+            if solver.needs_start:
+                random_state = check_random_state(self.random_state)
+                init = self._check_init(X, problem, random_state)
+                W, Ht = start(problem, init, random_state)
+            state = solver.solve(
+                problem, W, Ht, max_iter=self.max_iter, tol=self.tol, verbose=self.verbose
+            )
+            self._set_fitted(problem, solver, state)
+            loss = state.loss
+            if loss is None:
+                loss = observations.total_loss(*self._model_factors(state.W), Squared())
         self.reconstruction_err_ = float(np.sqrt(2 * loss))
         if state.interrupted:
             raise KeyboardInterrupt

@@ -131,6 +131,16 @@ class DenseObservations(SharedRows):
             out[rows] = centred @ dense
         return out
 
+    def sum_of_squares(self):
+        """Weighted sum of the squares of complete data."""
+        total = 0.0
+        for _, block in self.blocks():
+            per_row = np.einsum("ij,ij->i", block.values, block.values)
+            total += float(
+                per_row.sum() if block.row_weight is None else per_row @ block.row_weight
+            )
+        return total
+
     def row_totals(self):
         if self.complete:
             total = total_weight(self.column_weight, self.shape[1], self.dtype)

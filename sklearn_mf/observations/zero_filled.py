@@ -106,13 +106,17 @@ class ZeroFilledObservations(SharedRows):
         loss = max(0.0, 0.5 * float(self._squares - 2 * cross + model))
         return loss, products, weighted_W, weighted_Ht
 
+    def sum_of_squares(self):
+        """Weighted sum of the squares of complete data."""
+        return self._squares
+
     @cached_property
     def _squares(self):
         X = self._filled
-        squares = np.square(X.data, dtype=np.float64)
+        squares = np.square(X.data)
         if self.column_weight is not None:
             squares *= self.column_weight[X.indices]
         if self.complete and self.row_weight is None:
-            return squares.sum()
+            return squares.sum(dtype=np.float64)
         row_weight = multiply(self._full_rows.astype(np.float64), self.row_weight)
         return np.dot(squares, np.repeat(row_weight, np.diff(X.indptr)))

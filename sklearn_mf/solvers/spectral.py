@@ -7,13 +7,19 @@ from sklearn.utils.extmath import svd_flip
 from sklearn_mf.initialization import leading_directions
 from sklearn_mf.observations import DenseObservations
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
-# Entries up to which X is decomposed itself; beyond, the Gram matrix of its shorter side,
-# and where that side is longer than this too, a Krylov subspace.
+# Entries up to which X itself is decomposed, and length up to which the Gram matrix of its
+# shorter side is.
 SMALL = 500 * 500
 SHORT_SIDE = 2000
-KRYLOV_STEPS = 5
 GRAM_ENTRIES = 1 << 20
+# A Krylov subspace comes first where the rank is small beside this share of the shorter side.
+# It has converged when more steps would lower the squared error by less than a share of it: a
+# smaller one where the Gram matrix is the alternative, after steps that cost half as much.
+SMALL_RANK = 0.1
+STEPS, ACCURACY = 12, 1e-4
+STEPS_BEFORE_GRAM, ACCURACY_BEFORE_GRAM = 4, 1e-5
 # Share of the squares that must be left when the mean is subtracted from their sum.
 LEAST_VARIANCE = 0.01
 
@@ -28,9 +34,19 @@ class Spectral(BaseSolver):
     ``r_H = alpha_H * n_samples**alpha_scaling`` every singular value is lowered by
     ``sqrt(r_W * r_H)``, and dropped below it.
 
+    Small X are decomposed exactly. Where X is large and the rank small, a randomized block
+    Krylov subspace comes within a share of 1e-4 of the smallest squared error (1e-5 where the
+    shorter side of X is at most 2,000 long) in few products with X.
+
     Serves the squared loss on complete data, dense or sparse, without sample bias, with
     both penalties zero or both positive (with one of them zero there is no minimum: that
     factor grows for ever, the other shrinks).
+
+    Parameters
+    ----------
+    n_iter : int or "auto", default="auto"
+        Products with X and its transpose in the Krylov subspace. "auto": until the error
+        stands still.
 
     See Also
     --------
@@ -56,6 +72,12 @@ class Spectral(BaseSolver):
     requires_loss = ("is_squared",)
     allows_missing = False
     needs_start = False
+    _parameter_constraints: dict = {
+        "n_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
+    }
+
+    def __init__(self, n_iter="auto"):
+        self.n_iter = n_iter
 
     @staticmethod
     def obstacle(problem):
@@ -80,7 +102,7 @@ class Spectral(BaseSolver):
     def _step(self, problem, state):
         k = problem.n_components
         mean = _column_means(problem)
-        values, Vt, squares = _decompose(problem, mean)
+        values, Vt, squares = _decompose(problem, mean, self.n_iter)
         # Nothing is missing: the penalty is the same for every row of a factor.
         row_ridge, column_ridge = float(problem.row_ridge[0]), float(problem.T.row_ridge[0])
         threshold = np.sqrt(row_ridge * column_ridge)
@@ -116,21 +138,22 @@ def _column_means(problem):
     return problem.T.observations.product(weights, nothing)[:, 0] / weights.sum()
 
 
-def _decompose(problem, mean):
+def _decompose(problem, mean, n_iter):
     """Singular values, right singular vectors and sum of squares of the data less the mean.
 
     Each row counts by its weight. Of the values and vectors the leading ones.
     """
     n_rows, n_columns = problem.observations.shape
-    k = problem.n_components
+    k, shorter = problem.n_components, min(n_rows, n_columns)
+    found = None
     if n_rows * n_columns <= SMALL:
-        values, Vt, squares = _from_all_entries(problem, mean)
-    elif n_columns <= min(n_rows, SHORT_SIDE) or k >= min(n_rows, n_columns) - 1:
-        values, Vt, squares = _from_column_gram(problem, mean)
-    elif n_rows <= SHORT_SIDE:
-        values, Vt, squares = _from_row_gram(problem, mean)
-    else:
-        values, Vt, squares = _from_subspace(problem, mean)
+        found = _from_all_entries(problem, mean)
+    elif shorter > SHORT_SIDE or k <= SMALL_RANK * shorter:
+        found = _from_subspace(problem, mean, n_iter)
+    if found is None:
+        way = _from_column_gram if n_columns <= n_rows else _from_row_gram
+        found = way(problem, mean)
+    values, Vt, squares = found
     values, Vt = values[:k], Vt[:k]
     _, Vt = svd_flip(None, Vt, u_based_decision=False)
     # Beyond the rank of X the vectors are rounding error: components of zero say so.
@@ -189,9 +212,29 @@ def _leading_eigenpairs(gram, k):
     return np.sqrt(squares[::-1]), vectors.T[::-1]
 
 
-def _from_subspace(problem, mean):
-    rng = np.random.RandomState(0)
-    values, vectors, _ = leading_directions(problem, mean, problem.n_components, KRYLOV_STEPS, rng)
+def _from_subspace(problem, mean, n_iter):
+    """From a Krylov subspace; None where a Gram matrix will be better."""
+    has_gram = min(problem.observations.shape) <= SHORT_SIDE
+    steps, accuracy = STEPS, ACCURACY
+    if has_gram:
+        steps, accuracy = STEPS_BEFORE_GRAM, ACCURACY_BEFORE_GRAM
+    if n_iter != "auto":
+        steps, accuracy, has_gram = n_iter, 0.0, False
+    squares = _sum_of_squares(problem, mean)
+
+    def enough(explained, to_come):
+        return to_come <= accuracy * max(squares - explained, 0)
+
+    found = leading_directions(problem, mean, steps, np.random.RandomState(0), enough=enough)
+    if has_gram and not enough(np.sum(found.values**2), found.to_come):
+        return None
+    return found.values, found.vectors.T, squares
+
+
+def _sum_of_squares(problem, mean):
+    raw = problem.observations.sum_of_squares()
+    squares = raw - float(_weights(problem).sum()) * np.sum(np.square(mean, dtype=np.float64))
+    if squares > LEAST_VARIANCE * raw:
+        return squares
     ones = np.ones((problem.observations.shape[0], 1), dtype=mean.dtype)
-    squares = 2 * problem.observations.total_loss(ones, mean[:, None], problem.loss)
-    return values, vectors.T, squares
+    return 2 * problem.observations.total_loss(ones, mean[:, None], problem.loss)

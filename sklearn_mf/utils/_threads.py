@@ -1,9 +1,12 @@
-"""How many threads the kernels may use."""
+"""Threads: how many the kernels may use, and BLAS held to one beside them."""
 
 import os
+import threading
+from contextlib import contextmanager
 from functools import cache
 
 from joblib import cpu_count
+from threadpoolctl import ThreadpoolController
 
 from sklearn_mf import kernels
 
@@ -11,6 +14,11 @@ from sklearn_mf import kernels
 WORK_PER_THREAD = 4_000_000
 
 _cpu_count = cache(cpu_count)
+_controller = cache(ThreadpoolController)  # a millisecond to make, a hundredth of one to use
+
+_lock = threading.Lock()
+_inside = 0
+_limit = None
 
 
 def n_threads(work=float("inf")):
@@ -33,3 +41,28 @@ def n_threads(work=float("inf")):
     if "OMP_NUM_THREADS" not in os.environ:
         available = min(available, _cpu_count())
     return max(1, int(min(available, work / WORK_PER_THREAD)))
+
+
+@contextmanager
+def one_blas_thread():
+    """Hold BLAS to one thread.
+
+    For matrices so small that its threads would wait for one another, and around parallel
+    kernels: threads of BLAS keep spinning for a while after their work, on the same cores.
+
+    BLAS limits belong to the process, so the first of several Python threads sets the
+    limit and the last one lifts it: the order in which they leave does not matter.
+    """
+    global _inside, _limit
+    with _lock:
+        if _inside == 0:
+            _limit = _controller().limit(limits=1, user_api="blas")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _limit.restore_original_limits()
+                _limit = None
