@@ -196,7 +196,7 @@ def leading_directions(
     size = min(-(-k // 16) * 16, n_columns)  # whole vectors of the kernels
     block = random_state.standard_normal((n_columns, size)).astype(samples.dtype)
     basis, projected = np.zeros((n_columns, 0), dtype=samples.dtype), np.zeros((0, 0))
-    total, gain, to_come = 0.0, 0.0, np.inf
+    gains = []
     for _ in range(steps):
         block = block[:, : n_columns - basis.shape[1]]
         if block.shape[1] == 0:
@@ -218,18 +218,29 @@ def leading_directions(
             projected = np.pad(projected, (0, basis.shape[1] - known))
             projected[:, known:], projected[known:, :known] = border, border[:known].T
             squares, rotation = linalg.eigh(projected)
-        last_gain, gain = gain, np.sum(squares[::-1][:k]) - total
-        total += gain
-        to_come = np.inf if gain > 0 else 0.0
-        if last_gain > gain > 0:  # a geometric series
-            to_come = gain * gain / (last_gain - gain)
-        if enough(total, to_come):
+        gains.append(np.sum(squares[::-1][:k]) - sum(gains))
+        to_come = _rest_of_series(gains)
+        if enough(sum(gains), to_come):
             break
     leading = rotation[:, ::-1][:, :k].astype(samples.dtype)
     # Signs are arbitrary: fixed here, or rounding error would choose them.
     _, vectors = svd_flip(None, (basis @ leading).T, u_based_decision=False)
     values = np.sqrt(np.maximum(squares[::-1][:k], 0))
     return Directions(values, np.ascontiguousarray(vectors.T), to_come)
+
+
+def _rest_of_series(gains):
+    """What gains that shrink like a geometric series still add up to.
+
+    The slower of the last two ratios counts: a step that finds large directions is followed
+    by one that looks small beside it, and is not.
+    """
+    if gains[-1] <= 0:
+        return 0.0
+    if len(gains) < 3:
+        return np.inf
+    ratio = max(gains[-1] / gains[-2], gains[-2] / gains[-3])
+    return gains[-1] * ratio / (1 - ratio) if 0 < ratio < 1 else np.inf
 
 
 def _orthonormal(block):

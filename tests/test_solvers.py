@@ -158,6 +158,29 @@ def test_every_way_to_decompose_gives_the_weighted_pca(monkeypatch, shape, way, 
     )
 
 
+@pytest.mark.parametrize("noise", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("gram", [False, True])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_a_krylov_subspace_keeps_its_promise(monkeypatch, container, gram, noise):
+    X = low_rank(700, 500, rank=8, noise=noise)
+    monkeypatch.setattr(spectral, "SHORT_SIDE", 500 if gram else 0)
+    model = MatrixFactorization(20, solver="svd").fit(container(X))
+    smallest = np.sum(np.linalg.svd(X, compute_uv=False)[20:] ** 2)
+    allowed = 1e-5 if gram else 1e-4
+    error = np.sum((X - model.inverse_transform(model.transform(X))) ** 2)
+    assert error < (1 + allowed) * smallest
+    np.testing.assert_allclose(model.reconstruction_err_**2, error, rtol=1e-6)
+
+
+def test_more_products_come_closer():
+    X = low_rank(600, 500, rank=8, noise=5.0)
+    errors = [
+        MatrixFactorization(10, solver=Spectral(n_iter=n)).fit(X).reconstruction_err_
+        for n in (1, 2, 4, 8)
+    ]
+    assert (np.diff(errors) < 0).all()
+
+
 def test_spectral_leaves_components_beyond_the_rank_at_zero():
     X = low_rank(noise=0.0, rank=2)
     model = MatrixFactorization(4, solver="svd").fit(X)
@@ -322,6 +345,23 @@ def test_an_interrupted_fit_keeps_the_factors_of_the_last_iteration(holed):
     expected = MatrixFactorization(3, solver="als", max_iter=2, tol=0, random_state=0).fit(holed)
     assert model.n_iter_ == 2
     np.testing.assert_array_equal(model.transform(holed), expected.transform(holed))
+
+
+class InterruptedAtOnce(BaseSolver):
+    """Ctrl-C before the first step is done."""
+
+    name = "interrupted at once"
+
+    def _step(self, problem, state):
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_before_the_first_iteration_keeps_the_last_fit(holed):
+    model = MatrixFactorization(3, solver="als", random_state=0).fit(holed)
+    components = model.components_
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(solver=InterruptedAtOnce()).fit(holed)
+    assert model.components_ is components
 
 
 class Broken(BaseSolver):

@@ -266,6 +266,8 @@ default=None
             state = solver.solve(
                 problem, W, Ht, max_iter=self.max_iter, tol=self.tol, verbose=self.verbose
             )
+            if state.interrupted and not state.history:
+                raise KeyboardInterrupt  # before there was anything to keep
             self._set_fitted(problem, solver, state)
             loss = state.loss
             if loss is None:

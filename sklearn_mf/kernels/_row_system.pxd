@@ -4,8 +4,8 @@ cdef extern from "_row_system_dispatch.h":
     ctypedef struct float_system:
         int panel
         void (*add_rows)(
-            int n, int k, int stride, const float** rows, const float* roots, const float* targets,
-            float* gathered, float* gram, float* solution,
+            int n, int k, int stride, const float** rows, const float* roots,
+            const float* targets, float* gathered, float* gram, float* solution,
         ) noexcept nogil
         int (*cholesky)(int k, int stride, float* gram, float* inverse, float eps) noexcept nogil
         void (*substitute)(
@@ -21,8 +21,8 @@ cdef extern from "_row_system_dispatch.h":
     ctypedef struct double_system:
         int panel
         void (*add_rows)(
-            int n, int k, int stride, const double** rows, const double* roots, const double* targets,
-            double* gathered, double* gram, double* solution,
+            int n, int k, int stride, const double** rows, const double* roots,
+            const double* targets, double* gathered, double* gram, double* solution,
         ) noexcept nogil
         int (*cholesky)(int k, int stride, double* gram, double* inverse, double eps) noexcept nogil
         void (*substitute)(
