@@ -24,10 +24,11 @@ _wanted = os.environ.get("SKLEARN_MF_KERNELS", "")
 if _wanted not in ("", "compiled", "reference"):
     raise ImportError(f"SKLEARN_MF_KERNELS is {_wanted!r}: set it to 'compiled' or 'reference'.")
 
-IMPLEMENTATION = "reference"
+IMPLEMENTATION, rows, products = "reference", reference, reference
 if _wanted != "reference":
     try:
-        from sklearn_mf.kernels import _products, _rows
+        from sklearn_mf.kernels import _products as products
+        from sklearn_mf.kernels import _rows as rows
 
         IMPLEMENTATION = "compiled"
     except ImportError:
@@ -39,10 +40,10 @@ if _wanted != "reference":
             RuntimeWarning,
             stacklevel=2,
         )
+        rows = products = reference  # never one of each
 
-_rows, _products = (_rows, _products) if IMPLEMENTATION == "compiled" else (reference, reference)
-solve_rows = _rows.solve_rows
-solve_dense_rows = _rows.solve_dense_rows
-values_at = _products.values_at
-sparse_times_dense = _products.sparse_times_dense
-max_threads = _products.max_threads
+solve_rows = rows.solve_rows
+solve_dense_rows = rows.solve_dense_rows
+values_at = products.values_at
+sparse_times_dense = products.sparse_times_dense
+max_threads = products.max_threads
