@@ -59,7 +59,7 @@ class ObservedMatrix:
 
     def row_totals(self):
         """Sum over observed j of ``e_ij`` times the column's weight, for every row i."""
-        raise NotImplementedError
+        return self._row_totals
 
     # What follows for all of them -----------------------------------------------------
 

@@ -141,7 +141,8 @@ class DenseObservations(SharedRows):
             )
         return total
 
-    def row_totals(self):
+    @cached_property
+    def _row_totals(self):
         if self.complete:
             total = total_weight(self.column_weight, self.shape[1], self.dtype)
             return np.full(self.shape[0], total, dtype=self.dtype)

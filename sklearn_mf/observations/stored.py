@@ -1,5 +1,7 @@
 """Sparse data that store what is observed."""
 
+from functools import cached_property
+
 import numpy as np
 from scipy import sparse
 
@@ -122,7 +124,8 @@ class StoredObservations(ObservedMatrix):
         centred = multiply(centred, self.weights)
         return times_dense(self._csr(centred), dense)
 
-    def row_totals(self):
+    @cached_property
+    def _row_totals(self):
         if self.weights is None and self.column_weight is None:
             return np.diff(self.indptr).astype(self.dtype)
         weights = self.weights

@@ -65,7 +65,8 @@ class ZeroFilledObservations(SharedRows):
     def _filled_product(self, dense):
         return times_dense(self._filled, dense)
 
-    def row_totals(self):
+    @cached_property
+    def _row_totals(self):
         out = np.full(self.shape[0], total_weight(self.column_weight, self.shape[1], self.dtype))
         for rows, block in self._holed_blocks():
             out[rows] = block.row_totals()

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import linalg
 from sklearn.utils.extmath import svd_flip
 
-from sklearn_mf.initialization import leading_directions
+from sklearn_mf.initialization import column_means, leading_directions
 from sklearn_mf.observations import DenseObservations
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
@@ -101,7 +101,9 @@ class Spectral(BaseSolver):
 
     def _step(self, problem, state):
         k = problem.n_components
-        mean = _column_means(problem)
+        mean = np.zeros(problem.observations.shape[1], dtype=state.Ht.dtype)
+        if problem.columns.has_bias:
+            mean = column_means(problem.observations)
         values, Vt, squares = _decompose(problem, mean, self.n_iter)
         # Nothing is missing: the penalty is the same for every row of a factor.
         row_ridge, column_ridge = float(problem.row_ridge[0]), float(problem.T.row_ridge[0])
@@ -127,15 +129,6 @@ def _weights(problem):
     if weight is None:
         weight = np.ones(problem.observations.shape[0], dtype=problem.observations.dtype)
     return weight[:, None]
-
-
-def _column_means(problem):
-    """What is subtracted from each column: its mean where it has a bias, else zero."""
-    weights = _weights(problem)
-    if not problem.columns.has_bias:
-        return np.zeros(problem.observations.shape[1], dtype=weights.dtype)
-    nothing = np.zeros(len(weights), dtype=weights.dtype)
-    return problem.T.observations.product(weights, nothing)[:, 0] / weights.sum()
 
 
 def _decompose(problem, mean, n_iter):

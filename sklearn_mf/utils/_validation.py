@@ -7,7 +7,6 @@ from scipy import sparse
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import (
-    HasMethods,
     Interval,
     MissingValues,
     Options,
@@ -18,7 +17,6 @@ from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 __all__ = [
-    "HasMethods",
     "Integral",
     "Interval",
     "MissingValues",
