@@ -11,12 +11,16 @@ from scipy import linalg
 from sklearn.utils.extmath import svd_flip
 
 from sklearn_mf.losses import Squared
+from sklearn_mf.observations import DenseObservations
 from sklearn_mf.utils._threads import one_blas_thread
 
 INITS = ("svd", "random")
 
 # Products of the spectral start with X and back: it is a start, not an answer.
 START_STEPS = 3
+# Columns of a block are whole vectors of the kernels, and a share of the rank where each column
+# costs the same: a deeper subspace then comes closer in as many multiplications.
+VECTOR, SHARE_OF_RANK = 16, 4
 
 
 def start(problem, init, random_state):
@@ -177,7 +181,7 @@ def leading_directions(
     offsets : ndarray of shape (n_columns,)
         Subtracted from each column.
     steps : int
-        Products with X and its transpose, at most.
+        Products of X and its transpose with as many columns as there are directions, at most.
     random_state : RandomState
         Draws the first block.
     enough : callable
@@ -193,11 +197,11 @@ def leading_directions(
     n_rows, n_columns = samples.shape
     k = problem.n_components
     no_offsets = np.zeros(n_rows, dtype=samples.dtype)
-    size = min(-(-k // 16) * 16, n_columns)  # whole vectors of the kernels
+    size = _block_size(samples, k)
     block = random_state.standard_normal((n_columns, size)).astype(samples.dtype)
     basis, projected = np.zeros((n_columns, 0), dtype=samples.dtype), np.zeros((0, 0))
     gains = []
-    for _ in range(steps):
+    for _ in range(steps * -(-k // size)):
         block = block[:, : n_columns - basis.shape[1]]
         if block.shape[1] == 0:
             break
@@ -217,6 +221,8 @@ def leading_directions(
             known = len(projected)
             projected = np.pad(projected, (0, basis.shape[1] - known))
             projected[:, known:], projected[known:, :known] = border, border[:known].T
+            if len(projected) < min(k, n_columns):
+                continue
             squares, rotation = linalg.eigh(projected)
         gains.append(np.sum(squares[::-1][:k]) - sum(gains))
         to_come = _rest_of_series(gains)
@@ -227,6 +233,12 @@ def leading_directions(
     _, vectors = svd_flip(None, (basis @ leading).T, u_based_decision=False)
     values = np.sqrt(np.maximum(squares[::-1][:k], 0))
     return Directions(values, np.ascontiguousarray(vectors.T), to_come)
+
+
+def _block_size(observations, k):
+    """Columns of a block: as many as the rank where a product reads all of X in any case."""
+    wanted = k if isinstance(observations, DenseObservations) else -(-k // SHARE_OF_RANK)
+    return min(-(-wanted // VECTOR) * VECTOR, observations.shape[1])
 
 
 def _rest_of_series(gains):
