@@ -52,7 +52,7 @@ def compare(k, budget, setting):
         ridge = np.full(n_rows, 0.05 * length, dtype=setting.dtype)
         ours = partial(
             kernels.solve_rows,
-            *(indptr, indices, targets, None, design, ridge),
+            *((indptr, indices, targets, None), design, ridge),
             *(np.ones(k, dtype=setting.dtype), setting.threads),
         )
         (solution, status), our_result = measure(ours, setting.repeats)

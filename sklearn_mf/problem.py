@@ -6,7 +6,7 @@ of its own, that is one more, last column of its factor. Everything is written f
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -204,21 +204,30 @@ class Problem:
 
         Exact for the squared loss; for the others the objective does not rise.
         """
+        return self._improved_rows(Ht, W, _solve)
+
+    def refine_rows(self, Ht, W, reduction):
+        """Better W for this Ht: conjugate gradients leave a share of what W lacks."""
+        return self._improved_rows(Ht, W, partial(_refine, reduction=reduction))
+
+    def _improved_rows(self, Ht, W, improve):
         design, offsets = self._design(Ht)
         ridge = self.row_ridge
         if self.loss.is_squared:
-            return self.observations.solve_rows(design, offsets, ridge, self._column_shares)
+            return improve(self.observations, design, offsets, ridge, self._column_shares, W)
         solution = np.empty_like(W)
         for rows, block in self.observations.blocks():
-            solution[rows] = self._majorized_rows(block, design, offsets, ridge[rows], W[rows])
+            bound = self._bounded(block, design, offsets, W[rows])
+            solution[rows] = improve(
+                bound, design, offsets, ridge[rows], self._column_shares, W[rows]
+            )
         return solution
 
-    def _majorized_rows(self, block, design, offsets, ridge, W):
+    def _bounded(self, block, design, offsets, W):
+        """The observations of which the squared loss is the bound of this loss at W."""
         model = self._row_model(block, design, offsets, W)
         weights, targets = self._bound(block.values, model)
-        return block.reweighted(targets, weights).solve_rows(
-            design, offsets, ridge, self._column_shares
-        )
+        return block.reweighted(targets, weights)
 
     def _bound(self, x, model):
         """Quadratic bound of the loss; where there is none, Newton's approximation of it."""
@@ -250,7 +259,8 @@ class Problem:
         moving = np.arange(len(codes))
         for _ in range(FOLD_IN_ITERATIONS):
             part, before = block.take(moving), codes[moving]
-            after = self._majorized_rows(part, design, offsets, ridge[moving], before)
+            bound = self._bounded(part, design, offsets, before)
+            after = bound.solve_rows(design, offsets, ridge[moving], self._column_shares)
             after = self._halved(part, design, offsets, ridge[moving], before, after)
             codes[moving] = after
             change = np.abs(after - before).max(axis=1, initial=0)
@@ -277,3 +287,12 @@ class Problem:
             after[too_far] = (after[too_far] + before[too_far]) / 2
         after[too_far] = before[too_far]
         return after
+
+
+def _solve(observations, design, offsets, ridge, penalized, start):
+    return observations.solve_rows(design, offsets, ridge, penalized)
+
+
+def _refine(observations, design, offsets, ridge, penalized, start, reduction):
+    start = np.ascontiguousarray(start)
+    return observations.refine_rows(design, offsets, ridge, penalized, start, reduction)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import sparse
+from scipy import linalg, sparse
 from sklearn.linear_model import Ridge
 
 from sklearn_mf import kernels
@@ -40,7 +40,7 @@ def test_solve_rows_equals_reference(dtype, index, n_threads, weighted):
     X, indptr, indices, weights, design = system(dtype, index)
     ridge = np.linspace(0.1, 1, len(indptr) - 1).astype(dtype)
     shares = np.array([1, 1, 1, 1, 0], dtype=dtype)
-    arguments = (indptr, indices, X.data, weights if weighted else None, design, ridge, shares)
+    arguments = ((indptr, indices, X.data, weights if weighted else None), design, ridge, shares)
     solution, status = kernels.solve_rows(*arguments, n_threads)
     expected, expected_status = reference.solve_rows(*arguments, 1)
     assert solution.dtype == dtype
@@ -50,27 +50,55 @@ def test_solve_rows_equals_reference(dtype, index, n_threads, weighted):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("missing", [0.02, 0.4, 0.8])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_solve_dense_rows_equals_reference(dtype, weighted, order):
+def test_solve_dense_rows_equals_reference(dtype, missing, weighted, order):
     rng = np.random.default_rng(0)
-    targets = rng.normal(size=(30, 25)).astype(dtype)
-    targets[rng.random(targets.shape) < 0.4] = np.nan
+    targets = rng.normal(size=(30, 305)).astype(dtype)
+    targets[rng.random(targets.shape) < missing] = np.nan
     targets[2] = np.nan
     targets = np.array(targets, order=order)
-    weights = rng.random(targets.shape).astype(dtype) if weighted else None
-    design, offsets = rng.normal(size=(25, 4)).astype(dtype), rng.normal(size=25).astype(dtype)
-    ridge, shares = np.full(30, 0.3, dtype), np.ones(4, dtype)
-    arguments = (targets, weights, offsets, design, ridge, shares)
-    solution, status = kernels.solve_dense_rows(*arguments, 2)
-    expected, expected_status = reference.solve_dense_rows(*arguments, 1)
-    np.testing.assert_array_equal(status, expected_status)
-    np.testing.assert_allclose(solution, expected, **close(dtype))
+    design, offsets = rng.normal(size=(305, 4)).astype(dtype), rng.normal(size=305).astype(dtype)
+    weight = rng.random(305).astype(dtype) if weighted else np.ones(305, dtype)
+    weights = np.broadcast_to(weight, targets.shape) if weighted else None
+    gram = design.T @ (design * weight[:, None])
+    ridge, shares = np.linspace(0.1, 1, 30).astype(dtype), np.ones(4, dtype)
+    for known in (gram, None):
+        arguments = (targets, weights, offsets, design, known, ridge, shares)
+        solution, status = kernels.solve_dense_rows(*arguments, 2)
+        expected, expected_status = reference.solve_dense_rows(*arguments, 1)
+        assert solution.dtype == dtype
+        np.testing.assert_array_equal(status, expected_status)
+        np.testing.assert_allclose(solution, expected, **close(dtype))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_very_long_rows_equal_scipys_solution(n_threads, weighted):
+    rng = np.random.default_rng(0)
+    lengths = np.array([20_000, 5, 300_000])  # two segments at a time, and more than a round
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    indices = np.concatenate([np.sort(rng.choice(300_000, n, replace=False)) for n in lengths])
+    design, targets = rng.normal(size=(300_000, 3)), rng.normal(size=lengths.sum())
+    weights = rng.random(len(targets)) if weighted else None
+    solution, status = kernels.solve_rows(
+        (indptr, indices, targets, weights), design, np.full(3, 0.5), np.ones(3), n_threads
+    )
+    assert not status.any()
+    for i in range(3):
+        entries = slice(indptr[i], indptr[i + 1])
+        rows = design[indices[entries]]
+        weighed = rows * (weights[entries, None] if weighted else 1)
+        expected = linalg.solve(weighed.T @ rows + 0.5 * np.eye(3), weighed.T @ targets[entries])
+        np.testing.assert_allclose(solution[i], expected, rtol=1e-9, atol=1e-12)
 
 
 def test_solve_rows_is_weighted_ridge_regression():
     X, indptr, indices, weights, design = system()
     ridge = np.full(len(indptr) - 1, 0.7)
-    solution, _ = kernels.solve_rows(indptr, indices, X.data, weights, design, ridge, np.ones(5), 1)
+    solution, _ = kernels.solve_rows(
+        (indptr, indices, X.data, weights), design, ridge, np.ones(5), 1
+    )
     for i in (0, 4, 11):
         entries = slice(indptr[i], indptr[i + 1])
         expected = Ridge(alpha=0.7, fit_intercept=False).fit(
@@ -85,7 +113,7 @@ def test_solve_rows_over_ranks_and_more_entries_than_a_block(k):
     X = sparse.csr_array(rng.normal(size=(3, 700)))
     design, ridge = rng.normal(size=(700, k)), np.full(3, 0.5)
     solution, status = kernels.solve_rows(
-        X.indptr, X.indices, X.data, None, design, ridge, np.ones(k), 2
+        (X.indptr, X.indices, X.data, None), design, ridge, np.ones(k), 2
     )
     expected = np.linalg.solve(design.T @ design + 0.5 * np.eye(k), design.T @ X.toarray().T).T
     assert not status.any()
@@ -96,7 +124,7 @@ def test_solve_rows_over_ranks_and_more_entries_than_a_block(k):
 def test_singular_rows_are_reported(solve):
     design = np.array([[1.0, 1.0], [2.0, 2.0], [0.0, 1.0]])
     indptr, indices = np.array([0, 2, 4, 4]), np.array([0, 1, 1, 2])
-    _, status = solve(indptr, indices, np.ones(4), None, design, np.zeros(3), np.ones(2), 1)
+    _, status = solve((indptr, indices, np.ones(4), None), design, np.zeros(3), np.ones(2), 1)
     np.testing.assert_array_equal(status, [1, 0, 1])
 
 
@@ -104,7 +132,7 @@ def test_singular_rows_are_reported(solve):
 def test_a_regressor_that_is_noise_makes_a_row_singular(solve):
     design = np.random.default_rng(0).normal(size=(6, 2)) * [1, 1e-12]
     indptr, indices = np.array([0, 6]), np.arange(6)
-    _, status = solve(indptr, indices, np.ones(6), None, design, np.zeros(1), np.ones(2), 1)
+    _, status = solve((indptr, indices, np.ones(6), None), design, np.zeros(1), np.ones(2), 1)
     np.testing.assert_array_equal(status, [1])
 
 
@@ -148,7 +176,7 @@ def test_kernels_give_the_same_bits_for_any_number_of_threads():
     X, indptr, indices, weights, design = system(n_rows=500, n_columns=200, k=8)
     ridge, shares = np.full(500, 0.1), np.ones(8)
     rows = [
-        kernels.solve_rows(indptr, indices, X.data, weights, design, ridge, shares, n)[0]
+        kernels.solve_rows((indptr, indices, X.data, weights), design, ridge, shares, n)[0]
         for n in (1, 2, 3)
     ]
     products = [kernels.sparse_times_dense(indptr, indices, X.data, design, n) for n in (1, 2, 3)]
@@ -157,14 +185,61 @@ def test_kernels_give_the_same_bits_for_any_number_of_threads():
         np.testing.assert_array_equal(results[0], results[2])
 
 
+def test_a_very_long_row_has_the_same_bits_for_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    design, targets = rng.normal(size=(100_000, 4)), rng.normal(size=100_000)
+    arguments = ((np.array([0, 100_000]), np.arange(100_000), targets, None), design)
+    one, two, three = (
+        kernels.solve_rows(*arguments, np.ones(1), np.ones(4), n)[0] for n in (1, 2, 3)
+    )
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one, three)
+
+
+@pytest.mark.parametrize("module", [kernels, reference])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_refined_rows_arrive_at_the_solution(dtype, index, weighted, module):
+    X, indptr, indices, weights, design = system(dtype, index)
+    ridge = np.linspace(0.1, 1, len(indptr) - 1).astype(dtype)
+    shares = np.array([1, 1, 1, 1, 0.5], dtype=dtype)
+    arguments = ((indptr, indices, X.data, weights if weighted else None), design, ridge, shares)
+    start = np.random.default_rng(1).normal(size=(X.shape[0], 5)).astype(dtype)
+    before = start.copy()
+    refined = module.refine_rows(*arguments, start, np.finfo(dtype).eps, 2)
+    expected, status = reference.solve_rows(*arguments, 1)
+    assert refined.dtype == dtype
+    np.testing.assert_array_equal(start, before)
+    np.testing.assert_allclose(refined[status == 0], expected[status == 0], **close(dtype))
+
+
+@pytest.mark.parametrize("reduction", [0.5, 0.1, 0.01])
+def test_refined_rows_stop_where_the_reference_does(reduction):
+    X, indptr, indices, weights, design = system(k=8)
+    start = np.random.default_rng(1).normal(size=(X.shape[0], 8))
+    arguments = ((indptr, indices, X.data, weights), design, np.full(len(start), 0.1), np.ones(8))
+    one, two = (kernels.refine_rows(*arguments, start, reduction, n) for n in (1, 2))
+    expected = reference.refine_rows(*arguments, start, reduction, 1)
+    np.testing.assert_allclose(one, expected, rtol=1e-9, atol=1e-11)
+    np.testing.assert_array_equal(one, two)
+
+
 def test_kernels_accept_nothing():
     empty = np.zeros(0)
     indptr, indices = np.zeros(4, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    nothing = (indptr, indices, empty, None)
     for module in (kernels, reference):
-        solution, status = module.solve_rows(
-            indptr, indices, empty, None, np.ones((5, 2)), np.zeros(3), np.ones(2), 2
-        )
+        solution, status = module.solve_rows(nothing, np.ones((5, 2)), np.zeros(3), np.ones(2), 2)
         assert solution.shape == (3, 2)
         np.testing.assert_array_equal(status, 1)
+        assert not module.refine_rows(nothing,
+            np.ones((5, 2)),
+            np.zeros(3),
+            np.ones(2),
+            solution + 1,
+            0.1,
+            2,
+        ).any()
         assert not module.sparse_times_dense(indptr, indices, empty, np.ones((5, 2)), 2).any()
         assert module.values_at(indptr, indices, np.ones((3, 2)), np.ones((5, 2)), 2).size == 0

@@ -182,3 +182,36 @@ def test_duplicates_are_summed_without_a_change_to_the_matrix_of_the_user():
     np.testing.assert_allclose(seen.product(np.eye(2), np.zeros(2)), [[5.0, 3.0]])
     np.testing.assert_array_equal(X.data, [1, 2, 5])
     np.testing.assert_array_equal(X.indices, [1, 1, 0])
+
+
+@pytest.mark.parametrize("sample_weight", [None, np.linspace(0.5, 2, 400)])
+def test_rows_that_miss_the_same_entries_are_solved_as_if_alone(sample_weight):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 12))
+    X[:90, :3] = np.nan  # a group
+    X[100:200, 5:] = np.nan  # another, more than half of it missing
+    X[200:210, 7] = np.nan  # too few to share
+    X[300:] = np.where(rng.random((100, 12)) < 0.3, np.nan, X[300:])
+    X[300:, 0] = np.nan
+    design, offsets, ridge = rng.normal(size=(12, 3)), rng.normal(size=12), 0.5 * np.ones(400)
+    dense = observe(X, sample_weight=sample_weight)
+    assert sorted(len(rows) for rows in dense._row_groups) == [90, 100, 100]
+    np.testing.assert_allclose(
+        dense.solve_rows(design, offsets, ridge, np.ones(3)),
+        observe(store_observed(X), unstored="missing").solve_rows(
+            design, offsets, ridge, np.ones(3)
+        ),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+
+
+def test_an_enormous_column_that_a_row_lacks_costs_no_accuracy():
+    rng = np.random.default_rng(0)
+    design = rng.normal(size=(20, 2))
+    design[0] *= 1e7
+    X = rng.normal(size=(5, 20))
+    X[1, 0] = np.nan
+    solution = observe(X).solve_rows(design, np.zeros(20), np.zeros(5), np.ones(2))
+    expected = np.linalg.lstsq(design[1:], X[1, 1:])[0]
+    np.testing.assert_allclose(solution[1], expected, rtol=1e-10)

@@ -113,11 +113,12 @@ class TestKernels:
 
     @needs_compiled
     def test_compiled_and_reference_kernels_have_the_same_parameters(self):
-        from sklearn_mf.kernels import _products, _rows, reference
+        from sklearn_mf.kernels import _products, _refinement, _rows, reference
 
         for compiled in (
             _rows.solve_rows,
             _rows.solve_dense_rows,
+            _refinement.refine_rows,
             _products.values_at,
             _products.sparse_times_dense,
             _products.max_threads,

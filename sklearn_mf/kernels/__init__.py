@@ -14,6 +14,7 @@ __all__ = [
     "IMPLEMENTATION",
     "least_squares_operator",
     "max_threads",
+    "refine_rows",
     "solve_dense_rows",
     "solve_rows",
     "sparse_times_dense",
@@ -24,10 +25,12 @@ _wanted = os.environ.get("SKLEARN_MF_KERNELS", "")
 if _wanted not in ("", "compiled", "reference"):
     raise ImportError(f"SKLEARN_MF_KERNELS is {_wanted!r}: set it to 'compiled' or 'reference'.")
 
-IMPLEMENTATION, rows, products = "reference", reference, reference
+IMPLEMENTATION = "reference"
+products = refinement = rows = reference
 if _wanted != "reference":
     try:
         from sklearn_mf.kernels import _products as products
+        from sklearn_mf.kernels import _refinement as refinement
         from sklearn_mf.kernels import _rows as rows
 
         IMPLEMENTATION = "compiled"
@@ -40,10 +43,11 @@ if _wanted != "reference":
             RuntimeWarning,
             stacklevel=2,
         )
-        rows = products = reference  # never one of each
+        products = refinement = rows = reference  # never one of each
 
 solve_rows = rows.solve_rows
 solve_dense_rows = rows.solve_dense_rows
+refine_rows = refinement.refine_rows
 values_at = products.values_at
 sparse_times_dense = products.sparse_times_dense
 max_threads = products.max_threads

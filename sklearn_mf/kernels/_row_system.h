@@ -45,25 +45,42 @@ static TARGET ALWAYS_INLINE void NAME(add_tile)(
     }
 }
 
-/* A += X'X and b += X't, with X the n rows that `rows` points to, each times its root;
- * the targets t are multiplied already. */
-static TARGET void NAME(add_rows)(
-    int n, int k, int stride, const REAL *const *rows, const REAL *roots, const REAL *targets,
-    REAL *X, REAL *A, REAL *b)
+/* X gets the n rows that `rows` points to, each times its root. */
+static TARGET ALWAYS_INLINE void NAME(gather)(
+    int n, int k, int stride, const REAL *const *rows, const REAL *roots, REAL *X)
 {
     for (int p = 0; p < n; p++) {
         REAL *out = X + (long)p * stride;
-        const REAL root = roots[p], target = targets[p];
+        const REAL root = roots[p];
         if (p + AHEAD < n)
             for (int j = 0; j < k; j += 64 / (int)sizeof(REAL)) PREFETCH(rows[p + AHEAD] + j);
         for (int j = 0; j < k; j++) out[j] = root * rows[p][j];
         for (int j = k; j < stride; j++) out[j] = 0;
-        for (int j0 = 0; j0 < stride; j0 += LANES)
-            *(VECTOR *)(b + j0) += *(const VECTOR *)(out + j0) * target;
     }
+}
+
+/* A += X'X and b += X't for the rows X of `gather`; the targets t are times their root too. */
+static TARGET void NAME(add_rows)(
+    int n, int k, int stride, const REAL *const *rows, const REAL *roots, const REAL *targets,
+    REAL *X, REAL *A, REAL *b)
+{
+    NAME(gather)(n, k, stride, rows, roots, X);
+    for (int p = 0; p < n; p++)
+        for (int j0 = 0; j0 < stride; j0 += LANES)
+            *(VECTOR *)(b + j0) += *(const VECTOR *)(X + (long)p * stride + j0) * targets[p];
     for (int j0 = 0; j0 < stride; j0 += PANEL)
         for (int i0 = 0; i0 < j0 + PANEL; i0 += HEIGHT)
             NAME(add_tile)(n, X, stride, A, i0, j0, 0);
+}
+
+/* A -= X'X for the rows X of `gather`. */
+static TARGET void NAME(remove_rows)(
+    int n, int k, int stride, const REAL *const *rows, const REAL *roots, REAL *X, REAL *A)
+{
+    NAME(gather)(n, k, stride, rows, roots, X);
+    for (int j0 = 0; j0 < stride; j0 += PANEL)
+        for (int i0 = 0; i0 < j0 + PANEL; i0 += HEIGHT)
+            NAME(add_tile)(n, X, stride, A, i0, j0, 1);
 }
 
 /* Factor A in place, a panel of rows at a time; `inverse` gets 1 / diag(U).
@@ -170,7 +187,8 @@ static TARGET void NAME(dots)(
 }
 
 static const SYSTEM NAME(system) = {
-    PANEL, NAME(add_rows), NAME(cholesky), NAME(substitute), NAME(combine), NAME(dots)};
+    PANEL,           NAME(add_rows), NAME(remove_rows), NAME(cholesky),
+    NAME(substitute), NAME(combine), NAME(dots)};
 
 #undef LANES
 #undef PANEL

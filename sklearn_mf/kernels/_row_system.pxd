@@ -7,6 +7,10 @@ cdef extern from "_row_system_dispatch.h":
             int n, int k, int stride, const float** rows, const float* roots,
             const float* targets, float* gathered, float* gram, float* solution,
         ) noexcept nogil
+        void (*remove_rows)(
+            int n, int k, int stride, const float** rows, const float* roots,
+            float* gathered, float* gram,
+        ) noexcept nogil
         int (*cholesky)(int k, int stride, float* gram, float* inverse, float eps) noexcept nogil
         void (*substitute)(
             int k, int stride, const float* factor, const float* inverse, float* solution
@@ -23,6 +27,10 @@ cdef extern from "_row_system_dispatch.h":
         void (*add_rows)(
             int n, int k, int stride, const double** rows, const double* roots,
             const double* targets, double* gathered, double* gram, double* solution,
+        ) noexcept nogil
+        void (*remove_rows)(
+            int n, int k, int stride, const double** rows, const double* roots,
+            double* gathered, double* gram,
         ) noexcept nogil
         int (*cholesky)(int k, int stride, double* gram, double* inverse, double eps) noexcept nogil
         void (*substitute)(

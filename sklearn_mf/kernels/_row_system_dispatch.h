@@ -33,6 +33,7 @@
         int panel;                                                                          \
         void (*add_rows)(int, int, int, const real *const *, const real *, const real *,    \
                          real *, real *, real *);                                           \
+        void (*remove_rows)(int, int, int, const real *const *, const real *, real *, real *); \
         int (*cholesky)(int, int, real *, real *, real);                                    \
         void (*substitute)(int, int, const real *, const real *, real *);                   \
         void (*combine)(int, int, const real *const *, const real *, real *);               \

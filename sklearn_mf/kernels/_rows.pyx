@@ -1,14 +1,15 @@
 """Weighted ridge rows from observed entries: the compiled twin of ``reference``.
 
-Rows are independent, so one parallel loop serves them all, and the result does not depend
-on the number of threads. What is done for one row is C: see ``_row_system.h``.
+Rows are independent, so one parallel loop serves them all; very long ones are cut into
+segments of a fixed length instead, whose sums are added in their order. So the result does
+not depend on the number of threads. What is done for one row is C: see ``_row_system.h``.
 """
 from cython cimport floating
 from cython.parallel cimport parallel, prange
 from libc.math cimport isnan, sqrt
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -23,9 +24,18 @@ ctypedef fused index_t:
 cdef const float_system* singles = choose_float_system()
 cdef const double_system* doubles = choose_double_system()
 
-# Rows of the design gathered at a time: they stay in the first-level cache.
+# Rows of the design gathered at a time: they stay in the first-level cache. Rows of more than
+# LONG entries are summed in segments, so many of them side by side.
 cdef enum:
     BLOCK = 128
+    SEGMENT = 8192
+    LONG = 2 * SEGMENT
+    SEGMENTS_AT_A_TIME = 16
+
+
+# Share of its diagonal that a Gram matrix must keep where rows are removed: less, and what is
+# left would be rounding error of what was there.
+cdef double LEAST_LEFT = 0.1
 
 
 cdef struct Scratch:
@@ -106,65 +116,69 @@ cdef int finish_row(
     return status
 
 
-cdef int solve_stored_row(
+cdef void add_entries(
     int64_t n_entries, int k, int stride, const index_t* indices, const floating* targets,
-    const floating* weights, const floating* design, floating ridge,
-    const floating* penalized, floating eps, Scratch* scratch, floating* out,
+    const floating* weights, const floating* design, Scratch* scratch,
 ) noexcept nogil:
+    """Add the entries of a row to its normal equations."""
     cdef const floating** rows = <const floating**>scratch.rows
     cdef floating* roots = <floating*>scratch.roots
     cdef floating* values = <floating*>scratch.targets
-    cdef int filled = 0
-    cdef int64_t p
-    clear(stride, scratch, out)
-    for p in range(n_entries):
-        rows[filled] = design + <int64_t>indices[p] * k
-        roots[filled] = 1 if weights == NULL else sqrt(weights[p])
-        values[filled] = roots[filled] * targets[p]
-        filled += 1
-        if filled == BLOCK or p == n_entries - 1:
-            add_block(filled, k, stride, scratch, out)
-            filled = 0
-    return finish_row(k, stride, scratch, ridge, penalized, eps, out)
+    cdef int64_t start = 0, p
+    cdef int n, q
+    while start < n_entries:
+        n = <int>min(<int64_t>BLOCK, n_entries - start)
+        for q in range(n):
+            p = start + q
+            rows[q] = design + <int64_t>indices[p] * k
+            roots[q] = 1 if weights == NULL else sqrt(weights[p])
+            values[q] = roots[q] * targets[p]
+        add_block(n, k, stride, scratch, values)
+        start += n
 
 
-cdef int solve_dense_row(
-    int64_t n_columns, int k, int stride, const char* row, Py_ssize_t step,
-    const char* weights, Py_ssize_t weight_step, const floating* offsets,
-    const floating* design, floating ridge, const floating* penalized,
-    floating eps, Scratch* scratch, floating* out,
+cdef int solve_long_row(
+    int64_t n_entries, int k, int stride, const index_t* indices, const floating* targets,
+    const floating* weights, const floating* design, Scratch* scratches, floating ridge,
+    const floating* penalized, floating eps, floating* out, int n_threads,
 ) noexcept nogil:
-    cdef const floating** rows = <const floating**>scratch.rows
-    cdef floating* roots = <floating*>scratch.roots
-    cdef floating* values = <floating*>scratch.targets
-    cdef int filled = 0
-    cdef int64_t j
-    cdef floating target
-    clear(stride, scratch, out)
-    for j in range(n_columns):
-        target = (<const floating*>(row + j * step))[0]
-        if isnan(target):
-            continue
-        rows[filled] = design + j * k
-        roots[filled] = 1
-        if weights != NULL:
-            roots[filled] = sqrt((<const floating*>(weights + j * weight_step))[0])
-        values[filled] = roots[filled] * (target - offsets[j])
-        filled += 1
-        if filled == BLOCK:
-            add_block(filled, k, stride, scratch, out)
-            filled = 0
-    if filled > 0:
-        add_block(filled, k, stride, scratch, out)
-    return finish_row(k, stride, scratch, ridge, penalized, eps, out)
+    """One row in segments; the sums of all are gathered in the first of the scratch spaces."""
+    cdef int64_t n_segments = (n_entries + SEGMENT - 1) // SEGMENT
+    cdef int64_t first = 0, start
+    cdef const floating* part
+    cdef int n, s, j
+    clear(stride, &scratches[0], out)
+    while first < n_segments:
+        n = <int>min(<int64_t>SEGMENTS_AT_A_TIME, n_segments - first)
+        for s in prange(n, schedule="dynamic", chunksize=1, num_threads=n_threads):
+            start = (first + s) * SEGMENT
+            part = NULL
+            if weights != NULL:
+                part = weights + start
+            clear(stride, &scratches[1 + s], out)
+            add_entries(
+                min(<int64_t>SEGMENT, n_entries - start), k, stride, indices + start,
+                targets + start, part, design, &scratches[1 + s],
+            )
+        for s in range(n):
+            for j in range(stride * stride):
+                (<floating*>scratches[0].gram)[j] += (<floating*>scratches[1 + s].gram)[j]
+            for j in range(stride):
+                (<floating*>scratches[0].solution)[j] += (<floating*>scratches[1 + s].solution)[j]
+        first += n
+    return finish_row(k, stride, &scratches[0], ridge, penalized, eps, out)
 
 
-def solve_rows(
+def solve_rows(entries, design, ridge, penalized, n_threads):
+    """See ``sklearn_mf.kernels.reference.solve_rows``."""
+    return _solve_rows(*entries, design, ridge, penalized, n_threads)
+
+
+def _solve_rows(
     const index_t[::1] indptr, const index_t[::1] indices, const floating[::1] targets,
     weights, const floating[:, ::1] design, const floating[::1] ridge,
     const floating[::1] penalized, int n_threads,
 ):
-    """See ``sklearn_mf.kernels.reference.solve_rows``."""
     cdef int64_t i, n_rows = indptr.shape[0] - 1
     cdef int k = design.shape[1]
     dtype = np.float32 if floating is float else np.float64
@@ -183,28 +197,185 @@ def solve_rows(
     cdef floating eps = np.finfo(dtype).eps
     cdef int stride = row_stride(k, &out[0, 0])
     cdef Scratch scratch
+    cdef Scratch[1 + SEGMENTS_AT_A_TIME] segments
     cdef const floating* row_weights
     with nogil, parallel(num_threads=n_threads):
         scratch = allocate(stride, &out[0, 0])
         for i in prange(n_rows, schedule="dynamic", chunksize=8):
+            if indptr[i + 1] - indptr[i] > LONG:
+                continue
             if scratch.memory == NULL:
                 state[i] = -1
                 continue
             row_weights = NULL
             if weight_data != NULL:
                 row_weights = weight_data + indptr[i]
-            state[i] = solve_stored_row(
+            clear(stride, &scratch, &out[0, 0])
+            add_entries(
                 indptr[i + 1] - indptr[i], k, stride, &indices[0] + indptr[i],
-                &targets[0] + indptr[i], row_weights, &design[0, 0], ridge[i],
-                &penalized[0], eps, &scratch, &out[i, 0],
+                &targets[0] + indptr[i], row_weights, &design[0, 0], &scratch,
+            )
+            state[i] = finish_row(
+                k, stride, &scratch, ridge[i], &penalized[0], eps, &out[i, 0]
             )
         free(scratch.memory)
+    lengths = np.diff(indptr)
+    cdef int s
+    cdef bint allocated = True
+    if lengths.max() <= LONG:
+        return solution, status
+    for s in range(1 + SEGMENTS_AT_A_TIME):
+        segments[s] = allocate(stride, &out[0, 0])
+        allocated = allocated and segments[s].memory != NULL
+    for i in np.flatnonzero(lengths > LONG):
+        if not allocated:
+            state[i] = -1
+            continue
+        row_weights = NULL
+        if weight_data != NULL:
+            row_weights = weight_data + indptr[i]
+        with nogil:
+            state[i] = solve_long_row(
+                indptr[i + 1] - indptr[i], k, stride, &indices[0] + indptr[i],
+                &targets[0] + indptr[i], row_weights, &design[0, 0], segments, ridge[i],
+                &penalized[0], eps, &out[i, 0], n_threads,
+            )
+    for s in range(1 + SEGMENTS_AT_A_TIME):
+        free(segments[s].memory)
     return solution, status
+
+
+cdef void add_dense_entries(
+    int64_t n_columns, int k, int stride, const char* row, Py_ssize_t step,
+    const char* weights, Py_ssize_t weight_step, const floating* offsets,
+    const floating* design, Scratch* scratch,
+) noexcept nogil:
+    """Add what a row observes to its normal equations."""
+    cdef const floating** rows = <const floating**>scratch.rows
+    cdef floating* roots = <floating*>scratch.roots
+    cdef floating* values = <floating*>scratch.targets
+    cdef int filled = 0
+    cdef int64_t j
+    cdef floating target
+    for j in range(n_columns):
+        target = (<const floating*>(row + j * step))[0]
+        if isnan(target):
+            continue
+        rows[filled] = design + j * k
+        roots[filled] = 1
+        if weights != NULL:
+            roots[filled] = sqrt((<const floating*>(weights + j * weight_step))[0])
+        values[filled] = roots[filled] * (target - offsets[j])
+        filled += 1
+        if filled == BLOCK:
+            add_block(filled, k, stride, scratch, values)
+            filled = 0
+    if filled > 0:
+        add_block(filled, k, stride, scratch, values)
+
+
+cdef void combine_block(
+    int n, int k, const floating** rows, const floating* scales, floating* out
+) noexcept nogil:
+    if floating is float:
+        singles.combine(n, k, rows, scales, out)
+    else:
+        doubles.combine(n, k, rows, scales, out)
+
+
+cdef void remove_block(int n, int k, int stride, Scratch* scratch, floating* kind) noexcept nogil:
+    if floating is float:
+        singles.remove_rows(
+            n, k, stride, <const float**>scratch.rows, <float*>scratch.roots,
+            <float*>scratch.gathered, <float*>scratch.gram,
+        )
+    else:
+        doubles.remove_rows(
+            n, k, stride, <const double**>scratch.rows, <double*>scratch.roots,
+            <double*>scratch.gathered, <double*>scratch.gram,
+        )
+
+
+cdef bint remove_dense_holes(
+    int64_t n_columns, int k, int stride, const char* row, Py_ssize_t step,
+    const char* weights, Py_ssize_t weight_step, const floating* offsets,
+    const floating* design, const floating* gram, Scratch* scratch,
+) noexcept nogil:
+    """Normal equations of a complete row, less what is missing; whether enough is left."""
+    cdef const floating** missing = <const floating**>scratch.rows
+    cdef floating* roots = <floating*>scratch.roots
+    cdef floating* left = <floating*>scratch.gram
+    cdef floating* moments = <floating*>scratch.solution
+    cdef const floating* observed[BLOCK]
+    cdef floating scales[BLOCK]
+    cdef int n_missing = 0, n_observed = 0, p
+    cdef int64_t j
+    cdef floating target, weight
+    for p in range(k):
+        memcpy(left + <int64_t>p * stride, gram + <int64_t>p * k, k * sizeof(floating))
+    for j in range(n_columns):
+        target = (<const floating*>(row + j * step))[0]
+        weight = 1
+        if weights != NULL:
+            weight = (<const floating*>(weights + j * weight_step))[0]
+        if isnan(target):
+            missing[n_missing] = design + j * k
+            roots[n_missing] = sqrt(weight)
+            n_missing += 1
+        else:
+            observed[n_observed] = design + j * k
+            scales[n_observed] = weight * (target - offsets[j])
+            n_observed += 1
+        if n_missing == BLOCK:
+            remove_block(n_missing, k, stride, scratch, left)
+            n_missing = 0
+        if n_observed == BLOCK:
+            combine_block(n_observed, k, observed, scales, moments)
+            n_observed = 0
+    if n_missing > 0:
+        remove_block(n_missing, k, stride, scratch, left)
+    if n_observed > 0:
+        combine_block(n_observed, k, observed, scales, moments)
+    for p in range(k):
+        if not (left[<int64_t>p * stride + p] >= <floating>LEAST_LEFT * gram[<int64_t>p * k + p]):
+            return False
+    return True
+
+
+cdef bint mostly_observed(
+    int64_t n_columns, const char* row, Py_ssize_t step, floating* kind
+) noexcept nogil:
+    cdef int64_t j, missing = 0
+    for j in range(n_columns):
+        missing += isnan((<const floating*>(row + j * step))[0])
+    return 2 * missing < n_columns
+
+
+cdef int solve_dense_row(
+    int64_t n_columns, int k, int stride, const char* row, Py_ssize_t step,
+    const char* weights, Py_ssize_t weight_step, const floating* offsets,
+    const floating* design, const floating* gram, floating ridge,
+    const floating* penalized, floating eps, Scratch* scratch, floating* out,
+) noexcept nogil:
+    """By what is missing where that is less than half of the row, else by what is there."""
+    cdef bint done = False
+    clear(stride, scratch, out)
+    if gram != NULL and mostly_observed(n_columns, row, step, out):
+        done = remove_dense_holes(
+            n_columns, k, stride, row, step, weights, weight_step, offsets, design, gram, scratch
+        )
+        if not done:
+            clear(stride, scratch, out)
+    if not done:
+        add_dense_entries(
+            n_columns, k, stride, row, step, weights, weight_step, offsets, design, scratch
+        )
+    return finish_row(k, stride, scratch, ridge, penalized, eps, out)
 
 
 def solve_dense_rows(
     const floating[:, :] targets, weights, const floating[::1] offsets,
-    const floating[:, ::1] design, const floating[::1] ridge,
+    const floating[:, ::1] design, gram, const floating[::1] ridge,
     const floating[::1] penalized, int n_threads,
 ):
     """See ``sklearn_mf.kernels.reference.solve_dense_rows``."""
@@ -227,6 +398,11 @@ def solve_dense_rows(
         weight_data = <const char*>&weight_view[0, 0]
         weight_row_step = weight_view.strides[0]
         weight_step = weight_view.strides[1]
+    cdef const floating[:, ::1] gram_view
+    cdef const floating* gram_data = NULL
+    if gram is not None:
+        gram_view = gram
+        gram_data = &gram_view[0, 0]
     cdef const char* data = <const char*>&targets[0, 0]
     cdef Py_ssize_t row_step = targets.strides[0]
     cdef Py_ssize_t step = targets.strides[1]
@@ -245,8 +421,8 @@ def solve_dense_rows(
                 row_weights = weight_data + i * weight_row_step
             state[i] = solve_dense_row(
                 n_columns, k, stride, data + i * row_step, step, row_weights, weight_step,
-                &offsets[0], &design[0, 0], ridge[i], &penalized[0], eps, &scratch,
-                &out[i, 0],
+                &offsets[0], &design[0, 0], gram_data, ridge[i], &penalized[0], eps,
+                &scratch, &out[i, 0],
             )
         free(scratch.memory)
     return solution, status

@@ -15,7 +15,7 @@ def max_threads():
     return 1
 
 
-def solve_rows(indptr, indices, targets, weights, design, ridge, penalized, n_threads):
+def solve_rows(entries, design, ridge, penalized, n_threads):
     """Solve one weighted ridge regression a row, on the entries that the row stores.
 
     Row ``i`` minimises, over the entries ``p`` in ``indptr[i]:indptr[i + 1]``::
@@ -25,12 +25,9 @@ def solve_rows(indptr, indices, targets, weights, design, ridge, penalized, n_th
 
     Parameters
     ----------
-    indptr, indices : ndarray
-        Which rows of the design each row uses, in CSR layout.
-    targets : ndarray of shape (n_entries,)
-        What the design is to predict.
-    weights : ndarray of shape (n_entries,) or None
-        Non-negative weights; None for ones.
+    entries : tuple of (indptr, indices, targets, weights)
+        Which rows of the design each row uses, in CSR layout, what they are to predict, and
+        their non-negative weights, None for ones.
     design : C-ordered ndarray of shape (n_columns, k)
         The regressors.
     ridge : ndarray of shape (n_rows,)
@@ -48,24 +45,26 @@ def solve_rows(indptr, indices, targets, weights, design, ridge, penalized, n_th
         0: solved. 1: singular to working precision (see `least_squares_operator`). -1: no
         memory.
     """
+    indptr, indices, targets, weights = entries
     n_rows, k = len(indptr) - 1, design.shape[1]
     solution = np.zeros((n_rows, k), dtype=design.dtype)
     status = np.zeros(n_rows, dtype=np.int32)
     for i in range(n_rows):
-        entries = slice(indptr[i], indptr[i + 1])
+        part = slice(indptr[i], indptr[i + 1])
         solution[i], status[i] = _solve_row(
-            design[indices[entries]],
-            targets[entries],
-            None if weights is None else weights[entries],
+            design[indices[part]],
+            targets[part],
+            None if weights is None else weights[part],
             ridge[i] * penalized,
         )
     return solution, status
 
 
-def solve_dense_rows(targets, weights, offsets, design, ridge, penalized, n_threads):
+def solve_dense_rows(targets, weights, offsets, design, gram, ridge, penalized, n_threads):
     """Solve one weighted ridge regression a row, on the entries that are not NaN.
 
-    As `solve_rows`, for targets in a dense array.
+    As `solve_rows`, for targets in a dense array. The compiled kernel finds the normal
+    equations of a row of which less than half is missing in ``gram``, less what is missing.
 
     Parameters
     ----------
@@ -77,6 +76,9 @@ def solve_dense_rows(targets, weights, offsets, design, ridge, penalized, n_thre
         Subtracted from the targets.
     design : C-ordered ndarray of shape (n_columns, k)
         The regressors.
+    gram : C-ordered ndarray of shape (k, k) or None
+        ``design.T @ design``, weighted, for a row that observes everything; None where the
+        weights differ from row to row.
     ridge : ndarray of shape (n_rows,)
         The strength of each row's penalty.
     penalized : ndarray of shape (k,)
@@ -127,6 +129,61 @@ def _cholesky(gram):
         diagonal > eps * diagonal.max()
     )
     return factor if sound.all() else None
+
+
+def refine_rows(entries, design, ridge, penalized, start, reduction, n_threads):
+    """Improve the rows that `solve_rows` would solve, by conjugate gradients.
+
+    Parameters
+    ----------
+    entries : tuple of (indptr, indices, targets, weights)
+        Which rows of the design each row uses, in CSR layout, what they are to predict, and
+        their non-negative weights, None for ones.
+    design : C-ordered ndarray of shape (n_columns, k)
+        The regressors.
+    ridge : ndarray of shape (n_rows,)
+        The strength of each row's penalty.
+    penalized : ndarray of shape (k,)
+        The share of the penalty that falls on each coefficient.
+    start : C-ordered ndarray of shape (n_rows, k)
+        Where to start.
+    reduction : float
+        A row stops when its residual is this share of what it was at the start, after k
+        steps at the latest.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    solution : ndarray of shape (n_rows, k)
+        No row costs more than it did at the start; those without entries are zero.
+    """
+    indptr, indices, targets, weights = entries
+    solution = start.copy()
+    for i in range(len(solution)):
+        part = slice(indptr[i], indptr[i + 1])
+        rows = design[indices[part]]
+        weighted = rows if weights is None else rows * weights[part, None]
+        gram = weighted.T @ rows + np.diag(ridge[i] * penalized)
+        moments = weighted.T @ targets[part]
+        solution[i] = _conjugate_gradients(gram, moments, start[i], reduction) if len(rows) else 0
+    return solution
+
+
+def _conjugate_gradients(A, b, x, reduction):
+    """Hestenes and Stiefel's method."""
+    residual = b - A @ x
+    direction, square = residual, residual @ residual
+    goal = reduction**2 * square
+    for _ in range(len(b)):
+        steepness = direction @ A @ direction
+        if not (square > goal and steepness > 0):
+            break
+        x = x + square / steepness * direction
+        residual = residual - square / steepness * (A @ direction)
+        square, before = residual @ residual, square
+        direction = residual + square / before * direction
+    return x
 
 
 def least_squares_operator(rows, weights, ridge):

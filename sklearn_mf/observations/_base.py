@@ -79,6 +79,10 @@ class ObservedMatrix:
             solution[i] = (targets - offsets[columns]) @ operator
         return solution
 
+    def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
+        """Conjugate gradients towards `solve_rows`; see ``kernels.refine_rows``."""
+        raise NotImplementedError
+
     def total_loss(self, W, Ht, loss):
         """Weighted sum of a loss over the observed entries, at model values ``W @ Ht.T``."""
         return sum(
@@ -99,7 +103,11 @@ class ObservedMatrix:
 
 
 class SharedRows(ObservedMatrix):
-    """Rows without a hole share one factorization; the others are solved one by one."""
+    """Rows that miss the same entries share one factorization; the others are solved singly.
+
+    Subclasses tell the groups of such rows in ``_row_groups``, and solve one of them in
+    ``_solve_group``.
+    """
 
     def _per_row(self, value):
         return np.broadcast_to(np.asarray(value, dtype=self.dtype), self.shape[:1])
@@ -109,32 +117,40 @@ class SharedRows(ObservedMatrix):
         step = max(1, block_entries(entries) // self.shape[1])
         return np.split(rows, range(step, len(rows), step)) if len(rows) else []
 
-    def _holed_blocks(self):
-        for rows in self._row_chunks(np.flatnonzero(~self._full_rows)):
-            yield rows, self.take(rows)
+    @cached_property
+    def _single_rows(self):
+        single = np.ones(self.shape[0], dtype=bool)
+        for rows in self._row_groups:
+            single[rows] = False
+        return np.flatnonzero(single)
+
+    def _solve_groups(self, design, offsets, ridge, penalized):
+        solution = np.zeros((self.shape[0], design.shape[1]), dtype=self.dtype)
+        for rows in self._row_groups:
+            # They count the same entries, so their ridge is the same too.
+            solution[rows] = self._solve_group(rows, design, offsets, ridge[rows[0]] * penalized)
+        return solution
+
+    def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
+        solution = self._solve_groups(design, offsets, ridge, penalized)
+        for rows in self._row_chunks(self._single_rows):
+            solution[rows] = (
+                self.take(rows)
+                .stored()
+                .refine_rows(design, offsets, ridge[rows], penalized, start[rows], reduction)
+            )
+        return solution
 
     def _solve_rows(self, design, offsets, ridge, penalized):
-        shared = self._full_rows & (self.weights is None)
-        if not shared.any():
-            return self._solve_each_row(design, offsets, ridge, penalized)
-        # Complete rows count the same entries, so their ridge is the same too.
-        operator = kernels.least_squares_operator(
-            design, self.column_weight, ridge[shared.argmax()] * penalized
-        )
-        solution = self.product(operator, offsets)
+        solution = self._solve_groups(design, offsets, ridge, penalized)
         status = np.zeros(len(solution), dtype=np.int32)
-        for rows, block in self._holed_blocks():
-            solution[rows], status[rows] = block._solve_each_row(
-                design, offsets, ridge[rows], penalized
-            )
-        return solution, status
-
-    def _solve_each_row(self, design, offsets, ridge, penalized):
-        solution = np.empty((self.shape[0], design.shape[1]), dtype=self.dtype)
-        status = np.zeros(len(solution), dtype=np.int32)
-        for rows, block in self._holed_blocks():
-            solution[rows], status[rows] = block._solve_each_row(
-                design, offsets, ridge[rows], penalized
+        if len(self._single_rows) == 0:
+            return solution, status
+        weighted = design if self.column_weight is None else design * self.column_weight[:, None]
+        gram = design.T @ weighted
+        for rows in self._row_chunks(self._single_rows):
+            solution[rows], status[rows] = self.take(rows)._solve_each_row(
+                design, offsets, ridge[rows], penalized, gram
             )
         return solution, status
 

@@ -3,10 +3,16 @@
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from sklearn_mf import kernels
 from sklearn_mf.observations._base import SharedRows, block_entries, multiply, total_weight
+from sklearn_mf.observations.stored import StoredObservations
 from sklearn_mf.utils._threads import n_threads
+
+# Rows that miss the same entries and share one factorization for it: fewer are solved sooner
+# one by one.
+GROUP = 64
 
 
 class DenseObservations(SharedRows):
@@ -160,12 +166,77 @@ class DenseObservations(SharedRows):
         weights = multiply(None if self.weights is None else self.weights[i], self.column_weight)
         return columns, self.values[i, columns], None if weights is None else weights[columns]
 
-    def _solve_each_row(self, design, offsets, ridge, penalized):
+    @cached_property
+    def _row_groups(self):
+        if self.weights is not None or self.shape[0] == 0:
+            return []
+        if self.complete:
+            return [np.arange(self.shape[0])]
+        return equal_rows(self, GROUP)
+
+    def _solve_group(self, rows, design, offsets, ridge):
+        if self.complete:
+            operator = kernels.least_squares_operator(design, self.column_weight, ridge)
+            return self.product(operator, offsets)
+        columns, _, weights = self._row(rows[0])
+        operator = kernels.least_squares_operator(design[columns], weights, ridge)
+        solution = [
+            (self.values[np.ix_(part, columns)] - offsets[columns]) @ operator
+            for part in self._row_chunks(rows)
+        ]
+        return np.concatenate(solution)
+
+    def _solve_each_row(self, design, offsets, ridge, penalized, gram):
         weights = self.weights
         if self.column_weight is not None:
             weights = np.broadcast_to(self.column_weight, self.shape)
             weights = weights if self.weights is None else weights * self.weights
+        gram = gram if self.weights is None else None
         threads = n_threads(self.values.size * design.shape[1] ** 2)
         return kernels.solve_dense_rows(
-            self.values, weights, offsets, design, ridge, penalized, threads
+            self.values, weights, offsets, design, gram, ridge, penalized, threads
         )
+
+    def stored(self):
+        """The same observations, entry by entry."""
+        observed = self._observed()
+        starts = np.concatenate([[0], np.cumsum(observed.sum(axis=1))]).astype(np.int32)
+        columns = np.nonzero(observed)[1].astype(np.int32)
+        X = sparse.csr_array((self.values[observed], columns, starts), shape=self.shape)
+        weights = None if self.weights is None else self.weights[observed]
+        return StoredObservations(X, weights, self.row_weight, self.column_weight)
+
+
+def equal_rows(observations, at_least):
+    """Groups of at least so many rows that miss the same columns.
+
+    Parameters
+    ----------
+    observations : DenseObservations
+        The data.
+    at_least : int
+        Rows that make a group.
+
+    Returns
+    -------
+    groups : list of ndarray
+        Row numbers.
+    """
+    n_rows, n_columns = observations.shape
+    # Sums of random integers, exact in floating point; where they agree, rows are compared.
+    bits = 52 - n_columns.bit_length()
+    keys = np.random.default_rng(0).integers(1 << bits, size=n_columns).astype(np.float64)
+    sums = np.empty(n_rows)
+    for rows, block in observations.blocks():
+        sums[rows] = np.isnan(block.values) @ keys
+    order = np.argsort(sums, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(sums[order])) + 1)
+    return [g for g in groups if len(g) >= at_least and _miss_the_same(observations, g)]
+
+
+def _miss_the_same(observations, rows):
+    missing = np.isnan(observations.values[rows[0]])
+    return all(
+        (np.isnan(observations.values[part]) == missing).all()
+        for part in observations._row_chunks(rows)
+    )

@@ -142,15 +142,23 @@ class StoredObservations(ObservedMatrix):
         )
         return columns, self.values[entries], weights
 
-    def _solve_rows(self, design, offsets, ridge, penalized):
+    def _entries(self, offsets):
+        """Where the entries are, what is left of them and their weights: for the kernels."""
         targets, weights = self.values, self.weights
         if np.any(offsets):
             targets = targets - offsets[self.indices]
         if self.column_weight is not None:
             weights = multiply(weights, self.column_weight[self.indices])
+        return self.indptr, self.indices, targets, weights
+
+    def _solve_rows(self, design, offsets, ridge, penalized):
         threads = n_threads(self.n_observed * design.shape[1] ** 2)
-        return kernels.solve_rows(
-            self.indptr, self.indices, targets, weights, design, ridge, penalized, threads
+        return kernels.solve_rows(self._entries(offsets), design, ridge, penalized, threads)
+
+    def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
+        threads = n_threads(self.n_observed * design.shape[1])
+        return kernels.refine_rows(
+            self._entries(offsets), design, ridge, penalized, start, reduction, threads
         )
 
 

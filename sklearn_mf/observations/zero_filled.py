@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from sklearn_mf import kernels
 from sklearn_mf.observations._base import SharedRows, multiply, times_dense, total_weight
 from sklearn_mf.observations.dense import DenseObservations
 
@@ -33,6 +34,21 @@ class ZeroFilledObservations(SharedRows):
 
     def _transposed(self):
         return ZeroFilledObservations(self._X.T.tocsr(), self.column_weight, self.row_weight)
+
+    @property
+    def _row_groups(self):
+        return [np.flatnonzero(self._full_rows)] if self._full_rows.any() else []
+
+    def _solve_group(self, rows, design, offsets, ridge):
+        operator = kernels.least_squares_operator(design, self.column_weight, ridge)
+        solution = self._filled_product(operator)
+        if len(rows) < len(solution):
+            solution = solution[rows]
+        return solution - offsets @ operator
+
+    def _holed_blocks(self):
+        for rows in self._row_chunks(self._single_rows):
+            yield rows, self.take(rows)
 
     def blocks(self, entries=None):
         for rows in self._row_chunks(np.arange(self.shape[0]), entries):

@@ -1,6 +1,20 @@
 """Alternating least squares."""
 
+from itertools import pairwise
+
+import numpy as np
+
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.utils._validation import Integral, Interval, StrOptions
+
+# Rank from which conjugate gradients reach a tolerance sooner than exact solutions.
+CG_RANK = 100
+# What they leave of a row's residual in the first sweeps, where weak directions are lost for
+# good, and later at least and at most.
+FIRST_REDUCTION, LEAST_REDUCTION, LARGEST_REDUCTION = 0.01, 0.001, 0.03
+TINY = np.finfo(np.float64).tiny
+# Share of their squares that keeps a history of parallel steps from giving noise.
+PARALLEL = 1e-10
 
 
 @SOLVERS.register
@@ -9,10 +23,25 @@ class ALS(BaseSolver):
 
     With H fixed the rows of W are independent ridge regressions on their observed
     entries, solved by Cholesky's method; rows without entries and singular systems take
-    the minimum-norm solution. Other losses than the squared are replaced by their
-    quadratic bound at the current factors. The objective never rises.
+    the minimum-norm solution. For large ranks a few conjugate gradients from the last
+    factors come close enough sooner. Other losses than the squared are replaced by their
+    quadratic bound at the current factors.
 
-    A sweep costs ``O(n_observed * k**2 + (n_samples + n_features) * k**3)``.
+    Each sweep starts where the last ones are heading (Anderson's acceleration), and from the
+    last factors again if that led astray: the objective never rises.
+
+    A sweep costs ``O(n_observed * k**2 + (n_samples + n_features) * k**3)``, with conjugate
+    gradients ``O(n_observed * k)`` a step.
+
+    Parameters
+    ----------
+    inner : {"auto", "cholesky", "cg"}, default="auto"
+        How a row is solved, the other factor fixed: exactly, or by conjugate gradients until
+        the share of its residual that is left is the share of the objective that the last
+        sweep brought (0.1 to 3 %). "auto": "cg" from 100 components. The codes of
+        ``transform`` are exact in any case.
+    memory : int, default=3
+        Sweeps beside the last that tell where the next one starts; 0 for plain alternation.
 
     See Also
     --------
@@ -24,6 +53,12 @@ class ALS(BaseSolver):
     Zhou, Y., Wilkinson, D., Schreiber, R. & Pan, R. (2008). Large-scale parallel
     collaborative filtering for the Netflix prize. AAIM 2008.
     :doi:`10.1007/978-3-540-68880-8_32`
+
+    Walker, H. F. & Ni, P. (2011). Anderson acceleration for fixed-point iterations. SIAM
+    Journal on Numerical Analysis 49(4). :doi:`10.1137/10078356X`
+
+    Takacs, G., Pilaszy, I. & Tikk, D. (2011). Applications of the conjugate gradient method
+    for implicit feedback collaborative filtering. RecSys 2011. :doi:`10.1145/2043932.2043987`
 
     Examples
     --------
@@ -41,8 +76,72 @@ class ALS(BaseSolver):
     name = "als"
     requires_loss = ("quadratic",)
 
+    _parameter_constraints: dict = {
+        "inner": [StrOptions({"auto", "cholesky", "cg"})],
+        "memory": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(self, inner="auto", memory=3):
+        self.inner = inner
+        self.memory = memory
+
     def _step(self, problem, state):
-        W = problem.solve_rows(state.Ht, state.W)
-        Ht = problem.T.solve_rows(W, state.Ht)
-        state.W, state.Ht = problem.balanced(W, Ht)
-        return problem.value(state.W, state.Ht)
+        if "points" not in state.memory:
+            state.memory.update(points=[], images=[])
+        points, images = state.memory["points"], state.memory["images"]
+        Ht = _extrapolated(points, images) if images else state.Ht
+        W_next, Ht_next = self._sweep(problem, state, Ht)
+        objective = problem.value(W_next, Ht_next)
+        if Ht is not state.Ht and not objective <= state.objective:
+            # Led astray: forget what led there, and sweep from where we are.
+            points.clear()
+            images.clear()
+            Ht = state.Ht
+            W_next, Ht_next = self._sweep(problem, state, Ht)
+            objective = problem.value(W_next, Ht_next)
+        points.append(Ht)
+        images.append(Ht_next)
+        del points[: -self.memory - 1], images[: -self.memory - 1]
+        state.W, state.Ht = W_next, Ht_next
+        return objective
+
+    def _sweep(self, problem, state, Ht):
+        if self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK):
+            reduction = _reduction(state)
+            W = problem.refine_rows(Ht, state.W, reduction)
+            Ht = problem.T.refine_rows(W, Ht, reduction)
+        else:
+            W = problem.solve_rows(Ht, state.W)
+            Ht = problem.T.solve_rows(W, Ht)
+        return problem.balanced(W, Ht)
+
+
+def _reduction(state):
+    """What conjugate gradients may leave of a residual: as much as the last sweep brought.
+
+    So rows take few steps while much changes, and more when progress stalls.
+    """
+    if state.n_iter < 2:
+        return FIRST_REDUCTION
+    before, after = state.history[-2:]
+    return float(np.clip((before - after) / max(after, TINY), LEAST_REDUCTION, LARGEST_REDUCTION))
+
+
+def _extrapolated(points, images):
+    """Where an iteration that took its last points to these images is heading.
+
+    Of the affine combinations of the steps the shortest is found; the same combination of the
+    images is the next point (Anderson 1965; Walker & Ni 2011, :doi:`10.1137/10078356X`).
+    """
+    last = images[-1]
+    if len(images) == 1:
+        return last
+    steps = [(image - point).ravel() for point, image in zip(points, images, strict=True)]
+    changes = np.diff(np.array(steps), axis=0)
+    gram = np.array(changes @ changes.T, dtype=np.float64)
+    gram[np.diag_indices_from(gram)] += PARALLEL * np.trace(gram)
+    if not np.trace(gram) > 0:
+        return last
+    shares = np.linalg.solve(gram, changes @ steps[-1]).astype(last.dtype)
+    moves = (after - before for before, after in pairwise(images))
+    return last - sum(share * move for share, move in zip(shares, moves, strict=True))
