@@ -25,11 +25,11 @@ OPENMP_FLAGS = {
     "darwin": (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),
     "win32": (["/openmp"], []),
 }
-OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+OPENMP_PROBE = "#include <omp.h>\nint threads(void) { return omp_get_max_threads(); }\n"
 
 
 class BuildKernels(build_ext):
-    """Compile with OpenMP where a program that uses it compiles, links and is asked for."""
+    """Compile with OpenMP where what uses it compiles, links and is asked for."""
 
     def build_extensions(self):
         compile_flags, link_flags = self.openmp_flags()
@@ -52,8 +52,9 @@ class BuildKernels(build_ext):
                 objects = self.compiler.compile(
                     [str(source)], output_dir=folder, extra_postargs=flags[0]
                 )
-                self.compiler.link_executable(
-                    objects, str(Path(folder, "probe")), extra_postargs=flags[1]
+                # As the kernels are linked: a program would be linked without LDFLAGS.
+                self.compiler.link_shared_object(
+                    objects, str(Path(folder, "probe.so")), extra_postargs=flags[1]
                 )
             except Exception as error:  # each compiler class raises its own kind
                 self.announce(f"sklearn_mf: no OpenMP, kernels use one thread ({error})", level=3)

@@ -199,7 +199,8 @@ def leading_directions(
     no_offsets = np.zeros(n_rows, dtype=samples.dtype)
     size = _block_size(samples, k)
     block = random_state.standard_normal((n_columns, size)).astype(samples.dtype)
-    basis, projected = np.zeros((n_columns, 0), dtype=samples.dtype), np.zeros((0, 0))
+    space = np.empty((n_columns, 4 * size), dtype=samples.dtype, order="F")
+    basis, projected = space[:, :0], np.zeros((0, 0))
     gains = []
     for _ in range(steps * -(-k // size)):
         block = block[:, : n_columns - basis.shape[1]]
@@ -209,7 +210,11 @@ def leading_directions(
             # Once more, or what was lost in rounding error would stay in.
             block = _orthonormal(block)
             block = _orthonormal(block - basis @ (basis.T @ block))
-        basis = np.hstack([basis, block])
+        known = basis.shape[1]
+        if known + block.shape[1] > space.shape[1]:
+            space = np.hstack([space, np.empty_like(space)])
+        basis = space[:, : known + block.shape[1]]
+        basis[:, known:] = block
         image = samples.product(block, offsets)
         if features.column_weight is not None:
             image *= features.column_weight[:, None]
@@ -218,7 +223,6 @@ def leading_directions(
         with one_blas_thread():
             border = basis.T @ block
             block = block - basis @ border
-            known = len(projected)
             projected = np.pad(projected, (0, basis.shape[1] - known))
             projected[:, known:], projected[known:, :known] = border, border[:known].T
             if len(projected) < min(k, n_columns):
@@ -262,4 +266,5 @@ def _orthonormal(block):
         factor = linalg.cholesky(block.T @ block)
     except linalg.LinAlgError:
         return linalg.qr(block, mode="economic")[0]
-    return linalg.solve_triangular(factor, block.T, trans="T", check_finite=False).T
+    # Less exact than a solve, and made up for by the second pass.
+    return block @ linalg.solve_triangular(factor, np.eye(len(factor), dtype=block.dtype))

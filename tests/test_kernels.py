@@ -167,9 +167,31 @@ def test_values_at_equals_the_dense_product(dtype, index):
 def test_sparse_times_dense_equals_scipy(dtype, index):
     X, indptr, indices, _, design = system(dtype, index)
     for module in (kernels, reference):
-        product = module.sparse_times_dense(indptr, indices, X.data, design, 2)
+        product = module.sparse_times_dense((indptr, indices, X.data, None), None, None, design, 2)
         assert product.dtype == dtype
         np.testing.assert_allclose(product, X @ design, **close(dtype))
+
+
+@pytest.mark.parametrize("module", [kernels, reference])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("by_row", [False, True])
+@pytest.mark.parametrize("by_column", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sparse_times_dense_centres_and_weighs_what_is_stored(
+    dtype, by_column, by_row, weighted, module
+):
+    X, indptr, indices, weights, design = system(dtype)
+    rng = np.random.default_rng(1)
+    offsets = rng.normal(size=X.shape[1]).astype(dtype) if by_column else None
+    row_offsets = rng.normal(size=X.shape[0]).astype(dtype) if by_row else None
+    rows, columns = X.nonzero()
+    values = X.data - (offsets[columns] if by_column else 0) - (row_offsets[rows] if by_row else 0)
+    values *= weights if weighted else 1
+    expected = sparse.csr_array((values, (rows, columns)), shape=X.shape) @ design
+    entries = (indptr, indices, X.data, weights if weighted else None)
+    product = module.sparse_times_dense(entries, offsets, row_offsets, design, 2)
+    assert product.dtype == dtype
+    np.testing.assert_allclose(product, expected, **close(dtype))
 
 
 def test_kernels_give_the_same_bits_for_any_number_of_threads():
@@ -179,7 +201,10 @@ def test_kernels_give_the_same_bits_for_any_number_of_threads():
         kernels.solve_rows((indptr, indices, X.data, weights), design, ridge, shares, n)[0]
         for n in (1, 2, 3)
     ]
-    products = [kernels.sparse_times_dense(indptr, indices, X.data, design, n) for n in (1, 2, 3)]
+    products = [
+        kernels.sparse_times_dense((indptr, indices, X.data, None), None, None, design, n)
+        for n in (1, 2, 3)
+    ]
     for results in (rows, products):
         np.testing.assert_array_equal(results[0], results[1])
         np.testing.assert_array_equal(results[0], results[2])
@@ -233,7 +258,8 @@ def test_kernels_accept_nothing():
         solution, status = module.solve_rows(nothing, np.ones((5, 2)), np.zeros(3), np.ones(2), 2)
         assert solution.shape == (3, 2)
         np.testing.assert_array_equal(status, 1)
-        assert not module.refine_rows(nothing,
+        assert not module.refine_rows(
+            nothing,
             np.ones((5, 2)),
             np.zeros(3),
             np.ones(2),
@@ -241,5 +267,5 @@ def test_kernels_accept_nothing():
             0.1,
             2,
         ).any()
-        assert not module.sparse_times_dense(indptr, indices, empty, np.ones((5, 2)), 2).any()
+        assert not module.sparse_times_dense(nothing, None, None, np.ones((5, 2)), 2).any()
         assert module.values_at(indptr, indices, np.ones((3, 2)), np.ones((5, 2)), 2).size == 0

@@ -75,39 +75,70 @@ cdef void values_of_row(
         start += n
 
 
-def sparse_times_dense(
-    const index_t[::1] indptr, const index_t[::1] indices, const floating[::1] data,
-    const floating[:, ::1] dense, int n_threads,
-):
+def sparse_times_dense(entries, offsets, row_offsets, dense, n_threads):
     """See ``sklearn_mf.kernels.reference.sparse_times_dense``."""
+    return _sparse_times_dense(*entries, offsets, row_offsets, dense, n_threads)
+
+
+def _sparse_times_dense(
+    const index_t[::1] indptr, const index_t[::1] indices, const floating[::1] data, weights,
+    offsets, row_offsets, const floating[:, ::1] dense, int n_threads,
+):
     cdef int64_t i, n_rows = indptr.shape[0] - 1
     cdef int k = dense.shape[1]
     product = np.zeros((n_rows, k), dtype=np.float32 if floating is float else np.float64)
     if k == 0 or n_rows == 0 or indices.shape[0] == 0:
         return product
     cdef floating[:, ::1] out = product
+    cdef const floating[::1] weight_view, offset_view, row_offset_view
+    cdef const floating* weight_data = NULL
+    cdef const floating* offset_data = NULL
+    cdef const floating* row_offset_data = NULL
+    if weights is not None:
+        weight_view = weights
+        weight_data = &weight_view[0]
+    if offsets is not None:
+        offset_view = offsets
+        offset_data = &offset_view[0]
+    if row_offsets is not None:
+        row_offset_view = row_offsets
+        row_offset_data = &row_offset_view[0]
+    cdef const floating* row_weights
+    cdef floating row_offset
     for i in prange(n_rows, nogil=True, schedule="dynamic", chunksize=64, num_threads=n_threads):
+        row_weights = NULL
+        if weight_data != NULL:
+            row_weights = weight_data + indptr[i]
+        row_offset = 0
+        if row_offset_data != NULL:
+            row_offset = row_offset_data[i]
         combine_row(
             indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i], &data[0] + indptr[i],
-            &dense[0, 0], &out[i, 0],
+            row_weights, offset_data, row_offset, &dense[0, 0], &out[i, 0],
         )
     return product
 
 
 cdef void combine_row(
     int64_t n_entries, int k, const index_t* indices, const floating* data,
+    const floating* weights, const floating* offsets, floating row_offset,
     const floating* dense, floating* out,
 ) noexcept nogil:
-    cdef const void* pointers[BLOCK]
-    cdef const floating** rows = <const floating**>pointers
+    cdef const floating* rows[BLOCK]
+    cdef floating scales[BLOCK]
     cdef int64_t start = 0
     cdef int n, p
     while start < n_entries:
         n = <int>min(<int64_t>BLOCK, n_entries - start)
         for p in range(n):
             rows[p] = dense + <int64_t>indices[start + p] * k
+            scales[p] = data[start + p] - row_offset
+            if offsets != NULL:
+                scales[p] -= offsets[indices[start + p]]
+            if weights != NULL:
+                scales[p] *= weights[start + p]
         if floating is float:
-            singles.combine(n, k, rows, data + start, out)
+            singles.combine(n, k, rows, scales, out)
         else:
-            doubles.combine(n, k, rows, data + start, out)
+            doubles.combine(n, k, rows, scales, out)
         start += n

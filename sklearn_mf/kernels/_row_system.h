@@ -141,19 +141,24 @@ static TARGET void NAME(substitute)(
     }
 }
 
-/* out[j0:j0+4*LANES] += sum_p scales[p] * rows[p][j0:]. */
+/* out[j0:j0+width*LANES] += sum_p scales[p] * rows[p][j0:], for a width of 1, 2 or 4 vectors.
+ * Four sums run side by side, or each would wait for the last. */
 static TARGET ALWAYS_INLINE void NAME(combine_part)(
     int n, int width, const REAL *const *rows, const REAL *scales, int j0, REAL *out)
 {
     const VECTOR zero = {0};
-    VECTOR sum[4];
-    for (int v = 0; v < width; v++) sum[v] = zero;
-    for (int p = 0; p < n; p++) {
-        const UNALIGNED *row = (const UNALIGNED *)(rows[p] + j0);
-        if (p + AHEAD < n)
-            for (int v = 0; v < width; v++) PREFETCH(rows[p + AHEAD] + j0 + v * LANES);
-        for (int v = 0; v < width; v++) sum[v] += row[v] * scales[p];
+    const int streams = 4 / width;
+    VECTOR sum[4] = {zero, zero, zero, zero};
+    for (int p = 0; p < n; p += streams) {
+        for (int s = 0; s < streams && p + s < n; s++) {
+            const UNALIGNED *row = (const UNALIGNED *)(rows[p + s] + j0);
+            if (p + s + AHEAD < n)
+                for (int v = 0; v < width; v++) PREFETCH(rows[p + s + AHEAD] + j0 + v * LANES);
+            for (int v = 0; v < width; v++) sum[s * width + v] += row[v] * scales[p + s];
+        }
     }
+    for (int s = 1; s < streams; s++)
+        for (int v = 0; v < width; v++) sum[v] += sum[s * width + v];
     for (int v = 0; v < width; v++) ((UNALIGNED *)(out + j0))[v] += sum[v];
 }
 
@@ -164,6 +169,8 @@ static TARGET void NAME(combine)(
     int j0 = 0;
     for (; j0 + 4 * LANES <= k; j0 += 4 * LANES)
         NAME(combine_part)(n, 4, rows, scales, j0, out);
+    for (; j0 + 2 * LANES <= k; j0 += 2 * LANES)
+        NAME(combine_part)(n, 2, rows, scales, j0, out);
     for (; j0 + LANES <= k; j0 += LANES) NAME(combine_part)(n, 1, rows, scales, j0, out);
     if (j0 < k)
         for (int p = 0; p < n; p++)

@@ -244,13 +244,18 @@ def values_at(indptr, indices, W, Ht, n_threads):
     return np.einsum("pk,pk->p", W[rows], Ht[indices])
 
 
-def sparse_times_dense(indptr, indices, data, dense, n_threads):
-    """Product of a CSR matrix and a tall dense one.
+def sparse_times_dense(entries, offsets, row_offsets, dense, n_threads):
+    """Product of a CSR matrix, centred and weighted where it stores something, and a tall one.
 
     Parameters
     ----------
-    indptr, indices, data : ndarray
-        The sparse factor, in CSR layout.
+    entries : tuple of (indptr, indices, data, weights)
+        The sparse factor, in CSR layout, and what its entries are multiplied with, None for
+        ones.
+    offsets : ndarray of shape (n_columns,) or None
+        Subtracted from the entries of each column.
+    row_offsets : ndarray of shape (n_rows,) or None
+        Subtracted from the entries of each row.
     dense : C-ordered ndarray of shape (n_columns, k)
         The dense factor.
     n_threads : int
@@ -261,7 +266,14 @@ def sparse_times_dense(indptr, indices, data, dense, n_threads):
     product : C-ordered ndarray of shape (n_rows, k)
         Rows are summed in the order of ``indices``.
     """
+    indptr, indices, data, weights = entries
     product = np.zeros((len(indptr) - 1, dense.shape[1]), dtype=dense.dtype)
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    if row_offsets is not None:
+        data = data - row_offsets[rows]
+    if offsets is not None:
+        data = data - offsets[indices]
+    if weights is not None:
+        data = data * weights
     np.add.at(product, rows, data[:, None] * dense[indices])
     return product

@@ -128,7 +128,10 @@ class SharedRows(ObservedMatrix):
         solution = np.zeros((self.shape[0], design.shape[1]), dtype=self.dtype)
         for rows in self._row_groups:
             # They count the same entries, so their ridge is the same too.
-            solution[rows] = self._solve_group(rows, design, offsets, ridge[rows[0]] * penalized)
+            part = self._solve_group(rows, design, offsets, ridge[rows[0]] * penalized)
+            if len(rows) == len(solution):
+                return part  # no copy, where that is all
+            solution[rows] = part
         return solution
 
     def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
@@ -167,8 +170,11 @@ def total_weight(weight, size, dtype):
     return dtype.type(size) if weight is None else weight.sum(dtype=np.float64).astype(dtype)
 
 
-def times_dense(X, dense):
-    """Product of a CSR matrix and a tall array, in parallel."""
+def times_dense(entries, dense, offsets=None, row_offsets=None):
+    """Product of a CSR matrix, centred and weighted where it stores something, and a tall one.
+
+    The matrix as its arrays and weights: indptr, indices, data, and weights or None.
+    """
     dense = np.ascontiguousarray(dense)
-    threads = n_threads(X.nnz * dense.shape[1])
-    return kernels.sparse_times_dense(X.indptr, X.indices, X.data, dense, threads)
+    threads = n_threads(len(entries[1]) * dense.shape[1])
+    return kernels.sparse_times_dense(entries, offsets, row_offsets, dense, threads)

@@ -118,11 +118,14 @@ class StoredObservations(ObservedMatrix):
         return elementwise * np.repeat(self.row_weight, np.diff(self.indptr))
 
     def product(self, dense, offsets, row_offsets=0):
-        centred = self.values - offsets[self.indices]
-        if np.any(row_offsets):
-            centred -= np.repeat(row_offsets, np.diff(self.indptr))
-        centred = multiply(centred, self.weights)
-        return times_dense(self._csr(centred), dense)
+        entries = (self.indptr, self.indices, self.values, self.weights)
+        row_offsets = np.broadcast_to(np.asarray(row_offsets, self.dtype), self.shape[:1])
+        return times_dense(
+            entries,
+            dense,
+            np.ascontiguousarray(offsets) if offsets.any() else None,
+            np.ascontiguousarray(row_offsets) if row_offsets.any() else None,
+        )
 
     @cached_property
     def _row_totals(self):

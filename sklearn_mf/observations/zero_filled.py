@@ -9,6 +9,9 @@ from sklearn_mf import kernels
 from sklearn_mf.observations._base import SharedRows, multiply, times_dense, total_weight
 from sklearn_mf.observations.dense import DenseObservations
 
+# Entries that may be summed in single precision.
+PART = 1 << 16
+
 
 class ZeroFilledObservations(SharedRows):
     """Sparse data in CSR layout: what is not stored is zero, and observed.
@@ -44,7 +47,9 @@ class ZeroFilledObservations(SharedRows):
         solution = self._filled_product(operator)
         if len(rows) < len(solution):
             solution = solution[rows]
-        return solution - offsets @ operator
+        if offsets.any():
+            solution -= offsets @ operator
+        return solution
 
     def _holed_blocks(self):
         for rows in self._row_chunks(self._single_rows):
@@ -79,7 +84,8 @@ class ZeroFilledObservations(SharedRows):
         return out
 
     def _filled_product(self, dense):
-        return times_dense(self._filled, dense)
+        X = self._filled
+        return times_dense((X.indptr, X.indices, X.data, None), dense)
 
     @cached_property
     def _row_totals(self):
@@ -130,10 +136,11 @@ class ZeroFilledObservations(SharedRows):
     @cached_property
     def _squares(self):
         X = self._filled
+        if self.complete and self.row_weight is None and self.column_weight is None:
+            parts = np.split(X.data, range(PART, X.nnz, PART))
+            return sum(float(np.dot(part, part)) for part in parts)
         squares = np.square(X.data)
         if self.column_weight is not None:
             squares *= self.column_weight[X.indices]
-        if self.complete and self.row_weight is None:
-            return squares.sum(dtype=np.float64)
         row_weight = multiply(self._full_rows.astype(np.float64), self.row_weight)
         return np.dot(squares, np.repeat(row_weight, np.diff(X.indptr)))

@@ -122,8 +122,10 @@ class BaseSolver(BaseEstimator):
             state = State(W, Ht, first)
             if self.needs_start:
                 self._guard(state, scale)
+            n_done, last = 0, Ht
             try:
                 while state.n_iter < max_iter and not state.converged:
+                    n_done, last = state.n_iter, state.Ht
                     state.objective = self._step(problem, state)
                     self._guard(state, scale)
                     state.history.append(state.objective)
@@ -133,6 +135,8 @@ class BaseSolver(BaseEstimator):
                         print(f"[{self.name}] {state.n_iter:5d}  objective {state.objective:.6e}")
             except KeyboardInterrupt:
                 state.interrupted = True
+                if state.n_iter == n_done:  # in a step that may have moved the factors already
+                    state.Ht, state.loss = last, None
             # Whatever W the solver had: codes are what the fold-in says at the final H.
             state.W = problem.fold_in(state.Ht)
         if tol > 0 and not (state.converged or state.interrupted):

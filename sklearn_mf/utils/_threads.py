@@ -17,15 +17,17 @@ _cpu_count = cache(cpu_count)
 _controller = cache(ThreadpoolController)  # a millisecond to make, a hundredth of one to use
 
 _lock = threading.Lock()
-_inside = 0
-_limit = None
+_inside = 0  # Python threads that hold BLAS to one thread: they are at work in the kernels
+_local = threading.local()
+_left_behind = []  # limits for the last Python thread to lift
 
 
 def n_threads(work=float("inf")):
     """Threads for the kernels, as OpenMP, ``OMP_NUM_THREADS``, threadpoolctl and quotas say.
 
     Small work stays on one thread: where other processes keep the cores busy, threads that
-    wait for one another cost more than they bring.
+    wait for one another cost more than they bring. Python threads that fit at the same time
+    share what there is; results do not depend on how many a kernel gets.
 
     Parameters
     ----------
@@ -38,9 +40,9 @@ def n_threads(work=float("inf")):
         At least 1.
     """
     available = kernels.max_threads()
-    if "OMP_NUM_THREADS" not in os.environ:
+    if not os.environ.get("OMP_NUM_THREADS"):
         available = min(available, _cpu_count())
-    return max(1, int(min(available, work / WORK_PER_THREAD)))
+    return max(1, int(min(available // max(1, _inside), work / WORK_PER_THREAD)))
 
 
 @contextmanager
@@ -50,19 +52,52 @@ def one_blas_thread():
     For matrices so small that its threads would wait for one another, and around parallel
     kernels: threads of BLAS keep spinning for a while after their work, on the same cores.
 
-    BLAS limits belong to the process, so the first of several Python threads sets the
-    limit and the last one lifts it: the order in which they leave does not matter.
+    The limit of OpenBLAS belongs to the process, so the last of several Python threads lifts
+    it: the order in which they leave does not matter. Other limits belong to the Python
+    thread that set them.
     """
-    global _inside, _limit
+    global _inside
+    if getattr(_local, "inside", False):
+        yield
+        return
     with _lock:
-        if _inside == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
+        lowered = _lower()
         _inside += 1
+    _local.inside = True
     try:
         yield
     finally:
+        _local.inside = False
         with _lock:
             _inside -= 1
-            if _inside == 0:
-                _limit.restore_original_limits()
-                _limit = None
+            for library, n in lowered:
+                if library.internal_api == "openblas" and library.threading_layer != "openmp":
+                    _left_behind.append((library, n))
+                    _let_go(library)
+                else:
+                    library.set_num_threads(n)
+            while _left_behind and _inside == 0:
+                library, n = _left_behind.pop()
+                library.set_num_threads(n)
+                _let_go(library)
+
+
+def _lower():
+    """Set the libraries of BLAS to one thread; those that had more, with their numbers."""
+    lowered = []
+    for library in _controller().lib_controllers:
+        n = library.num_threads
+        if library.user_api != "blas" or not n or n == 1:
+            continue
+        for_kernels = kernels.max_threads()
+        library.set_num_threads(1)
+        if kernels.max_threads() < for_kernels:
+            library.set_num_threads(n)  # one OpenMP for both, and the kernels need it more
+        elif library.num_threads == 1:
+            lowered.append((library, n))
+    return lowered
+
+
+def _let_go(library):
+    """From threadpoolctl 3.8 on, OpenBLAS obeys one Python thread until that lets go."""
+    getattr(library, "clear_controlling_thread", lambda: None)()
