@@ -4,20 +4,21 @@ So no start depends on how many samples there are: a sample of weight two starts
 same sample twice would.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg
 from sklearn.utils.extmath import svd_flip
 
-from sklearn_mf.losses import Squared
 from sklearn_mf.observations import DenseObservations
+from sklearn_mf.penalties import Ridge
 from sklearn_mf.utils._threads import one_blas_thread
 
 INITS = ("svd", "random")
 
 # Products of the spectral start with X and back: it is a start, not an answer.
 START_STEPS = 3
+MAX_HALVINGS = 30
 # Columns of a block are whole vectors of the kernels, and a share of the rank where each column
 # costs the same: a deeper subspace then comes closer in as many multiplications.
 VECTOR, SHARE_OF_RANK = 16, 4
@@ -46,12 +47,14 @@ def start(problem, init, random_state):
     unseen = problem.T.observations.row_totals() == 0
     bias = np.zeros(samples.shape[1], dtype=samples.dtype)
     if side.has_bias:
-        bias = column_means(samples, problem.offset)
+        means = problem.loss.from_mean(column_means(samples))
+        bias = np.where(unseen, 0, means - problem.offset).astype(samples.dtype, copy=False)
     if isinstance(init, str):
         W, Ht = {"svd": _svd, "random": _random}[init](problem, bias, random_state)
         Ht[unseen] = 0  # no solver would move what nothing is known of
         W = _with_bias(W, np.zeros_like(W, shape=len(W)), problem.rows)
-        return problem.balanced(W, _with_bias(Ht, bias, side))
+        Ht = _with_bias(Ht, bias, side)
+        return problem.balanced(*_shrunk(problem, W, Ht))
     Ht = np.array(init, dtype=samples.dtype, order="C")
     Ht[unseen] = 0
     if Ht.shape[1] == problem.n_components:
@@ -63,15 +66,32 @@ def _with_bias(factor, bias, side):
     return np.column_stack([factor, bias]) if side.has_bias else factor
 
 
-def column_means(observations, offset=0.0):
-    """Mean of what is observed in each column, minus an offset; 0 where nothing is.
+def _shrunk(problem, W, Ht):
+    """The start, its components shrunk to where they help: counts are no logarithms of rates."""
+    if problem.loss.is_squared or not W.any():
+        return W, Ht
+    best = np.zeros_like(W), Ht
+    least = problem.value(*best)
+    share = np.ones(Ht.shape[1], dtype=Ht.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(MAX_HALVINGS):
+            trial = W * share[0], Ht * share
+            cost = problem.value(*trial)
+            if cost < least:
+                best, least = trial, cost
+            elif best[0].any():
+                break
+            share[: problem.n_components] /= 2
+    return best
+
+
+def column_means(observations):
+    """Mean of what is observed in each column; 0 where nothing is.
 
     Parameters
     ----------
     observations : ObservedMatrix
         The data.
-    offset : float, default=0.0
-        Subtracted from every entry.
 
     Returns
     -------
@@ -79,16 +99,46 @@ def column_means(observations, offset=0.0):
         Weighted means.
     """
     columns = observations.T
-    offsets = np.full(columns.shape[1], offset, dtype=columns.dtype)
-    sums = columns.product(_column_weights(columns)[:, None], offsets)[:, 0]
+    no_offsets = np.zeros(columns.shape[1], dtype=columns.dtype)
+    sums = columns.product(_column_weights(columns)[:, None], no_offsets)[:, 0]
     totals = columns.row_totals()
     return np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
 
 
-def overall_mean(observations):
-    """Weighted mean of all observed entries."""
-    totals = observations.T.row_totals().astype(np.float64)
-    return float(np.dot(column_means(observations), totals) / totals.sum())
+def column_constants(problem):
+    """Model value of each column that costs least if it is all there is.
+
+    Parameters
+    ----------
+    problem : Problem
+        The data and the loss; its penalties do not matter.
+
+    Returns
+    -------
+    constants : ndarray of shape (n_columns,)
+        Under the squared loss the means, under that of a median the medians.
+    """
+    samples = problem.observations
+    if problem.loss.fits_mean:
+        return problem.loss.from_mean(column_means(samples))
+    free = Ridge(0.0)
+    alone = replace(
+        problem,
+        rows=replace(problem.rows, penalty=free, has_bias=False),
+        columns=replace(problem.columns, penalty=free, has_bias=True),
+        n_components=0,
+        offset=0.0,
+    )
+    return alone.T.fold_in(np.zeros((samples.shape[0], 0), dtype=samples.dtype))[:, 0]
+
+
+def overall_constant(problem):
+    """One model value for all observed entries, from which biases are counted."""
+    samples, loss = problem.observations, problem.loss
+    totals = samples.T.row_totals().astype(np.float64)
+    if loss.fits_mean:
+        return float(loss.from_mean(np.dot(column_means(samples), totals) / totals.sum()))
+    return float(np.dot(column_constants(problem), totals) / totals.sum())
 
 
 def zeros(problem):
@@ -109,24 +159,25 @@ def _random(problem, bias, random_state):
     samples, k = problem.observations, problem.n_components
     n_rows, n_columns = samples.shape
     ones = np.ones((n_rows, 1), dtype=samples.dtype)
-    at_bias = 2 * samples.total_loss(ones, bias[:, None] + problem.offset, Squared())
-    mean_square = at_bias / problem.T.observations.row_totals().sum(dtype=np.float64)
-    # Two factors of this scale give model values of the size of X.
-    scale = mean_square**0.25 / k**0.25
+    at_bias = samples.total_loss(ones, bias[:, None] + problem.offset, problem.loss)
+    mean_square = 2 * at_bias / problem.T.observations.row_totals().sum(dtype=np.float64)
+    # Two factors of this scale give model values of the size of X. A rounded corner may lie a
+    # little below zero.
+    scale = max(0.0, mean_square) ** 0.25 / k**0.25
     Ht = scale * random_state.standard_normal((k, n_columns)).T
     W = np.zeros((n_rows, k), dtype=samples.dtype)
     return W, np.ascontiguousarray(Ht, dtype=samples.dtype)
 
 
 def _svd(problem, bias, random_state):
-    """Leading singular vectors of X, missing entries at their bias.
+    """Leading singular vectors of X, missing entries at the mean of their bias.
 
     What is missing makes singular values small; the share observed scales them back.
     """
     features = problem.T.observations
     n_columns = features.shape[0]
     k, dtype = problem.n_components, features.dtype
-    offsets = bias + dtype.type(problem.offset)
+    offsets = problem.loss.mean(bias + dtype.type(problem.offset))
     found = leading_directions(problem, offsets, START_STEPS, random_state)
     values, vectors = found.values.astype(dtype), found.vectors
     image = problem.observations.product(vectors, offsets)
@@ -266,5 +317,4 @@ def _orthonormal(block):
         factor = linalg.cholesky(block.T @ block)
     except linalg.LinAlgError:
         return linalg.qr(block, mode="economic")[0]
-    # Less exact than a solve, and made up for by the second pass.
-    return block @ linalg.solve_triangular(factor, np.eye(len(factor), dtype=block.dtype))
+    return linalg.solve_triangular(factor, block.T, trans="T", check_finite=False).T

@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 from sklearn_mf import kernels
+from sklearn_mf.losses import LOSSES, Logistic, Poisson
 
 
 def pytest_report_header():
@@ -31,6 +32,19 @@ def store_observed(X, container=sparse.csr_array):
     rows, columns = np.nonzero(~np.isnan(X))
     stored = sparse.coo_array((X[rows, columns], (rows, columns)), shape=X.shape)
     return container(stored)
+
+
+def fit_for(loss, X):
+    """Real numbers X turned into data that a loss, or the loss of a name, takes."""
+    loss = LOSSES.resolve(loss)
+    if isinstance(loss, Logistic):
+        low, high = loss.classes
+        data = np.where(X > 0, high, low)
+    elif isinstance(loss, Poisson):
+        data = np.floor(np.exp(np.clip(X, -3, 3)))
+    else:
+        return X
+    return np.where(np.isnan(X), np.nan, data).astype(X.dtype)
 
 
 @pytest.fixture

@@ -5,19 +5,22 @@ from itertools import product
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.utils.discovery import all_solvers
+from sklearn_mf.utils.discovery import all_losses, all_solvers
 
 BIASES = [False, "features", "samples", "both"]
 
 
 def configurations():
-    """Every solver x bias x {alpha 0, alpha > 0} that the solver serves."""
+    """Every solver x bias x {alpha 0, alpha > 0} that the solver serves, and every loss."""
     for (solver, _), bias, alpha in product(all_solvers(), BIASES, [0.0, 0.1]):
         if solver == "svd" and bias in ("samples", "both"):
             continue  # refused, see test_validation.py
         yield MatrixFactorization(
             solver=solver, bias=bias, alpha_W=alpha, max_iter=1000, random_state=0
         )
+    for loss, _ in all_losses():
+        if loss not in ("squared", "logistic"):  # which was above, and whose data are binary
+            yield MatrixFactorization(loss=loss, alpha_W=0.1, max_iter=1000, random_state=0)
 
 
 @parametrize_with_checks(list(configurations()))

@@ -215,3 +215,12 @@ def test_an_enormous_column_that_a_row_lacks_costs_no_accuracy():
     solution = observe(X).solve_rows(design, np.zeros(20), np.zeros(5), np.ones(2))
     expected = np.linalg.lstsq(design[1:], X[1, 1:])[0]
     np.testing.assert_allclose(solution[1], expected, rtol=1e-10)
+
+
+def test_a_group_of_rows_without_entries_is_zero():
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    X[:100] = np.nan
+    for ridge in (np.zeros(200), np.ones(200)):
+        solution = observe(X).solve_rows(np.eye(5, 2), np.ones(5), ridge, np.ones(2))
+        assert not solution[:100].any()
+        assert np.isfinite(solution).all()

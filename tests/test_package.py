@@ -284,7 +284,17 @@ class TestDiscovery:
                 discovery.all_solvers,
                 [("als", solvers.ALS), ("gd", solvers.GradientDescent), ("svd", solvers.Spectral)],
             ),
-            (discovery.all_losses, [("huber", losses.Huber), ("squared", losses.Squared)]),
+            (
+                discovery.all_losses,
+                [
+                    ("absolute", losses.Absolute),
+                    ("huber", losses.Huber),
+                    ("logistic", losses.Logistic),
+                    ("poisson", losses.Poisson),
+                    ("quantile", losses.Quantile),
+                    ("squared", losses.Squared),
+                ],
+            ),
             (discovery.all_penalties, [("ridge", penalties.Ridge)]),
         ],
         ids=["estimators", "solvers", "losses", "penalties"],

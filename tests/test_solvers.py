@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes, store_observed
+from conftest import fit_for, low_rank, punch_holes, store_observed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import approx_fprime
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import PoissonRegressor
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.initialization import start
@@ -67,7 +66,7 @@ def test_the_objective_is_the_documented_one(holed, bias, scaling):
 @pytest.mark.parametrize("column_bias", [False, True])
 def test_gradients_of_the_objective(loss, kind, row_bias, column_bias):
     rng = np.random.default_rng(0)
-    X, weight = low_rank(5, 4, 2), rng.random(5) + 0.5
+    X, weight = fit_for(loss, low_rank(5, 4, 2)), rng.random(5) + 0.5
     data = {
         "dense": punch_holes(X),
         "stored": store_observed(punch_holes(X)),
@@ -188,14 +187,14 @@ def test_spectral_leaves_components_beyond_the_rank_at_zero():
     np.testing.assert_allclose(reconstruction(model, X), X, atol=1e-10)
 
 
-@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("loss", [name for name in LOSSES if hasattr(LOSSES[name], "quadratic")])
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
 def test_als_never_raises_the_objective(holed, bias, alpha, loss):
     model = MatrixFactorization(
         3, loss=loss, bias=bias, alpha_W=alpha, solver="als", tol=0, max_iter=60
     )
-    curve = np.array(model.fit(holed).loss_curve_)
+    curve = np.array(model.fit(fit_for(loss, holed)).loss_curve_)
     assert (np.diff(curve) <= 1e-9 * curve[0]).all()
 
 
@@ -404,29 +403,6 @@ def test_a_loss_of_the_users_own_works(holed, solver):
     curve = np.array(model.loss_curve_)
     assert (np.diff(curve) <= 1e-9 * curve[0]).all()
     np.testing.assert_array_equal(W, model.transform(holed))
-
-
-class Poisson(BaseLoss):
-    """Counts with a log link: no quadratic bound serves everywhere."""
-
-    def value(self, x, m):
-        return np.exp(m) - x * m
-
-    def gradient(self, x, m):
-        return np.exp(m) - x
-
-
-def test_codes_of_a_loss_without_bound_are_a_generalized_linear_model():
-    X = np.random.default_rng(0).poisson(np.exp(low_rank(40, 15, 2, noise=0) / 2)).astype(float)
-    X = punch_holes(X)
-    model = MatrixFactorization(2, loss=Poisson(), alpha_W=0.01, max_iter=3000, random_state=0)
-    W = model.fit_transform(X)
-    assert isinstance(model.solver_, GradientDescent)
-    for x, w in zip(X, W, strict=True):
-        seen = ~np.isnan(x)
-        glm = PoissonRegressor(alpha=0.01, fit_intercept=False, tol=1e-10, max_iter=1000)
-        glm.fit(model.components_[:, seen].T, x[seen])
-        np.testing.assert_allclose(w, glm.coef_, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("init", ["random", "svd"])

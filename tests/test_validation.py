@@ -163,7 +163,7 @@ BAD_PARAMETERS = [
     ("n_components", -1),
     ("n_components", 2.0),
     ("n_components", "auto"),
-    ("loss", "absolute"),
+    ("loss", "cubic"),
     ("loss", Huber),
     ("bias", True),
     ("bias", "rows"),

@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -11,8 +11,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf.initialization import column_means
-from sklearn_mf.losses import Squared
+from sklearn_mf.initialization import column_constants
+from sklearn_mf.losses import BaseLoss, Squared
 from sklearn_mf.observations import DenseObservations, StoredObservations, observe
 from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import (
@@ -30,11 +30,11 @@ HIDDEN_SEED = 1_618_033_988
 
 
 class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Base of all estimators: ``X ~ feature_bias_ + W @ components_``.
+    """Base of all estimators: ``X ~ mean(feature_bias_ + W @ components_)``.
 
     A subclass has the parameters ``missing_values`` and ``unstored``, sets
     ``components_`` and ``feature_bias_`` in `fit`, and says in ``_problem`` what is
-    minimised.
+    minimised and in ``_loss`` with which loss, whose ``mean`` this is.
     """
 
     def transform(self, X, entry_weight=None):
@@ -63,7 +63,9 @@ default=None
     def inverse_transform(self, X):
         """Reconstruct data from codes, ``feature_bias_ + W @ components_``.
 
-        What was observed is reconstructed too, not kept.
+        Under a loss with a link this is put on the scale of the data: probabilities for
+        the logistic loss, rates for that of Poisson. What was observed is reconstructed
+        too, not kept.
 
         Parameters
         ----------
@@ -73,7 +75,7 @@ default=None
         Returns
         -------
         X_reconstructed : ndarray or DataFrame of shape (n_samples, n_features)
-            Model values, in the container that ``set_output`` asks for.
+            Expected data, in the container that ``set_output`` asks for.
         """
         check_is_fitted(self)
         W = check_array(X, dtype=[np.float64, np.float32], input_name="X")
@@ -83,7 +85,8 @@ default=None
                 f"{self._n_features_out}: pass what transform returned."
             )
         left, right = self._model_factors(W)
-        return wrap_in_container(self, left @ right.T, X, self._input_names())
+        values = self._loss().mean(left @ right.T)
+        return wrap_in_container(self, values, X, self._input_names())
 
     def predict_entries(self, X, rows, columns):
         """Predict single entries, without the whole reconstruction.
@@ -100,7 +103,7 @@ default=None
         Returns
         -------
         values : ndarray of shape (n_entries,)
-            Model value of every pair of a row and a column.
+            Expected value of every pair of a row and a column, on the scale of the data.
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
@@ -118,15 +121,16 @@ default=None
             (np.zeros(len(rows), left.dtype), columns[order], indptr), (len(needed), X.shape[1])
         )
         values = np.empty(len(rows), dtype=left.dtype)
-        values[order] = StoredObservations(pairs).model(left, right)
+        values[order] = self._loss().mean(StoredObservations(pairs).model(left, right))
         return values
 
     def score(self, X, y=None):
-        """R^2 of hidden entries against the means of the features.
+        """R^2 of hidden entries against the means of the features; D^2 under other losses.
 
         A fifth of the observed entries of every row is hidden, always the same ones; the
-        codes are solved on the others. 1 is perfect, 0 no better than each feature's mean.
-        So a higher rank does not win by itself, and grid search can use the score.
+        codes are solved on the others. 1 is perfect, 0 no better than a constant for each
+        feature: under the squared loss its mean. So a higher rank does not win by itself,
+        and grid search can use the score.
 
         Parameters
         ----------
@@ -138,20 +142,24 @@ default=None
         Returns
         -------
         score : float
-            ``1 - sum (x - xhat)^2 / sum (x - mean)^2`` over the hidden entries.
+            ``1 - sum loss(x, model) / sum loss(x, constant)`` over the hidden entries, with
+            the constant of each feature that has the smallest loss over the observed
+            entries of X: for the squared loss ``1 - sum (x - xhat)^2 / sum (x - mean)^2``.
         """
         check_is_fitted(self)
         observations = self._observe(check_X(self, X, reset=False))
-        means = column_means(observations)[:, None]
+        loss = self._loss()
+        with threads_for(observations):
+            constants = column_constants(self._problem(observations, 0))[:, None]
         rng = np.random.default_rng(HIDDEN_SEED)
         error = baseline = n_hidden = 0
         for _, block in observations.blocks():
             visible, hidden = block.split(HIDDEN_SHARE, rng)
             with threads_for(visible):
                 factors = self._model_factors(self._fold_in(visible))
-            error += hidden.total_loss(*factors, Squared())
+            error += hidden.total_loss(*factors, loss)
             ones = np.ones((block.shape[0], 1), dtype=block.dtype)
-            baseline += hidden.total_loss(ones, means, Squared())
+            baseline += hidden.total_loss(ones, constants, loss)
             n_hidden += hidden.n_observed
         if n_hidden == 0:
             warnings.warn(
@@ -160,8 +168,8 @@ default=None
                 stacklevel=2,
             )
             return float("nan")
-        if baseline == 0:
-            return float(error == 0)
+        if baseline <= 0:
+            return float(error <= baseline)
         return 1 - error / baseline
 
     @property
@@ -174,13 +182,21 @@ default=None
             names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
         return names
 
+    def _loss(self):
+        return Squared()
+
     def _observe(self, X, entry_weight=None, sample_weight=None):
-        return observe(
+        observations = observe(
             X,
             unstored=self.unstored,
             entry_weight=check_entry_weight(entry_weight, X),
             sample_weight=check_sample_weight(sample_weight, X),
         )
+        loss = self._loss()
+        if hasattr(loss, "check_data"):
+            for values in observations.each_value():
+                loss.check_data(values)
+        return observations
 
     def _codes(self, observations):
         warn_of_empty_rows(observations)
@@ -194,7 +210,7 @@ default=None
         return replace(problem, columns=free).fold_in(Ht.astype(observations.dtype, copy=False))
 
     def _model_factors(self, W):
-        """Two tall arrays whose product is the reconstruction."""
+        """Two tall arrays whose product is the model, before the loss's mean of it."""
         ones = np.ones_like(W, shape=(len(W), 1))
         Ht = self.components_.T.astype(W.dtype, copy=False)
         bias = self.feature_bias_.astype(W.dtype, copy=False)
@@ -207,6 +223,24 @@ default=None
         tags.input_tags.allow_nan = is_nan(self.missing_values)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+@dataclass(frozen=True)
+class SquaredErrorOfMean:
+    """Half the squared error on the scale of the data, whatever the link of the loss.
+
+    Attributes
+    ----------
+    loss : BaseLoss
+        Says what to expect of the data at a model value.
+    """
+
+    loss: BaseLoss
+    is_squared = False
+
+    def value(self, x, m):
+        """Half the squared distance of the data to their mean."""
+        return Squared().value(x, self.loss.mean(m))
 
 
 def threads_for(observations):

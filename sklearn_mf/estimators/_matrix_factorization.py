@@ -6,9 +6,14 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
-from sklearn_mf.estimators._base import BaseFactorization, threads_for, warn_of_empty_rows
-from sklearn_mf.initialization import INITS, overall_mean, start, zeros
-from sklearn_mf.losses import LOSSES, BaseLoss, Squared
+from sklearn_mf.estimators._base import (
+    BaseFactorization,
+    SquaredErrorOfMean,
+    threads_for,
+    warn_of_empty_rows,
+)
+from sklearn_mf.initialization import INITS, overall_constant, start, zeros
+from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.penalties import Ridge
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import SOLVERS, BaseSolver, Spectral
@@ -39,7 +44,9 @@ class MatrixFactorization(BaseFactorization):
         + \frac{\alpha_W}{2} \sum_i s_i n_i^g \|w_i\|_2^2
         + \frac{\alpha_H}{2} \sum_j m_j^g \|h_j\|_2^2
 
-    with the loss :math:`\frac{1}{2}(x - \hat{x})^2` unless said otherwise, sample weights
+    with the loss :math:`\frac{1}{2}(x - \hat{x})^2` unless said otherwise (under the
+    logistic loss and that of Poisson, :math:`W H` stands for log-odds and logarithms of
+    rates), sample weights
     :math:`s_i` and entry weights :math:`e_{ij}` (both 1 unless given),
     :math:`n_i = \sum_j e_{ij}` and :math:`m_j = \sum_i s_i e_{ij}` over observed entries,
     and :math:`g` the parameter ``alpha_scaling``. Biases are penalized as `bias` says.
@@ -53,15 +60,17 @@ class MatrixFactorization(BaseFactorization):
     n_components : int, default=None
         Rank, at most ``min(n_samples, n_features)``. None: 10, or that minimum where it
         is smaller.
-    loss : {"squared", "huber"} or loss object, default="squared"
-        Cost of an entry, see :mod:`sklearn_mf.losses`.
+    loss : str or loss object, default="squared"
+        Cost of an entry, see :mod:`sklearn_mf.losses`: "squared", "huber", "absolute",
+        "quantile", "logistic" for data of 0 and 1, "poisson" for counts.
     bias : {False, "features", "samples", "both"}, default=False
         Offsets beside the product. "features": :math:`b_j`, not penalized, so that
         complete data are centred as in :class:`sklearn.decomposition.PCA`. "samples":
         :math:`c_i`, penalized like W; `transform` returns it as one more, last column.
         "both": both, penalized like their factors. Where there is a sample bias, biases
-        are deviations from the mean of all observed entries, so that penalties pull
-        towards that mean and not towards zero.
+        are deviations from the mean of all observed entries (under losses that are not
+        squared, from a constant that suits the loss), so that penalties pull towards that
+        mean and not towards zero.
     alpha_W : float, default=0.0
         Penalty of W.
     alpha_H : float or "same", default="same"
@@ -102,11 +111,12 @@ class MatrixFactorization(BaseFactorization):
     components_ : ndarray of shape (n_components_, n_features)
         H. Without penalty, on complete data: right singular vectors, as in PCA.
     feature_bias_ : ndarray of shape (n_features,)
-        What is added to every reconstructed sample; zeros where ``bias=False``.
+        What is added to every sample's model values; zeros where ``bias=False``.
     n_components_ : int
         Rank.
     reconstruction_err_ : float
-        Root of the weighted sum of squared errors over the observed entries.
+        Root of the weighted sum of squared errors over the observed entries, on the scale
+        of the data whatever the loss.
     loss_curve_ : list of float of length n_iter_
         Objective after every iteration.
     n_iter_ : int
@@ -205,6 +215,7 @@ class MatrixFactorization(BaseFactorization):
         self.random_state = random_state
         self.verbose = verbose
 
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None, entry_weight=None):
         """Find the components.
 
@@ -225,7 +236,7 @@ default=None
         self : MatrixFactorization
             The fitted estimator.
         """
-        self.fit_transform(X, sample_weight=sample_weight, entry_weight=entry_weight)
+        self._fit(X, sample_weight, entry_weight)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -249,15 +260,20 @@ default=None
         W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
             Codes. The bias of the sample is one more, last column where there is one.
         """
+        problem, state, W = self._fit(X, sample_weight, entry_weight)
+        return self._fitted_codes(problem, state) if W is None else W
+
+    def _fit(self, X, sample_weight, entry_weight):
+        """Fit; what was solved, how, and the codes if they were needed."""
         X = check_X(self, X, reset=True)
         n_components = self._check_n_components(X.shape)
         observations = self._observe(X, entry_weight, sample_weight)
         _check_observed(observations)
         problem = self._problem(observations, n_components)
-        if self._has_sample_bias:
-            problem = replace(problem, offset=overall_mean(observations))
         solver = self._check_solver(problem)
         with threads_for(observations):
+            if self._has_sample_bias:
+                problem = replace(problem, offset=overall_constant(problem))
             W, Ht = zeros(problem)
             if solver.needs_start:
                 random_state = check_random_state(self.random_state)
@@ -269,14 +285,21 @@ default=None
             if state.interrupted and not state.history:
                 raise KeyboardInterrupt  # before there was anything to keep
             self._set_fitted(problem, solver, state)
-            loss = state.loss
-            if loss is None:
-                loss = observations.total_loss(*self._model_factors(state.W), Squared())
-        self.reconstruction_err_ = float(np.sqrt(2 * loss))
+            W, half_squares, loss = None, state.loss, problem.loss
+            if half_squares is None:
+                W = self._fitted_codes(problem, state)
+                error = loss if loss.is_squared else SquaredErrorOfMean(loss)
+                half_squares = observations.total_loss(*self._model_factors(W), error)
+        self.reconstruction_err_ = float(np.sqrt(2 * half_squares))
         if state.interrupted:
             raise KeyboardInterrupt
         warn_of_empty_rows(observations)
-        return state.W
+        return problem, state, W
+
+    def _fitted_codes(self, problem, state):
+        """What `transform` would say, whatever W the solver had."""
+        with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
+            return problem.fold_in(state.Ht)
 
     @property
     def _has_sample_bias(self):
@@ -285,11 +308,9 @@ default=None
     def _problem(self, observations, n_components):
         alpha_H = self.alpha_W if self.alpha_H == "same" else self.alpha_H
         has_feature_bias = self.bias in ("features", "both")
-        loss = LOSSES.resolve(self.loss)
-        check_parameters(loss)
         return Problem(
             observations,
-            loss,
+            self._loss(),
             rows=Side(Ridge(self.alpha_W), has_bias=self._has_sample_bias),
             # Alone, the feature bias is free; beside a sample bias it must share.
             columns=Side(
@@ -299,10 +320,17 @@ default=None
             alpha_scaling=self.alpha_scaling,
         )
 
+    def _loss(self):
+        loss = LOSSES.resolve(self.loss)
+        check_parameters(loss)
+        return loss
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         solver = SOLVERS.get(self.solver) if isinstance(self.solver, str) else self.solver
         tags.input_tags.allow_nan &= getattr(solver, "allows_missing", True)
+        loss = LOSSES.get(self.loss) if isinstance(self.loss, str) else self.loss
+        tags.input_tags.positive_only = getattr(loss, "positive_only", False)
         return tags
 
     def _check_n_components(self, shape):

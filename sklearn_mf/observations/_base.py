@@ -53,6 +53,11 @@ class ObservedMatrix:
         """
         raise NotImplementedError
 
+    def each_value(self):
+        """Yield one-dimensional arrays that together hold every observed value, once or more."""
+        for _, block in self.blocks():
+            yield block.values[~np.isnan(block.values)]
+
     def product(self, dense, offsets, row_offsets=0):
         """Sum over observed j of ``e_ij * (x_ij - offsets_j - row_offsets_i) * dense_j``."""
         raise NotImplementedError

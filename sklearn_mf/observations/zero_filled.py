@@ -69,6 +69,11 @@ class ZeroFilledObservations(SharedRows):
             self.column_weight,
         )
 
+    def each_value(self):
+        yield self._X.data[~np.isnan(self._X.data)]
+        if self._X.nnz < self.shape[0] * self.shape[1]:
+            yield np.zeros(1, dtype=self.dtype)
+
     def _row(self, i):
         return self.take(slice(i, i + 1))._row(0)
 

@@ -108,7 +108,8 @@ class BaseSolver(BaseEstimator):
         Returns
         -------
         state : State
-            The factors and how they came about; W is the fold-in at the final H.
+            The factors and how they came about. Codes are not this W, but the fold-in at the
+            final H.
 
         Raises
         ------
@@ -137,8 +138,6 @@ class BaseSolver(BaseEstimator):
                 state.interrupted = True
                 if state.n_iter == n_done:  # in a step that may have moved the factors already
                     state.Ht, state.loss = last, None
-            # Whatever W the solver had: codes are what the fold-in says at the final H.
-            state.W = problem.fold_in(state.Ht)
         if tol > 0 and not (state.converged or state.interrupted):
             warnings.warn(
                 f"solver={self.name!r} did not converge in max_iter={max_iter} iterations. "

@@ -18,7 +18,7 @@ GRAM_ENTRIES = 1 << 20
 # It has converged when more steps would lower the squared error by less than a share of it: a
 # smaller one where the Gram matrix is the alternative, after steps that cost half as much.
 SMALL_RANK = 0.1
-STEPS, ACCURACY = 12, 1e-4
+STEPS, ACCURACY = 12, 3e-4
 STEPS_BEFORE_GRAM, ACCURACY_BEFORE_GRAM = 4, 1e-5
 # Share of the squares that must be left when the mean is subtracted from their sum.
 LEAST_VARIANCE = 0.01
@@ -35,7 +35,7 @@ class Spectral(BaseSolver):
     ``sqrt(r_W * r_H)``, and dropped below it.
 
     Small X are decomposed exactly. Where X is large and the rank small, a randomized block
-    Krylov subspace comes within a share of 1e-4 of the smallest squared error (1e-5 where the
+    Krylov subspace comes within a share of 3e-4 of the smallest squared error (1e-5 where the
     shorter side of X is at most 2,000 long) in few products with X.
 
     Serves the squared loss on complete data, dense or sparse, without sample bias, with

@@ -53,7 +53,7 @@ def all_losses():
     --------
     >>> from sklearn_mf.utils.discovery import all_losses
     >>> print([name for name, _ in all_losses()])
-    ['huber', 'squared']
+    ['absolute', 'huber', 'logistic', 'poisson', 'quantile', 'squared']
     """
     from sklearn_mf.losses import LOSSES
 

@@ -1,0 +1,125 @@
+"""What all losses share.
+
+A loss is a few vectorised methods. Any solver can use ``value`` and ``gradient``;
+``quadratic`` is what alternating least squares needs, and a loss without a global
+quadratic bound simply does not have it.
+"""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from sklearn_mf.utils._registry import Registry
+
+LOSSES = Registry("loss")
+
+# How near to the edge of what the data can be a mean may come before it is linked: there the
+# model value is infinite.
+EDGE = 1e-6
+
+
+class BaseLoss(BaseEstimator):
+    """Base of all losses: elementwise functions of data ``x`` and model values ``m``.
+
+    Subclasses define ``name``, `value` and `gradient`, and ``quadratic(x, m)`` if they
+    can: it returns weights w and targets t, so that ``w * (m - t)`` is the gradient and
+    ``w/2 * (z - t)**2`` plus a constant lies nowhere below the loss at ``z`` and touches
+    it at ``m``.
+
+    A loss whose model values are not on the scale of the data, but log-odds or
+    logarithms, defines `mean` and `from_mean` too. A loss that does not take every number
+    defines ``check_data(x)``: it gets observed entries, and raises a ValueError that says
+    which value it cannot take and what to do.
+
+    See Also
+    --------
+    sklearn_mf.MatrixFactorization : Takes a loss by name or as an object.
+    """
+
+    # One least-squares solve is exact, and Gram matrices may stand for the entries.
+    is_squared = False
+    # Of all constants, the one that `from_mean` makes of the mean of the data costs least.
+    fits_mean = False
+    # Data must not be negative; scikit-learn's tag of that name.
+    positive_only = False
+
+    def value(self, x, m):
+        """Loss of every entry.
+
+        Parameters
+        ----------
+        x : ndarray
+            Data.
+        m : ndarray of the same shape
+            Model values.
+
+        Returns
+        -------
+        value : ndarray of the same shape
+            The loss, not yet weighted.
+        """
+        raise NotImplementedError
+
+    def gradient(self, x, m):
+        """Derivative of the loss with respect to the model value.
+
+        Parameters
+        ----------
+        x : ndarray
+            Data.
+        m : ndarray of the same shape
+            Model values.
+
+        Returns
+        -------
+        gradient : ndarray of the same shape
+            The derivative, not yet weighted.
+        """
+        raise NotImplementedError
+
+    def curvature(self, x, m):
+        """Second derivative with respect to the model value; by differences, unless overridden.
+
+        Parameters
+        ----------
+        x : ndarray
+            Data.
+        m : ndarray of the same shape
+            Model values.
+
+        Returns
+        -------
+        curvature : ndarray of the same shape
+            The second derivative, not yet weighted.
+        """
+        step = np.sqrt(np.finfo(m.dtype).eps) * (1 + np.abs(m))
+        return (self.gradient(x, m + step) - self.gradient(x, m - step)) / (2 * step)
+
+    def mean(self, m):
+        """Prediction on the scale of the data: the model value itself, unless overridden.
+
+        Parameters
+        ----------
+        m : ndarray
+            Model values.
+
+        Returns
+        -------
+        mean : ndarray of the same shape
+            What to expect of the data there.
+        """
+        return m
+
+    def from_mean(self, mean):
+        """Model value of a mean, the inverse of `mean`; finite at the edge of the data too.
+
+        Parameters
+        ----------
+        mean : ndarray or float
+            Means of data.
+
+        Returns
+        -------
+        m : ndarray of the same shape, or float
+            Model values.
+        """
+        return mean

@@ -1,0 +1,138 @@
+"""The loss of logistic regression."""
+
+import numpy as np
+from scipy.special import expit, logit
+
+from sklearn_mf.losses._base import EDGE, LOSSES, BaseLoss
+from sklearn_mf.utils._validation import Options
+
+CODINGS = {(0, 1), (-1, 1)}
+# Below this the weight of the bound is 1/4 to the last digit, and 0/0 comes near.
+NEAR_ZERO = 1e-6
+
+
+@LOSSES.register
+class Logistic(BaseLoss):
+    """Logistic loss for binary data: the model is the log-odds of the upper class.
+
+    The value is ``log(1 + exp(-s * m))``, with ``s = 1`` where x is the upper class and
+    ``s = -1`` where it is the lower one: minus the log-likelihood. `mean`, and with it
+    what ``inverse_transform`` returns, is ``expit(m)``, the probability of a 1, and
+    ``2 * expit(m) - 1`` for data of -1 and 1.
+
+    Parameters
+    ----------
+    classes : {(0, 1), (-1, 1)}, default=(0, 1)
+        The two values that the data have.
+
+    See Also
+    --------
+    Poisson : For counts.
+
+    Notes
+    -----
+    Rows or columns whose classes can be told apart without error have no finite best
+    factors. A penalty keeps them finite.
+
+    The quadratic bound is that of Jaakkola and Jordan, tighter than the one with the
+    weight 1/4 everywhere.
+
+    References
+    ----------
+    Jaakkola, T. S. & Jordan, M. I. (2000). Bayesian parameter estimation via variational
+    methods. Statistics and Computing 10(1). :doi:`10.1023/A:1008932416310`
+
+    Schein, A. I., Saul, L. K. & Ungar, L. H. (2003). A generalized linear model for
+    principal component analysis of binary data. AISTATS 2003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf import MatrixFactorization
+    >>> X = np.array([[1, 1, 0, 0], [1, np.nan, 0, 0], [0, 0, 1, np.nan], [0, 0, 1, 1]])
+    >>> model = MatrixFactorization(1, loss="logistic", alpha_W=0.02, random_state=0)
+    >>> print(model.inverse_transform(model.fit_transform(X)).round())
+    [[1. 1. 0. 0.]
+     [1. 1. 0. 0.]
+     [0. 0. 1. 1.]
+     [0. 0. 1. 1.]]
+    """
+
+    name = "logistic"
+    fits_mean = True
+    _parameter_constraints: dict = {"classes": [Options(tuple, CODINGS)]}
+
+    def __init__(self, classes=(0, 1)):
+        self.classes = classes
+
+    def check_data(self, x):
+        """Raise a ValueError, unless all data are one of the two classes.
+
+        Parameters
+        ----------
+        x : ndarray
+            Observed entries.
+        """
+        low, high = self._values
+        wrong = x[(x != low) & (x != high)]
+        if len(wrong) == 0:
+            return
+        remedy = "Code X as 0 and 1, NaN where missing, or use another loss."
+        if wrong[0] == -1:
+            remedy = "For data of -1 and 1 use loss=Logistic(classes=(-1, 1))."
+        elif wrong[0] == 0:
+            remedy = (
+                "For data of 0 and 1 use classes=(0, 1); if the zeros are what a sparse X does "
+                "not store, use unstored='missing'."
+            )
+        raise ValueError(
+            f"loss='logistic' with classes={self._values} takes these two values only, but X has "
+            f"{wrong[0]:g}. {remedy}"
+        )
+
+    @property
+    def _values(self):
+        # Of Python's own type: a NumPy float64 would turn float32 into float64.
+        return tuple(int(value) for value in self.classes)
+
+    def _sign(self, x, dtype):
+        return np.where(x == self._values[1], dtype.type(1), dtype.type(-1))
+
+    def value(self, x, m):
+        """Minus the log-likelihood; see `BaseLoss.value`."""
+        return np.logaddexp(0, -self._sign(x, m.dtype) * m)
+
+    def gradient(self, x, m):
+        """The probability of the other class, with its sign; see `BaseLoss.gradient`."""
+        sign = self._sign(x, m.dtype)
+        return -sign * expit(-sign * m)
+
+    def quadratic(self, x, m):
+        """Weight ``tanh(m / 2) / (2 * m)``: the bound touches the loss at -m as well.
+
+        Parameters
+        ----------
+        x : ndarray
+            Data.
+        m : ndarray of the same shape
+            Model values.
+
+        Returns
+        -------
+        weight, target : ndarray of the same shape
+            The bound's curvature and its minimum.
+        """
+        near = np.abs(m) < NEAR_ZERO
+        nonzero = np.where(near, m.dtype.type(1), m)
+        weight = np.where(near, m.dtype.type(0.25), np.tanh(0.5 * nonzero) / (2 * nonzero))
+        return weight, 0.5 * self._sign(x, m.dtype) / weight
+
+    def mean(self, m):
+        """The probability of the upper class, on the scale of the data; see `BaseLoss.mean`."""
+        low, high = self._values
+        return low + (high - low) * expit(m)
+
+    def from_mean(self, mean):
+        """The log-odds; see `BaseLoss.from_mean`."""
+        low, high = self._values
+        return logit(np.clip((mean - low) / (high - low), EDGE, 1 - EDGE))

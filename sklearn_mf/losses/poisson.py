@@ -1,0 +1,86 @@
+"""The loss of Poisson regression."""
+
+import numpy as np
+
+from sklearn_mf.losses._base import EDGE, LOSSES, BaseLoss
+
+
+@LOSSES.register
+class Poisson(BaseLoss):
+    """Half the Poisson deviance with a logarithmic link, for counts and other rates.
+
+    The model is the logarithm of the expected data, so components multiply rates and
+    predictions are positive. The value is ``exp(m) - x * m + x * log(x) - x``: zero where
+    ``exp(m) = x``. `mean`, and with it what ``inverse_transform`` returns, is ``exp(m)``.
+
+    See Also
+    --------
+    Logistic : For binary data.
+
+    Notes
+    -----
+    No parabola bounds an exponential, so there is no ``quadratic``: gradient descent finds
+    the components, and codes are solved by Newton's method. Where ``exp(m)`` is too large
+    for a float the value is infinite: steps that lead there are shortened, and a start there
+    is an error.
+
+    References
+    ----------
+    Collins, M., Dasgupta, S. & Schapire, R. E. (2001). A generalization of principal
+    component analysis to the exponential family. Advances in Neural Information
+    Processing Systems 14.
+
+    Udell, M., Horn, C., Zadeh, R. & Boyd, S. (2016). Generalized low rank models.
+    Foundations and Trends in Machine Learning 9(1). :doi:`10.1561/2200000055`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.losses import Poisson
+    >>> print(Poisson().value(np.array([2.0, 0.0]), np.log([2.0, 0.5])))
+    [0.  0.5]
+    """
+
+    name = "poisson"
+    fits_mean = True
+    positive_only = True
+
+    def check_data(self, x):
+        """Raise a ValueError, if data are negative.
+
+        Parameters
+        ----------
+        x : ndarray
+            Observed entries.
+        """
+        if x.size and x.min() < 0:
+            raise ValueError(
+                f"Negative values in data: loss='poisson' takes counts and other non-negative "
+                f"numbers only, but X has {x.min():g}. Use another loss."
+            )
+
+    def value(self, x, m):
+        """Half the deviance; see `BaseLoss.value`."""
+        positive = x > 0
+        rate = np.where(positive, x, x.dtype.type(1))
+        # From x * log(x) - x * m, both large, few digits would be left where the fit is good.
+        excess = m - np.log(rate)
+        with np.errstate(over="ignore"):
+            return np.where(positive, rate * (np.expm1(excess) - excess), np.exp(m))
+
+    def gradient(self, x, m):
+        """Expected minus observed; see `BaseLoss.gradient`."""
+        return self.mean(m) - x
+
+    def curvature(self, x, m):
+        """The expected data, as their variance is; see `BaseLoss.curvature`."""
+        return self.mean(m)
+
+    def mean(self, m):
+        """The exponential; see `BaseLoss.mean`."""
+        with np.errstate(over="ignore"):
+            return np.exp(m)
+
+    def from_mean(self, mean):
+        """The logarithm; see `BaseLoss.from_mean`."""
+        return np.log(np.maximum(mean, EDGE))

@@ -1,0 +1,54 @@
+"""The squared error."""
+
+import numpy as np
+
+from sklearn_mf.losses._base import LOSSES, BaseLoss
+
+
+@LOSSES.register
+class Squared(BaseLoss):
+    """Squared error, ``1/2 (x - m)^2``.
+
+    See Also
+    --------
+    Huber : Squared near zero, absolute far away.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.losses import Squared
+    >>> print(Squared().value(np.array([1.0, 3.0]), np.array([1.0, 1.0])))
+    [0. 2.]
+    """
+
+    name = "squared"
+    is_squared = True
+    fits_mean = True
+
+    def value(self, x, m):
+        """Half the squared error; see `BaseLoss.value`."""
+        residual = m - x
+        residual *= residual
+        residual *= 0.5
+        return residual
+
+    def gradient(self, x, m):
+        """The error; see `BaseLoss.gradient`."""
+        return m - x
+
+    def quadratic(self, x, m):
+        """Weight one, target x: the loss is its own bound.
+
+        Parameters
+        ----------
+        x : ndarray
+            Data.
+        m : ndarray of the same shape
+            Model values.
+
+        Returns
+        -------
+        weight, target : ndarray of the same shape
+            The bound's curvature and its minimum.
+        """
+        return np.ones_like(m), x
