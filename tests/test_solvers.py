@@ -165,7 +165,7 @@ def test_a_krylov_subspace_keeps_its_promise(monkeypatch, container, gram, noise
     monkeypatch.setattr(spectral, "SHORT_SIDE", 500 if gram else 0)
     model = MatrixFactorization(20, solver="svd").fit(container(X))
     smallest = np.sum(np.linalg.svd(X, compute_uv=False)[20:] ** 2)
-    allowed = 1e-5 if gram else 1e-4
+    allowed = 1e-5 if gram else 3e-4
     error = np.sum((X - model.inverse_transform(model.transform(X))) ** 2)
     assert error < (1 + allowed) * smallest
     np.testing.assert_allclose(model.reconstruction_err_**2, error, rtol=1e-6)
