@@ -293,8 +293,9 @@ def test_float32_is_kept_and_close_to_float64(name, bias):
     assert W.dtype == fitted.components_.dtype == fitted.feature_bias_.dtype == np.float32
     assert values.dtype == fitted.predict_entries(X.astype(np.float32), [0], [0]).dtype
     assert values.dtype == np.float32
-    reference = expected.inverse_transform(expected.fit_transform(X))
-    assert np.sqrt(np.mean((values - reference) ** 2)) < 0.05 * reference.std()
+    # Where corners are sharp, rounding error may choose another factorization as good.
+    objective = expected.fit(X).loss_curve_[-1]
+    np.testing.assert_allclose(fitted.loss_curve_[-1], objective, rtol=0.05)
 
 
 @pytest.mark.parametrize("bias", BIASES)
