@@ -6,7 +6,7 @@ from conftest import low_rank, punch_holes, store_observed
 from scipy import sparse
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.solvers import ALS
+from sklearn_mf.solvers import ALS, als
 
 
 def holed(n_rows=80, n_columns=50, rank=6, condition=1.0, noise=0.1):
@@ -94,3 +94,15 @@ def ridge_rows(X, design, alpha):
         gram = design[there].T @ design[there] + alpha * there.sum() * np.eye(design.shape[1])
         solutions.append(np.linalg.solve(gram, design[there].T @ row[there]))
     return np.array(solutions)
+
+
+@pytest.mark.parametrize("length", [1.0, 1e-100, 1e-154, 1e-160, 1e-300, 0.0])
+def test_extrapolation_bears_steps_of_any_length(length):
+    rng = np.random.default_rng(0)
+    points = [length * rng.normal(size=(4, 2)) for _ in range(3)]
+    images = [point + length * rng.normal(size=(4, 2)) for point in points]
+    found = als._extrapolated(points, images)
+    assert np.isfinite(found).all()
+    # An affine combination of the images: nothing is added where they agree.
+    moved = als._extrapolated([p + 1 for p in points], [image + 1 for image in images])
+    np.testing.assert_allclose(moved, found + 1, atol=1e-6)

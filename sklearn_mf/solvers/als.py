@@ -138,10 +138,13 @@ def _extrapolated(points, images):
         return last
     steps = [(image - point).ravel() for point, image in zip(points, images, strict=True)]
     changes = np.diff(np.array(steps), axis=0)
-    gram = np.array(changes @ changes.T, dtype=np.float64)
-    gram[np.diag_indices_from(gram)] += PARALLEL * np.trace(gram)
-    if not np.trace(gram) > 0:
+    changes = np.asarray(changes, dtype=np.float64)
+    size = np.linalg.norm(changes)
+    if not size > TINY:
         return last
-    shares = np.linalg.solve(gram, changes @ steps[-1]).astype(last.dtype)
+    # In units of the changes, or their squares might vanish.
+    changes /= size
+    gram = changes @ changes.T + PARALLEL * np.eye(len(changes))
+    shares = np.linalg.solve(gram, changes @ (steps[-1] / size)).astype(last.dtype)
     moves = (after - before for before, after in pairwise(images))
     return last - sum(share * move for share, move in zip(shares, moves, strict=True))
