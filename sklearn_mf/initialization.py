@@ -125,7 +125,7 @@ def column_constants(problem):
     alone = replace(
         problem,
         rows=replace(problem.rows, penalty=free, has_bias=False),
-        columns=replace(problem.columns, penalty=free, has_bias=True),
+        columns=replace(problem.columns, penalty=free, has_bias=True, bias_ridge=0.0),
         n_components=0,
         offset=0.0,
     )

@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_mf.utils._registry import Registry
 
-__all__ = ["BasePenalty", "Ridge"]
+__all__ = ["BasePenalty", "ElasticNet", "Ridge"]
 
 PENALTIES = Registry("penalty")
 
@@ -13,9 +13,31 @@ PENALTIES = Registry("penalty")
 class BasePenalty(BaseEstimator):
     """Base of all penalties: functions of the rows of a tall factor.
 
-    Subclasses define ``name``, `value` and `gradient`, and ``ridge``, the diagonal that
-    the penalty adds to the normal equations, if it is quadratic.
+    A penalty is the sum of a smooth part and one that is not. Subclasses define ``name``,
+    `value` of both, `gradient` of the first and `prox` of the second. What least squares
+    can take into account they tell as numbers.
+
+    Attributes
+    ----------
+    ridge : float
+        What the smooth part adds to the diagonal of the normal equations.
+    l1 : float
+        Factor of the sum of absolute values.
+    positive : bool
+        Whether coefficients may not be negative.
+    is_free : bool
+        Whether the value is zero wherever it is finite.
     """
+
+    ridge = 0.0
+    l1 = 0.0
+    positive = False
+    is_free = False
+
+    @property
+    def is_smooth(self):
+        """Whether the gradient tells everything, so that no step needs `prox`."""
+        return self.l1 == 0 and not self.positive
 
     def value(self, V):
         """Penalty of every row.
@@ -33,7 +55,7 @@ class BasePenalty(BaseEstimator):
         raise NotImplementedError
 
     def gradient(self, V):
-        """Derivative of the penalty.
+        """Derivative of the smooth part.
 
         Parameters
         ----------
@@ -46,6 +68,23 @@ class BasePenalty(BaseEstimator):
             One derivative a coefficient.
         """
         raise NotImplementedError
+
+    def prox(self, V, step):
+        """Minimum of ``1/2 |U - V|^2`` plus ``step`` times the part that is not smooth.
+
+        Parameters
+        ----------
+        V : ndarray of shape (n_rows, k)
+            Rows of a factor.
+        step : float or ndarray that broadcasts to the shape of V
+            How much the penalty counts.
+
+        Returns
+        -------
+        U : ndarray of shape (n_rows, k)
+            The rows that the penalty prefers, nearby.
+        """
+        return V
 
 
 @PENALTIES.register
@@ -75,6 +114,11 @@ class Ridge(BasePenalty):
         """What the penalty adds to the diagonal of the normal equations."""
         return self.alpha
 
+    @property
+    def is_free(self):
+        """Whether the value is zero everywhere."""
+        return self.alpha == 0
+
     def value(self, V):
         """Half the squared length times alpha; see `BasePenalty.value`."""
         return 0.5 * self.alpha * np.einsum("ik,ik->i", V, V)
@@ -82,3 +126,75 @@ class Ridge(BasePenalty):
     def gradient(self, V):
         """The row itself times alpha; see `BasePenalty.gradient`."""
         return self.alpha * V
+
+
+@PENALTIES.register
+class ElasticNet(BasePenalty):
+    """Absolute values and squared length, ``alpha * (l1_ratio |v|_1 + (1 - l1_ratio)/2 |v|^2)``.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength, at least 0.
+    l1_ratio : float, default=0.5
+        Share of the absolute values, in [0, 1]: they make coefficients exactly zero.
+    positive : bool, default=False
+        Whether coefficients may not be negative.
+
+    See Also
+    --------
+    Ridge : The squared length alone.
+
+    References
+    ----------
+    Zou, H. & Hastie, T. (2005). Regularization and variable selection via the elastic net.
+    Journal of the Royal Statistical Society B 67(2).
+    :doi:`10.1111/j.1467-9868.2005.00503.x`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.penalties import ElasticNet
+    >>> penalty = ElasticNet(alpha=2.0, l1_ratio=0.5)
+    >>> print(penalty.value(np.array([[3.0, -4.0]])))
+    [19.5]
+    >>> print(penalty.prox(np.array([[3.0, -4.0, 0.2]]), step=0.5))
+    [[ 2.5 -3.5  0. ]]
+    """
+
+    name = "elasticnet"
+
+    def __init__(self, alpha=1.0, l1_ratio=0.5, positive=False):
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.positive = positive
+
+    @property
+    def ridge(self):
+        """What the penalty adds to the diagonal of the normal equations."""
+        return self.alpha * (1 - self.l1_ratio)
+
+    @property
+    def l1(self):
+        """Factor of the sum of absolute values."""
+        return self.alpha * self.l1_ratio
+
+    @property
+    def is_free(self):
+        """Whether the value is zero wherever it is finite."""
+        return self.alpha == 0
+
+    def value(self, V):
+        """Absolute values and half the squares, weighted; see `BasePenalty.value`."""
+        return self.l1 * np.abs(V).sum(axis=1) + 0.5 * self.ridge * np.einsum("ik,ik->i", V, V)
+
+    def gradient(self, V):
+        """The row itself times the ridge; see `BasePenalty.gradient`."""
+        return V.dtype.type(self.ridge) * V
+
+    def prox(self, V, step):
+        """Shrink towards zero, and cut what is negative; see `BasePenalty.prox`."""
+        threshold = np.asarray(step * self.l1, dtype=V.dtype)
+        if self.positive:
+            return np.maximum(V - threshold, 0)
+        return np.sign(V) * np.maximum(np.abs(V) - threshold, 0)

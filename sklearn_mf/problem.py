@@ -17,6 +17,10 @@ from sklearn_mf.penalties import BasePenalty
 # A fold-in under a loss that is not squared iterates; rows stop one by one.
 FOLD_IN_ITERATIONS = 500
 MAX_HALVINGS = 30
+# Coordinate descent in a sweep of alternation, and for codes: what a round's largest move may
+# be beside the largest coefficient, in float64, and rounds at most.
+ROUGH, FINE = (1e-2, 10), (1e-10, 10_000)
+BALANCE_STEPS = 10
 LEAST_CURVATURE = 1e-6
 
 
@@ -30,13 +34,13 @@ class Side:
         Of the rows of this side's factor.
     has_bias : bool
         Whether the last column of the factor is a bias.
-    bias_share : float
-        Share of the penalty that falls on the bias: 1.0, or 0.0 for a free one.
+    bias_ridge : float
+        Strength of the bias's own penalty, half its square; 0.0 for a free one.
     """
 
     penalty: BasePenalty
     has_bias: bool = False
-    bias_share: float = 1.0
+    bias_ridge: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,23 +85,37 @@ class Problem:
         """Number of columns of the row factor: components, and the bias if there is one."""
         return self.n_components + self.rows.has_bias
 
+    @property
+    def is_smooth(self):
+        """Whether gradients tell everything about the objective."""
+        return self.rows.penalty.is_smooth and self.columns.penalty.is_smooth
+
     @cached_property
-    def _penalty_scale(self):
+    def penalty_scale(self):
         """What the observed entries of each row multiply its penalty with."""
         return self.observations.row_totals() ** self.observations.dtype.type(self.alpha_scaling)
 
-    @property
-    def row_ridge(self):
-        """What the penalty adds to the normal equations of each row."""
-        return self._penalty_scale * self._penalty_scale.dtype.type(self.rows.penalty.ridge)
+    @cached_property
+    def _ridge(self):
+        """Quadratic penalty of each column of the row factor, before its scale."""
+        return self._per_column(self.rows.penalty.ridge, self.rows.bias_ridge)
 
     @cached_property
-    def _column_shares(self):
-        """Share of the penalty that falls on each column of the row factor."""
-        shares = np.ones(self.width, dtype=self.observations.dtype)
+    def _row_penalty(self):
+        """The penalty in numbers: scale of the rows, then ridge, l1 and bound of the columns."""
+        lower = 0.0 if self.rows.penalty.positive else -np.inf
+        return (
+            self.penalty_scale,
+            self._ridge,
+            self._per_column(self.rows.penalty.l1, 0.0),
+            self._per_column(lower, -np.inf),
+        )
+
+    def _per_column(self, component, bias):
+        values = np.full(self.width, component, dtype=self.observations.dtype)
         if self.rows.has_bias:
-            shares[-1] = self.rows.bias_share
-        return shares
+            values[-1] = bias
+        return values
 
     def _design(self, Ht):
         """Regressors of the rows, and the part of the model that the rows cannot change."""
@@ -133,23 +151,43 @@ class Problem:
         return data + self._penalty_value(W) + self.T._penalty_value(Ht)
 
     def value_and_gradient(self, W, Ht):
-        """Objective and its derivatives with respect to W, per unit of row weight, and Ht.
+        """Objective and derivatives of its smooth part: to W, per unit of row weight, and Ht.
 
         So a row of weight two moves as the same row twice would.
         """
-        k = self.n_components
-        total, left, right = self.observations.loss_and_gradient(
-            *self.model_factors(W, Ht), self.loss
-        )
-        # The columns beside the components: [c, 1] on the left, [1, b] on the right.
-        W_gradient = left[:, : self.width]
-        Ht_gradient = right[:, :k]
-        if self.columns.has_bias:
-            Ht_gradient = np.hstack([Ht_gradient, right[:, -1:]])
-        W_gradient = W_gradient + self._penalty_gradient(W)
-        Ht_gradient = Ht_gradient + self.T._penalty_gradient(Ht)
+        left, right = self.model_factors(W, Ht)
+        total, W_gradient, Ht_gradient = self.observations.loss_and_gradient(left, right, self.loss)
+        if left is not W:
+            # The columns beside the components: [c, 1] on the left, [1, b] on the right.
+            W_gradient = W_gradient[:, : self.width]
+            bias = Ht_gradient[:, Ht_gradient.shape[1] - self.columns.has_bias :]
+            Ht_gradient = np.hstack([Ht_gradient[:, : self.n_components], bias])
         total += self._penalty_value(W) + self.T._penalty_value(Ht)
-        return total, W_gradient, Ht_gradient
+        return total, self._with_penalty(W_gradient, W), self.T._with_penalty(Ht_gradient, Ht)
+
+    def prox(self, W, Ht, row_step, column_step):
+        """Where the parts of the penalties that are not smooth lead after steps so long."""
+        return self._prox_rows(W, row_step), self.T._prox_rows(Ht, column_step)
+
+    def _prox_rows(self, W, step):
+        k, penalty = self.n_components, self.rows.penalty
+        if penalty.is_smooth:
+            return W
+        step = step * self.penalty_scale[:, None]
+        if not self.rows.has_bias:
+            return penalty.prox(W, step)
+        step = np.broadcast_to(step, W.shape)
+        return np.hstack([penalty.prox(W[:, :k], step[:, :k]), W[:, k:]])
+
+    def pack(self, W, Ht):
+        """Both factors, or what belongs to them, as one vector."""
+        return np.concatenate([W.ravel(), Ht.ravel()])
+
+    def unpack(self, packed):
+        """The factors that were packed, as views."""
+        n_rows, n_columns = self.observations.shape
+        size = n_rows * self.width
+        return packed[:size].reshape(n_rows, -1), packed[size:].reshape(n_columns, -1)
 
     def squared_length(self, W, Ht):
         """Squared length of a pair of factors or gradients, rows counted by their weight."""
@@ -161,67 +199,102 @@ class Problem:
         weight, n_rows = self.observations.row_weight, self.observations.shape[0]
         return np.ones(n_rows, dtype=self.observations.dtype) if weight is None else weight
 
-    def _penalty_value(self, W):
-        k, penalty = self.n_components, self.rows.penalty
-        per_row = penalty.value(W[:, :k])
-        if self.rows.has_bias:
-            per_row = per_row + self.rows.bias_share * penalty.value(W[:, k:])
-        scale = self._row_weight * self._penalty_scale
-        return float(np.dot(scale.astype(np.float64), per_row))
+    @cached_property
+    def _weighted_scale(self):
+        return (self._row_weight * self.penalty_scale).astype(np.float64)
 
-    def _penalty_gradient(self, W):
-        gradient = self.rows.penalty.gradient(W) * self._column_shares
-        return gradient * self._penalty_scale[:, None]
+    @cached_property
+    def _is_free(self):
+        """Whether nothing of this side's factor is penalized."""
+        return self.rows.penalty.is_free and not (self.rows.has_bias and self.rows.bias_ridge)
+
+    def _penalty_value(self, W):
+        if self._is_free:
+            return 0.0
+        k = self.n_components
+        per_row = self.rows.penalty.value(W[:, :k])
+        if self.rows.has_bias:
+            per_row = per_row + 0.5 * self.rows.bias_ridge * W[:, k] ** 2
+        return float(self._weighted_scale @ per_row)
+
+    def _with_penalty(self, gradient, W):
+        if self._is_free:
+            return gradient
+        k = self.n_components
+        slope = self.rows.penalty.gradient(W[:, :k])
+        if self.rows.has_bias:
+            slope = np.hstack([slope, W.dtype.type(self.rows.bias_ridge) * W[:, k:]])
+        return gradient + slope * self.penalty_scale[:, None]
 
     def row_curvature(self, Ht):
         """Largest second derivative along any row of W, for a loss of curvature one."""
         design, _ = self._design(Ht)
+        ridge = (self.penalty_scale * (self._row_weight > 0)).max() * self._ridge.max(initial=0)
+        return float(np.linalg.norm(self._gram(design), 2) + ridge)
+
+    def row_metric(self, Ht):
+        """Mean second derivatives along the rows of W, for a loss of curvature one."""
+        design, _ = self._design(Ht)
         weight = self.observations.column_weight
-        weighted = design if weight is None else design * weight[:, None]
-        present = self._row_weight > 0
-        return float(np.linalg.norm(weighted.T @ design, 2) + (self.row_ridge * present).max())
+        all_weight = len(design) if weight is None else weight.sum()
+        mean_total = np.average(self.observations.row_totals(), weights=self._row_weight)
+        mean_scale = np.average(self.penalty_scale, weights=self._row_weight)
+        return mean_total / all_weight * self._gram(design) + np.diag(mean_scale * self._ridge)
+
+    def _gram(self, design):
+        weight = self.observations.column_weight
+        return design.T @ (design if weight is None else design * weight[:, None])
 
     def balanced(self, W, Ht):
-        """The same model, each component scaled so that its two penalties are equal.
+        """The same model, each component scaled so that its penalties are least.
 
-        No other scaling costs less; a solver that alternates finds it only slowly.
+        A solver that alternates finds this scaling only slowly.
         """
         k = self.n_components
-        row_cost = (self._row_weight * self.row_ridge) @ W[:, :k] ** 2
-        column_cost = self.T.row_ridge @ Ht[:, :k] ** 2
-        scalable = (row_cost > 0) & (column_cost > 0)
-        scale = np.divide(row_cost, column_cost, out=np.ones_like(row_cost), where=scalable)
-        scale **= 0.25
+        row_costs, column_costs = self._costs(W[:, :k]), self.T._costs(Ht[:, :k])
+        scale = _cheapest_scale(*row_costs, *column_costs).astype(W.dtype)
         W, Ht = W.copy(), Ht.copy()
         W[:, :k] /= scale
         Ht[:, :k] *= scale
         return W, Ht
+
+    def _costs(self, W):
+        """What each component's absolute values and squares cost."""
+        penalty, scale = self.rows.penalty, self._weighted_scale
+        return penalty.l1 * (scale @ np.abs(W)), 0.5 * penalty.ridge * (scale @ W**2)
 
     # One factor, the other fixed --------------------------------------------------------
 
     def solve_rows(self, Ht, W):
         """Best W for this Ht under the quadratic bound of the loss at (W, Ht).
 
-        Exact for the squared loss; for the others the objective does not rise.
+        Exact for the squared loss and smooth penalties; for others the objective does not
+        rise.
         """
-        return self._improved_rows(Ht, W, _solve)
+        improve = _solve if self.rows.penalty.is_smooth else partial(_descend, accuracy=ROUGH)
+        return self._improved_rows(Ht, W, improve)
 
     def refine_rows(self, Ht, W, reduction):
         """Better W for this Ht: conjugate gradients leave a share of what W lacks."""
         return self._improved_rows(Ht, W, partial(_refine, reduction=reduction))
 
+    def descend_rows(self, Ht, W):
+        """Better W for this Ht by a few rounds of coordinate descent, whatever the penalty."""
+        return self._improved_rows(Ht, W, partial(_descend, accuracy=ROUGH))
+
     def _improved_rows(self, Ht, W, improve):
         design, offsets = self._design(Ht)
-        ridge = self.row_ridge
         if self.loss.is_squared:
-            return improve(self.observations, design, offsets, ridge, self._column_shares, W)
+            return improve(self.observations, design, offsets, self._row_penalty, W)
         solution = np.empty_like(W)
         for rows, block in self.observations.blocks():
             bound = self._bounded(block, design, offsets, W[rows])
-            solution[rows] = improve(
-                bound, design, offsets, ridge[rows], self._column_shares, W[rows]
-            )
+            solution[rows] = improve(bound, design, offsets, self._penalty_of(rows), W[rows])
         return solution
+
+    def _penalty_of(self, rows):
+        scale, *per_column = self._row_penalty
+        return scale[rows], *per_column
 
     def _bounded(self, block, design, offsets, W):
         """The observations of which the squared loss is the bound of this loss at W."""
@@ -246,22 +319,28 @@ class Problem:
         Rows do not influence one another: each starts at zero and stops by itself.
         """
         W = np.zeros_like(Ht, shape=(self.observations.shape[0], self.width))
-        if self.loss.is_squared:
-            return self.solve_rows(Ht, W)
         design, offsets = self._design(Ht)
+        if self.loss.is_squared:
+            return self._solve_fully(self.observations, design, offsets, self._row_penalty, W)
         for rows, block in self.observations.blocks():
-            W[rows] = self._fold_in_block(block, design, offsets, self.row_ridge[rows])
+            W[rows] = self._fold_in_block(block, design, offsets, self._penalty_of(rows))
         return W
 
-    def _fold_in_block(self, block, design, offsets, ridge):
+    @property
+    def _solve_fully(self):
+        return _solve if self.rows.penalty.is_smooth else partial(_descend, accuracy=FINE)
+
+    def _fold_in_block(self, block, design, offsets, penalty):
         codes = np.zeros((block.shape[0], self.width), dtype=design.dtype)
         tol = max(1e-8, 10 * np.finfo(codes.dtype).eps)
         moving = np.arange(len(codes))
+        scale, *per_column = penalty
         for _ in range(FOLD_IN_ITERATIONS):
             part, before = block.take(moving), codes[moving]
+            part_penalty = scale[moving], *per_column
             bound = self._bounded(part, design, offsets, before)
-            after = bound.solve_rows(design, offsets, ridge[moving], self._column_shares)
-            after = self._halved(part, design, offsets, ridge[moving], before, after)
+            after = self._solve_fully(bound, design, offsets, part_penalty, before)
+            after = self._halved(part, design, offsets, part_penalty, before, after)
             codes[moving] = after
             change = np.abs(after - before).max(axis=1, initial=0)
             moving = moving[change > tol * np.abs(after).max(axis=1, initial=0)]
@@ -269,15 +348,16 @@ class Problem:
                 break
         return codes
 
-    def _halved(self, block, design, offsets, ridge, before, after):
+    def _halved(self, block, design, offsets, penalty, before, after):
         """Shorten the step of the rows whose cost would rise: Newton's may be too long."""
         if hasattr(self.loss, "quadratic"):
             return after
+        scale, ridge, l1, _ = penalty
 
         def cost(W):
             model = self._row_model(block, design, offsets, W)
-            penalty = 0.5 * ridge * ((W * W) @ self._column_shares)
-            return block.row_sums(self.loss.value(block.values, model)) + penalty
+            per_row = 0.5 * (W * W) @ ridge + np.abs(W) @ l1
+            return block.row_sums(self.loss.value(block.values, model)) + scale * per_row
 
         limit = cost(before)
         for _ in range(MAX_HALVINGS):
@@ -289,10 +369,39 @@ class Problem:
         return after
 
 
-def _solve(observations, design, offsets, ridge, penalized, start):
-    return observations.solve_rows(design, offsets, ridge, penalized)
+def _solve(observations, design, offsets, penalty, start):
+    scale, ridge, _, _ = penalty
+    return observations.solve_rows(design, offsets, scale, ridge)
 
 
-def _refine(observations, design, offsets, ridge, penalized, start, reduction):
+def _refine(observations, design, offsets, penalty, start, reduction):
+    scale, ridge, _, _ = penalty
     start = np.ascontiguousarray(start)
-    return observations.refine_rows(design, offsets, ridge, penalized, start, reduction)
+    return observations.refine_rows(design, offsets, scale, ridge, start, reduction)
+
+
+def _descend(observations, design, offsets, penalty, start, accuracy):
+    return observations.descend_rows(design, offsets, penalty, start, accuracy)
+
+
+def _cheapest_scale(row_l1, row_squares, column_l1, column_squares):
+    """Scale s of each component for which ``a/s + b/s^2 + c s + d s^2`` is least.
+
+    Convex in log(s), so Newton's method finds it; in closed form where the penalties are of
+    one kind. A component that one side lets go free, or that is zero, keeps its scale.
+    """
+    row_cost, column_cost = row_l1 + row_squares, column_l1 + column_squares
+    scalable = (row_cost > 0) & (column_cost > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        power = np.where((row_l1 > 0) | (column_l1 > 0), 0.5, 0.25)
+        log_scale = np.where(scalable, power * np.log(row_cost / column_cost), 0.0)
+    if not (row_l1.any() or column_l1.any()):
+        return np.exp(log_scale)
+    for _ in range(BALANCE_STEPS):
+        s = np.exp(log_scale)
+        terms = row_l1 / s, row_squares / s**2, column_l1 * s, column_squares * s**2
+        slope = terms[2] + 2 * terms[3] - terms[0] - 2 * terms[1]
+        curvature = terms[0] + 4 * terms[1] + terms[2] + 4 * terms[3]
+        step = np.divide(slope, curvature, out=np.zeros_like(slope), where=scalable)
+        log_scale -= np.clip(step, -1, 1)
+    return np.exp(log_scale)

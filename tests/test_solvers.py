@@ -76,8 +76,8 @@ def test_gradients_of_the_objective(loss, kind, row_bias, column_bias):
     problem = Problem(
         observe(data, unstored=unstored, sample_weight=weight),
         loss,
-        rows=Side(Ridge(0.3), row_bias),
-        columns=Side(Ridge(0.2), column_bias, bias_share=0.0),
+        rows=Side(Ridge(0.3), row_bias, bias_ridge=0.3),
+        columns=Side(Ridge(0.2), column_bias),
         n_components=2,
         alpha_scaling=0.7,
         offset=0.4,
@@ -283,7 +283,11 @@ def test_hidden_entries_of_noise_free_data_are_recovered(seed, alpha):
 def test_balanced_factors_are_the_same_model_at_the_least_penalty(holed):
     rng = np.random.default_rng(0)
     problem = Problem(
-        observe(holed), LOSSES["squared"](), Side(Ridge(0.3), True), Side(Ridge(0.2), True), 2
+        observe(holed),
+        LOSSES["squared"](),
+        Side(Ridge(0.3), True, bias_ridge=0.3),
+        Side(Ridge(0.2), True, bias_ridge=0.2),
+        2,
     )
     W, Ht = rng.normal(size=(30, 3)), rng.normal(size=(20, 3))
     balanced_W, balanced_Ht = problem.balanced(W, Ht)
@@ -302,7 +306,7 @@ def test_starts_do_not_depend_on_repetition_of_rows(init):
     common = {
         "loss": LOSSES["squared"](),
         "rows": Side(Ridge(0.1)),
-        "columns": Side(Ridge(0.1), has_bias=True, bias_share=0.0),
+        "columns": Side(Ridge(0.1), has_bias=True),
         "n_components": 3,
     }
     weighted = Problem(observe(X, sample_weight=weight.astype(float)), **common)

@@ -14,7 +14,7 @@ from sklearn_mf.estimators._base import (
 )
 from sklearn_mf.initialization import INITS, overall_constant, start, zeros
 from sklearn_mf.losses import LOSSES, BaseLoss
-from sklearn_mf.penalties import Ridge
+from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import SOLVERS, BaseSolver, Spectral
 from sklearn_mf.utils._validation import (
@@ -41,10 +41,11 @@ class MatrixFactorization(BaseFactorization):
 
         \sum_{(i,j)\ \mathrm{observed}} s_i e_{ij}\,
             \mathrm{loss}(x_{ij},\ b_j + c_i + w_i^\top h_j)
-        + \frac{\alpha_W}{2} \sum_i s_i n_i^g \|w_i\|_2^2
-        + \frac{\alpha_H}{2} \sum_j m_j^g \|h_j\|_2^2
+        + \alpha_W \sum_i s_i n_i^g\, \mathrm{pen}(w_i)
+        + \alpha_H \sum_j m_j^g\, \mathrm{pen}(h_j)
 
-    with the loss :math:`\frac{1}{2}(x - \hat{x})^2` unless said otherwise (under the
+    with :math:`\mathrm{pen}(v) = \rho \|v\|_1 + \frac{1 - \rho}{2} \|v\|_2^2`, where
+    :math:`\rho` is the parameter ``l1_ratio``, with the loss :math:`\frac{1}{2}(x - \hat{x})^2` unless said otherwise (under the
     logistic loss and that of Poisson, :math:`W H` stands for log-odds and logarithms of
     rates), sample weights
     :math:`s_i` and entry weights :math:`e_{ij}` (both 1 unless given),
@@ -71,10 +72,16 @@ class MatrixFactorization(BaseFactorization):
         are deviations from the mean of all observed entries (under losses that are not
         squared, from a constant that suits the loss), so that penalties pull towards that
         mean and not towards zero.
+    positive : {False, True, "W", "H"}, default=False
+        Which factors may not be negative: none, both, or one of them. Biases are free, and so
+        are the data.
     alpha_W : float, default=0.0
         Penalty of W.
     alpha_H : float or "same", default="same"
         Penalty of H. "same": as `alpha_W`.
+    l1_ratio : float, default=0.0
+        Share :math:`\rho` of the penalties that falls on absolute values, in [0, 1]: they make
+        coefficients exactly zero. Biases are always penalized by their squares.
     alpha_scaling : float, default=1.0
         Power :math:`g` of the number of observed entries that multiplies each row's
         penalty. 1: entry by entry, as in scikit-learn's NMF, and one good value serves
@@ -166,8 +173,10 @@ class MatrixFactorization(BaseFactorization):
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "loss": [StrOptions(set(LOSSES)), BaseLoss],
         "bias": [StrOptions({"features", "samples", "both"}), Options(bool, {False})],
+        "positive": [StrOptions({"W", "H"}), Options(bool, {False, True})],
         "alpha_W": [Interval(Real, 0, None, closed="left")],
         "alpha_H": [Interval(Real, 0, None, closed="left"), StrOptions({"same"})],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "alpha_scaling": [Interval(Real, 0, None, closed="left")],
         "missing_values": [MissingValues(numeric_only=True)],
         "unstored": [StrOptions({"zero", "missing"})],
@@ -186,8 +195,10 @@ class MatrixFactorization(BaseFactorization):
         *,
         loss="squared",
         bias=False,
+        positive=False,
         alpha_W=0.0,
         alpha_H="same",
+        l1_ratio=0.0,
         alpha_scaling=1.0,
         missing_values=np.nan,
         unstored="zero",
@@ -202,8 +213,10 @@ class MatrixFactorization(BaseFactorization):
         self.n_components = n_components
         self.loss = loss
         self.bias = bias
+        self.positive = positive
         self.alpha_W = alpha_W
         self.alpha_H = alpha_H
+        self.l1_ratio = l1_ratio
         self.alpha_scaling = alpha_scaling
         self.missing_values = missing_values
         self.unstored = unstored
@@ -307,14 +320,18 @@ default=None
 
     def _problem(self, observations, n_components):
         alpha_H = self.alpha_W if self.alpha_H == "same" else self.alpha_H
-        has_feature_bias = self.bias in ("features", "both")
+        sides = {
+            name: ElasticNet(alpha, self.l1_ratio, positive=self.positive in (True, name))
+            for name, alpha in (("W", self.alpha_W), ("H", alpha_H))
+        }
+        # Alone, the feature bias is free; beside a sample bias it must share.
+        shared = self.bias == "both"
         return Problem(
             observations,
             self._loss(),
-            rows=Side(Ridge(self.alpha_W), has_bias=self._has_sample_bias),
-            # Alone, the feature bias is free; beside a sample bias it must share.
+            rows=Side(sides["W"], self._has_sample_bias, bias_ridge=self.alpha_W),
             columns=Side(
-                Ridge(alpha_H), has_bias=has_feature_bias, bias_share=float(self.bias == "both")
+                sides["H"], shared or self.bias == "features", bias_ridge=shared * alpha_H
             ),
             n_components=n_components,
             alpha_scaling=self.alpha_scaling,

@@ -12,8 +12,10 @@ from sklearn_mf.kernels.reference import least_squares_operator
 
 __all__ = [
     "IMPLEMENTATION",
+    "descend_rows",
     "least_squares_operator",
     "max_threads",
+    "normal_equations",
     "refine_rows",
     "solve_dense_rows",
     "solve_rows",
@@ -26,9 +28,10 @@ if _wanted not in ("", "compiled", "reference"):
     raise ImportError(f"SKLEARN_MF_KERNELS is {_wanted!r}: set it to 'compiled' or 'reference'.")
 
 IMPLEMENTATION = "reference"
-products = refinement = rows = reference
+coordinates = products = refinement = rows = reference
 if _wanted != "reference":
     try:
+        from sklearn_mf.kernels import _coordinates as coordinates
         from sklearn_mf.kernels import _products as products
         from sklearn_mf.kernels import _refinement as refinement
         from sklearn_mf.kernels import _rows as rows
@@ -43,8 +46,10 @@ if _wanted != "reference":
             RuntimeWarning,
             stacklevel=2,
         )
-        products = refinement = rows = reference  # never one of each
+        coordinates = products = refinement = rows = reference  # never one of each
 
+descend_rows = coordinates.descend_rows
+normal_equations = rows.normal_equations
 solve_rows = rows.solve_rows
 solve_dense_rows = rows.solve_dense_rows
 refine_rows = refinement.refine_rows

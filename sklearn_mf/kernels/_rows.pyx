@@ -245,6 +245,67 @@ def _solve_rows(
     return solution, status
 
 
+def normal_equations(entries, design, n_threads):
+    """See ``sklearn_mf.kernels.reference.normal_equations``."""
+    return _normal_equations(*entries, design, n_threads)
+
+
+def _normal_equations(
+    const index_t[::1] indptr, const index_t[::1] indices, const floating[::1] targets,
+    weights, const floating[:, ::1] design, int n_threads,
+):
+    cdef int64_t i, n_rows = indptr.shape[0] - 1
+    cdef int k = design.shape[1]
+    dtype = np.float32 if floating is float else np.float64
+    grams, moments = np.zeros((n_rows, k, k), dtype=dtype), np.zeros((n_rows, k), dtype=dtype)
+    if k == 0 or n_rows == 0 or indices.shape[0] == 0:
+        return grams, moments
+    cdef floating[:, :, ::1] gram_out = grams
+    cdef floating[:, ::1] out = moments
+    cdef const floating[::1] weight_view
+    cdef const floating* weight_data = NULL
+    if weights is not None:
+        weight_view = weights
+        weight_data = &weight_view[0]
+    cdef int stride = row_stride(k, &out[0, 0])
+    cdef Scratch scratch
+    cdef const floating* row_weights
+    cdef bint failed = False
+    with nogil, parallel(num_threads=n_threads):
+        scratch = allocate(stride, &out[0, 0])
+        for i in prange(n_rows, schedule="dynamic", chunksize=8):
+            if scratch.memory == NULL:
+                failed |= True
+                continue
+            row_weights = NULL
+            if weight_data != NULL:
+                row_weights = weight_data + indptr[i]
+            clear(stride, &scratch, &out[0, 0])
+            add_entries(
+                indptr[i + 1] - indptr[i], k, stride, &indices[0] + indptr[i],
+                &targets[0] + indptr[i], row_weights, &design[0, 0], &scratch,
+            )
+            unfold(k, stride, &scratch, &gram_out[i, 0, 0], &out[i, 0])
+        free(scratch.memory)
+    if failed:
+        raise MemoryError("No memory for the scratch space of the row solver.")
+    return grams, moments
+
+
+cdef void unfold(
+    int k, int stride, Scratch* scratch, floating* gram, floating* moments
+) noexcept nogil:
+    """Copy the equations out of scratch space, the upper triangle to both."""
+    cdef int i, j
+    cdef floating value
+    for i in range(k):
+        moments[i] = (<floating*>scratch.solution)[i]
+        for j in range(i, k):
+            value = (<floating*>scratch.gram)[<int64_t>i * stride + j]
+            gram[<int64_t>i * k + j] = value
+            gram[<int64_t>j * k + i] = value
+
+
 cdef void add_dense_entries(
     int64_t n_columns, int k, int stride, const char* row, Py_ssize_t step,
     const char* weights, Py_ssize_t weight_step, const floating* offsets,

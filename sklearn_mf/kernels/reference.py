@@ -186,6 +186,100 @@ def _conjugate_gradients(A, b, x, reduction):
     return x
 
 
+def normal_equations(entries, design, n_threads):
+    """Gram matrix and moments of every row on the entries that it stores.
+
+    Parameters
+    ----------
+    entries : tuple of (indptr, indices, targets, weights)
+        As in `solve_rows`.
+    design : C-ordered ndarray of shape (n_columns, k)
+        The regressors.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    grams : C-ordered ndarray of shape (n_rows, k, k)
+        Sum over p of ``weights[p] * outer(row_p, row_p)`` with ``row_p = design[indices[p]]``.
+    moments : C-ordered ndarray of shape (n_rows, k)
+        Sum over p of ``weights[p] * targets[p] * row_p``.
+    """
+    indptr, indices, targets, weights = entries
+    n_rows, k = len(indptr) - 1, design.shape[1]
+    grams = np.zeros((n_rows, k, k), dtype=design.dtype)
+    moments = np.zeros((n_rows, k), dtype=design.dtype)
+    for i in range(n_rows):
+        part = slice(indptr[i], indptr[i + 1])
+        rows = design[indices[part]]
+        weighted = rows if weights is None else rows * weights[part, None]
+        grams[i], moments[i] = weighted.T @ rows, weighted.T @ targets[part]
+    return grams, moments
+
+
+def descend_rows(grams, moments, penalty, start, tol, max_rounds, n_threads):
+    """Improve rows by cyclic coordinate descent, the gradient kept up to date.
+
+    Row ``i`` goes down in, for coefficients ``v[c] >= lower[c]``::
+
+        1/2 v' gram v - moments[i] @ v
+          + scale[i] * sum_c (1/2 ridge[c] * v[c]^2 + l1[c] * |v[c]|)
+
+    Parameters
+    ----------
+    grams : C-ordered ndarray of shape (n_rows, k, k) or (1, k, k)
+        The quadratic form of every row, or of all of them.
+    moments : C-ordered ndarray of shape (n_rows, k)
+        The linear form.
+    penalty : tuple of (scale, ridge, l1, lower)
+        Arrays of shape (n_rows,), (k,), (k,), (k,); bounds are zero or minus infinity.
+    start : C-ordered ndarray of shape (n_rows, k)
+        Where to start.
+    tol : float
+        A row stops after a round in which no coefficient moved by more than this share of the
+        largest.
+    max_rounds : int
+        Rounds over the coefficients of a row at most.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    solution : C-ordered ndarray of shape (n_rows, k)
+        No row costs more than it did at the start. A coefficient of which nothing is known is
+        zero.
+    """
+    scale, ridge, l1, lower = penalty
+    solution = np.array(start)
+    for i, v in enumerate(solution):
+        gram = grams[i if len(grams) > 1 else 0]
+        _descend(gram, moments[i], (scale[i] * ridge, scale[i] * l1, lower), v, (tol, max_rounds))
+    return solution
+
+
+def _descend(gram, moments, penalty, v, accuracy):
+    ridge, l1, lower = penalty
+    tol, max_rounds = accuracy
+    curvature = np.diag(gram) + ridge
+    gradient = gram @ v + ridge * v - moments
+    for _ in range(max_rounds):
+        moved = 0.0
+        for c in range(len(v)):
+            after = v.dtype.type(0)
+            if curvature[c] > 0:
+                goal = curvature[c] * v[c] - gradient[c]
+                after = np.sign(goal) * max(abs(goal) - l1[c], 0) / curvature[c]
+                after = max(after, lower[c])
+            step = after - v[c]
+            if step != 0:
+                gradient += step * gram[c]
+                gradient[c] += step * ridge[c]
+                v[c] = after
+                moved = max(moved, abs(step))
+        if not moved > tol * np.abs(v).max():
+            return
+
+
 def least_squares_operator(rows, weights, ridge):
     """Solve a weighted ridge regression for every possible target at once.
 

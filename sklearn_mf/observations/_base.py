@@ -88,6 +88,29 @@ class ObservedMatrix:
         """Conjugate gradients towards `solve_rows`; see ``kernels.refine_rows``."""
         raise NotImplementedError
 
+    def descend_rows(self, design, offsets, penalty, start, accuracy):
+        """Coordinate descent towards the best rows from a start; see ``kernels.descend_rows``.
+
+        Parameters
+        ----------
+        design : ndarray of shape (n_columns, k)
+            Regressors.
+        offsets : ndarray of shape (n_columns,)
+            Subtracted from the data.
+        penalty : tuple of (scale, ridge, l1, lower)
+            A number a row, then three arrays with a number a coefficient.
+        start : ndarray of shape (n_rows, k)
+            Where to start.
+        accuracy : tuple of (float, int)
+            Tolerance, and rounds at most.
+
+        Returns
+        -------
+        solution : ndarray of shape (n_rows, k)
+            No row costs more than at its start.
+        """
+        raise NotImplementedError
+
     def total_loss(self, W, Ht, loss):
         """Weighted sum of a loss over the observed entries, at model values ``W @ Ht.T``."""
         return sum(
@@ -110,8 +133,11 @@ class ObservedMatrix:
 class SharedRows(ObservedMatrix):
     """Rows that miss the same entries share one factorization; the others are solved singly.
 
-    Subclasses tell the groups of such rows in ``_row_groups``, and solve one of them in
-    ``_solve_group``.
+    Subclasses tell the groups of such rows in ``_row_groups``, solve one of them in
+    ``_solve_group``, and give its normal equations in ``_group_equations``. Where
+    ``_has_gram_loss``, Gram matrices stand for the entries of the rows in ``_full_rows``,
+    ``_filled_product`` is the product with all of X, missing entries zero, and the rows in
+    ``_holed_blocks`` are looked at entry by entry.
     """
 
     def _per_row(self, value):
@@ -161,6 +187,78 @@ class SharedRows(ObservedMatrix):
                 design, offsets, ridge[rows], penalized, gram
             )
         return solution, status
+
+
+    def descend_rows(self, design, offsets, penalty, start, accuracy):
+        scale, *per_column = penalty
+        solution = np.array(start)
+        for rows in self._row_groups:
+            gram, moments = self._group_equations(rows, design, offsets)
+            part = scale[rows], *per_column
+            solution[rows] = descend((gram[None], moments), part, start[rows], accuracy)
+        for rows in self._row_chunks(self._single_rows):
+            part, block = (scale[rows], *per_column), self.take(rows).stored()
+            solution[rows] = block.descend_rows(design, offsets, part, start[rows], accuracy)
+        return solution
+
+    # The squared loss from Gram matrices: no residual is formed ---------------------------
+
+    def total_loss(self, W, Ht, loss):
+        if not (loss.is_squared and self._has_gram_loss):
+            return super().total_loss(W, Ht, loss)
+        return self._gram_loss(W, Ht, loss)[0]
+
+    def loss_and_gradient(self, W, Ht, loss):
+        if not (loss.is_squared and self._has_gram_loss):
+            return super().loss_and_gradient(W, Ht, loss)
+        total, products, W_gram, Ht_gram, weighted_W = self._gram_loss(W, Ht, loss)
+        W_gradient = W @ Ht_gram
+        W_gradient -= products
+        Ht_gradient = Ht @ W_gram
+        Ht_gradient -= self.T._filled_product(weighted_W)
+        if self.column_weight is not None:
+            Ht_gradient *= self.column_weight[:, None]
+        for rows, block in self._holed_blocks():
+            _, W_gradient[rows], by_column = block.loss_and_gradient(W[rows], Ht, loss)
+            Ht_gradient += by_column
+        return total, W_gradient, Ht_gradient
+
+    def _gram_loss(self, W, Ht, loss):
+        """1/2 |X - W Ht'|^2 from |X|^2, one product with X and Gram matrices."""
+        weighted_W, weighted_Ht = W, Ht
+        row_weight = self.row_weight
+        if not self.complete:
+            row_weight = multiply(self._full_rows.astype(self.dtype), row_weight)
+        if row_weight is not None:
+            weighted_W = W * row_weight[:, None]
+        if self.column_weight is not None:
+            weighted_Ht = Ht * self.column_weight[:, None]
+        products = self._filled_product(weighted_Ht)
+        W_gram, Ht_gram = weighted_W.T @ W, weighted_Ht.T @ Ht
+        cross = np.vdot(weighted_W, products)
+        total = 0.5 * float(self._squares - 2 * cross + np.vdot(W_gram, Ht_gram))
+        if total > self._least_digits * self._squares:
+            for rows, block in self._holed_blocks():
+                total += block.total_loss(W[rows], Ht, loss)
+        else:  # of the difference of such large numbers no digits would be left
+            total = super().total_loss(W, Ht, loss)
+        return total, products, W_gram, Ht_gram, weighted_W
+
+    @cached_property
+    def _least_digits(self):
+        return float(np.sqrt(np.finfo(self.dtype).eps))
+
+
+def descend(equations, penalty, start, accuracy):
+    """Coordinate descent on normal equations, one for each row or one for all."""
+    grams, moments = equations
+    threads = n_threads(moments.size * moments.shape[1] * accuracy[1])
+    start = np.ascontiguousarray(start)
+    eps = 10 * float(np.finfo(start.dtype).eps)
+    return kernels.descend_rows(
+        grams, np.ascontiguousarray(moments), penalty, start, max(accuracy[0], eps), accuracy[1],
+        threads,
+    )
 
 
 def multiply(a, b):

@@ -54,6 +54,9 @@ class DenseObservations(SharedRows):
     def blocks(self, entries=None):
         n_rows, n_columns = self.shape
         step = max(1, block_entries(entries) // n_columns)
+        if step >= n_rows:
+            yield slice(0, n_rows), self
+            return
         for start in range(0, n_rows, step):
             rows = slice(start, min(start + step, n_rows))
             yield rows, self.take(rows)
@@ -137,6 +140,25 @@ class DenseObservations(SharedRows):
             out[rows] = centred @ dense
         return out
 
+    @property
+    def _has_gram_loss(self):
+        return self.complete
+
+    def _filled_product(self, dense):
+        return self.values @ dense
+
+    def _holed_blocks(self):
+        return ()
+
+    @cached_property
+    def _squares(self):
+        if self.column_weight is None:
+            return self.sum_of_squares()
+        return sum(
+            float(block._weigh_rows(block.values**2 * self.column_weight).sum(dtype=np.float64))
+            for _, block in self.blocks()
+        )
+
     def sum_of_squares(self):
         """Weighted sum of the squares of complete data."""
         total = 0.0
@@ -185,6 +207,20 @@ class DenseObservations(SharedRows):
             for part in self._row_chunks(rows)
         ]
         return np.concatenate(solution)
+
+    def _group_equations(self, rows, design, offsets):
+        if self.complete:
+            columns, weights = slice(None), self.column_weight
+        else:
+            columns, _, weights = self._row(rows[0])
+        design = design[columns]
+        weighted = design if weights is None else design * weights[:, None]
+        if self.complete:
+            moments = self.values @ weighted
+        else:
+            parts = self._row_chunks(rows)
+            moments = np.concatenate([self.values[np.ix_(p, columns)] @ weighted for p in parts])
+        return weighted.T @ design, moments - offsets[columns] @ weighted
 
     def _solve_each_row(self, design, offsets, ridge, penalized, gram):
         weights = self.weights

@@ -6,8 +6,17 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf import kernels
-from sklearn_mf.observations._base import ObservedMatrix, block_entries, multiply, times_dense
+from sklearn_mf.observations._base import (
+    ObservedMatrix,
+    block_entries,
+    descend,
+    multiply,
+    times_dense,
+)
 from sklearn_mf.utils._threads import n_threads
+
+# Numbers in the normal equations of the rows that are solved at a time.
+EQUATIONS = 1 << 21
 
 
 class StoredObservations(ObservedMatrix):
@@ -157,6 +166,28 @@ class StoredObservations(ObservedMatrix):
     def _solve_rows(self, design, offsets, ridge, penalized):
         threads = n_threads(self.n_observed * design.shape[1] ** 2)
         return kernels.solve_rows(self._entries(offsets), design, ridge, penalized, threads)
+
+    def descend_rows(self, design, offsets, penalty, start, accuracy):
+        scale, *per_column = penalty
+        indptr, indices, targets, weights = self._entries(offsets)
+        k = design.shape[1]
+        solution = np.empty_like(start)
+        step = max(1, EQUATIONS // (k * k + 1))
+        for first in range(0, len(start), step):
+            rows = slice(first, first + step)
+            pointers = indptr[first : first + step + 1]
+            there = slice(pointers[0], pointers[-1])
+            entries = (
+                pointers - pointers[0],
+                indices[there],
+                targets[there],
+                None if weights is None else weights[there],
+            )
+            threads = n_threads(len(entries[1]) * k**2)
+            equations = kernels.normal_equations(entries, design, threads)
+            part = scale[rows], *per_column
+            solution[rows] = descend(equations, part, start[rows], accuracy)
+        return solution
 
     def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
         threads = n_threads(self.n_observed * design.shape[1])

@@ -21,6 +21,7 @@ class ZeroFilledObservations(SharedRows):
     """
 
     weights = None
+    _has_gram_loss = True
 
     def __init__(self, X, row_weight=None, column_weight=None):
         super().__init__(X.shape, X.dtype, row_weight, column_weight)
@@ -50,6 +51,11 @@ class ZeroFilledObservations(SharedRows):
         if offsets.any():
             solution -= offsets @ operator
         return solution
+
+    def _group_equations(self, rows, design, offsets):
+        weighted = design if self.column_weight is None else design * self.column_weight[:, None]
+        moments = self._filled_product(weighted)[rows] - offsets @ weighted
+        return weighted.T @ design, moments
 
     def _holed_blocks(self):
         for rows in self._row_chunks(self._single_rows):
@@ -98,41 +104,6 @@ class ZeroFilledObservations(SharedRows):
         for rows, block in self._holed_blocks():
             out[rows] = block.row_totals()
         return out
-
-    def total_loss(self, W, Ht, loss):
-        if not loss.is_squared:
-            return super().total_loss(W, Ht, loss)
-        total = self._full_rows_loss(W, Ht)[0]
-        for rows, block in self._holed_blocks():
-            total += block.total_loss(W[rows], Ht, loss)
-        return total
-
-    def loss_and_gradient(self, W, Ht, loss):
-        if not loss.is_squared:
-            return super().loss_and_gradient(W, Ht, loss)
-        total, products, weighted_W, weighted_Ht = self._full_rows_loss(W, Ht)
-        W_gradient = W @ (weighted_Ht.T @ Ht) - products
-        Ht_gradient = Ht @ (weighted_W.T @ W) - self.T._filled_product(weighted_W)
-        if self.column_weight is not None:
-            Ht_gradient *= self.column_weight[:, None]
-        for rows, block in self._holed_blocks():
-            block_total, W_gradient[rows], by_column = block.loss_and_gradient(W[rows], Ht, loss)
-            total += block_total
-            Ht_gradient += by_column
-        return total, W_gradient, Ht_gradient
-
-    def _full_rows_loss(self, W, Ht):
-        """1/2 |X - W Ht'|^2 over the full rows, from Gram matrices and one sparse product."""
-        row_weight = self._full_rows.astype(self.dtype)
-        row_weight = multiply(row_weight, self.row_weight)
-        weighted_W = W * row_weight[:, None]
-        weighted_Ht = Ht if self.column_weight is None else Ht * self.column_weight[:, None]
-        products = self._filled_product(weighted_Ht)
-        cross = np.vdot(weighted_W, products)
-        model = np.vdot(weighted_W.T @ W, weighted_Ht.T @ Ht)
-        # Cancellation can leave a little less than nothing.
-        loss = max(0.0, 0.5 * float(self._squares - 2 * cross + model))
-        return loss, products, weighted_W, weighted_Ht
 
     def sum_of_squares(self):
         """Weighted sum of the squares of complete data."""

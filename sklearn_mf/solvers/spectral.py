@@ -88,6 +88,8 @@ class Spectral(BaseSolver):
             return "needs complete data without entry weights"
         if problem.rows.has_bias:
             return "needs bias=False or bias='features'"
+        if not problem.is_smooth:
+            return "needs positive=False and l1_ratio=0"
         if (problem.rows.penalty.ridge > 0) != (problem.columns.penalty.ridge > 0):
             return "needs alpha_W and alpha_H both zero or both positive"
         return None
@@ -106,7 +108,9 @@ class Spectral(BaseSolver):
             mean = column_means(problem.observations)
         values, Vt, squares = _decompose(problem, mean, self.n_iter)
         # Nothing is missing: the penalty is the same for every row of a factor.
-        row_ridge, column_ridge = float(problem.row_ridge[0]), float(problem.T.row_ridge[0])
+        row_ridge, column_ridge = (
+            side.rows.penalty.ridge * float(side.penalty_scale[0]) for side in (problem, problem.T)
+        )
         threshold = np.sqrt(row_ridge * column_ridge)
         kept = np.maximum(values - threshold, 0)
         if row_ridge > 0:
