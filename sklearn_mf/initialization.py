@@ -51,6 +51,7 @@ def start(problem, init, random_state):
         bias = np.where(unseen, 0, means - problem.offset).astype(samples.dtype, copy=False)
     if isinstance(init, str):
         W, Ht = {"svd": _svd, "random": _random}[init](problem, bias, random_state)
+        W, Ht = _feasible(problem, W, Ht)
         Ht[unseen] = 0  # no solver would move what nothing is known of
         W = _with_bias(W, np.zeros_like(W, shape=len(W)), problem.rows)
         Ht = _with_bias(Ht, bias, side)
@@ -60,6 +61,26 @@ def start(problem, init, random_state):
     if Ht.shape[1] == problem.n_components:
         Ht = _with_bias(Ht, bias, side)
     return problem.fold_in(Ht), Ht
+
+
+def _feasible(problem, W, Ht):
+    """The start, what may not be negative cut off: of each component the larger half is kept.
+
+    As the start of Boutsidis & Gallopoulos 2008 (:doi:`10.1016/j.patcog.2007.09.010`).
+    """
+    sides = [(W, problem.rows.penalty.positive), (Ht, problem.columns.penalty.positive)]
+    if not any(positive for _, positive in sides):
+        return W, Ht
+    halves = [
+        np.prod(
+            [np.linalg.norm(np.maximum(sign * V, 0), axis=0) for V, cut in sides if cut and V.any()]
+            or [np.ones(W.shape[1])],
+            axis=0,
+        )
+        for sign in (1, -1)
+    ]
+    sign = np.where(halves[0] >= halves[1], 1, -1).astype(Ht.dtype)
+    return tuple(np.maximum(sign * V, 0) if cut else sign * V for V, cut in sides)
 
 
 def _with_bias(factor, bias, side):

@@ -389,6 +389,10 @@ default=None
         expected = (problem.n_components, X.shape[1])
         if H.shape != expected:
             raise ValueError(f"{name} has the shape {H.shape}, it must be {expected}.")
+        if problem.columns.penalty.positive and H.min() < 0:
+            raise ValueError(
+                f"{name} has negative values, but positive={self.positive!r} does not allow them."
+            )
         if self.warm_start and problem.columns.has_bias and hasattr(self, "feature_bias_"):
             H = np.vstack([H, self.feature_bias_ - problem.offset])
         return H.T

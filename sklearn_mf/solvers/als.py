@@ -24,7 +24,8 @@ class ALS(BaseSolver):
     With H fixed the rows of W are independent ridge regressions on their observed
     entries, solved by Cholesky's method; rows without entries and singular systems take
     the minimum-norm solution. For large ranks a few conjugate gradients from the last
-    factors come close enough sooner. Other losses than the squared are replaced by their
+    factors come close enough sooner. Factors that are positive or penalized by absolute values
+    take a few rounds of coordinate descent. Other losses than the squared are replaced by their
     quadratic bound at the current factors.
 
     Each sweep starts where the last ones are heading (Anderson's acceleration), and from the
@@ -35,11 +36,12 @@ class ALS(BaseSolver):
 
     Parameters
     ----------
-    inner : {"auto", "cholesky", "cg"}, default="auto"
+    inner : {"auto", "cholesky", "cg", "cd"}, default="auto"
         How a row is solved, the other factor fixed: exactly, or by conjugate gradients until
         the share of its residual that is left is the share of the objective that the last
-        sweep brought (0.1 to 3 %). "auto": "cg" from 100 components. The codes of
-        ``transform`` are exact in any case.
+        sweep brought (0.1 to 3 %), or by coordinate descent, which alone serves positive
+        factors and ``l1_ratio > 0``. "auto": "cd" where it is needed, else "cg" from 100
+        components. The codes of ``transform`` are exact in any case.
     memory : int, default=3
         Sweeps beside the last that tell where the next one starts; 0 for plain alternation.
 
@@ -77,7 +79,7 @@ class ALS(BaseSolver):
     requires_loss = ("quadratic",)
 
     _parameter_constraints: dict = {
-        "inner": [StrOptions({"auto", "cholesky", "cg"})],
+        "inner": [StrOptions({"auto", "cholesky", "cg", "cd"})],
         "memory": [Interval(Integral, 0, None, closed="left")],
     }
 
@@ -85,11 +87,22 @@ class ALS(BaseSolver):
         self.inner = inner
         self.memory = memory
 
+    def check(self, problem):
+        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        super().check(problem)
+        if self.inner in ("cholesky", "cg") and not problem.is_smooth:
+            raise ValueError(
+                f"ALS(inner={self.inner!r}) needs positive=False and l1_ratio=0. "
+                "Use inner='auto' or inner='cd'."
+            )
+
     def _step(self, problem, state):
         if "points" not in state.memory:
             state.memory.update(points=[], images=[])
         points, images = state.memory["points"], state.memory["images"]
-        Ht = _extrapolated(points, images) if images else state.Ht
+        Ht = state.Ht
+        if images:
+            _, Ht = problem.prox(state.W, _extrapolated(points, images), 0.0, 0.0)
         W_next, Ht_next = self._sweep(problem, state, Ht)
         objective = problem.value(W_next, Ht_next)
         if Ht is not state.Ht and not objective <= state.objective:
@@ -106,7 +119,13 @@ class ALS(BaseSolver):
         return objective
 
     def _sweep(self, problem, state, Ht):
-        if self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK):
+        if self.inner == "cd":
+            W = problem.descend_rows(Ht, state.W)
+            Ht = problem.T.descend_rows(W, Ht)
+        elif not problem.is_smooth:
+            W = problem.solve_rows(Ht, state.W)
+            Ht = problem.T.solve_rows(W, Ht)
+        elif self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK):
             reduction = _reduction(state)
             W = problem.refine_rows(Ht, state.W, reduction)
             Ht = problem.T.refine_rows(W, Ht, reduction)
