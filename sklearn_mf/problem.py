@@ -189,10 +189,10 @@ class Problem:
         size = n_rows * self.width
         return packed[:size].reshape(n_rows, -1), packed[size:].reshape(n_columns, -1)
 
-    def squared_length(self, W, Ht):
-        """Squared length of a pair of factors or gradients, rows counted by their weight."""
-        per_row = np.einsum("ik,ik->i", W, W)
-        return float(per_row @ self._row_weight + np.vdot(Ht, Ht))
+    def inner_product(self, one, other):
+        """Of two pairs of factors or gradients, rows counted by their weight."""
+        per_row = np.einsum("ik,ik->i", one[0], other[0])
+        return float(per_row @ self._row_weight + np.vdot(one[1], other[1]))
 
     @cached_property
     def _row_weight(self):

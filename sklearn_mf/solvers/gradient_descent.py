@@ -1,11 +1,15 @@
 """Full-batch gradient descent on both factors."""
 
-from numbers import Real
-
 import numpy as np
+from scipy import linalg
 
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
-from sklearn_mf.utils._validation import Interval, StrOptions
+from sklearn_mf.utils._validation import Interval, Real, StrOptions
+
+# Share of its mean eigenvalue that is added to a metric, in units of rounding error.
+DAMPING = 1000
+# Share of the fall that its gradients promise to a step that is not too long (Armijo's rule).
+ENOUGH = 0.25
 
 
 @SOLVERS.register
@@ -13,26 +17,45 @@ class GradientDescent(BaseSolver):
     """Gradient descent: both factors step against their gradient, at the same time.
 
     ``W <- W - learning_rate * dW`` and ``H <- H - learning_rate * dH``, with dW and dH
-    the derivatives of the objective (a sum over entries, not a mean).
+    the derivatives of the objective (a sum over entries, not a mean). Absolute values in the
+    penalties and positive factors are taken into account after every step (proximal gradient).
 
     Parameters
     ----------
     learning_rate : float or "auto", default="auto"
-        Length of a step. "auto" halves a step until the objective falls enough, and lets
-        the next one grow: it never diverges.
-    momentum : float, default=0.0
-        Share of the last step that is added to the next, in [0, 1).
+        Length of a step. "auto": from the curvature of the objective, halved until it falls
+        enough: it never diverges.
+    momentum : float or "auto", default=0.0
+        Share of the last step that is added to the next, in [0, 1). "auto": Nesterov's
+        sequence, which grows towards 1 and starts anew when the objective rises; the gradient
+        is taken where it leads.
     nesterov : bool, default=False
         Whether the gradient is taken where the momentum leads.
+    preconditioned : bool, default=False
+        Whether the gradient of each factor is multiplied with the inverse of the other one's
+        Gram matrix (ScaledGD): the number of steps then does not depend on the condition
+        number of X, and ``learning_rate`` has no unit: 0.5 suits most data. For smooth
+        penalties without ``positive``.
 
     See Also
     --------
     ALS : Needs no step size.
+    LBFGS : Learns the curvature from the steps.
 
     References
     ----------
     Koren, Y., Bell, R. & Volinsky, C. (2009). Matrix factorization techniques for
     recommender systems. Computer 42(8). :doi:`10.1109/MC.2009.263`
+
+    Bolte, J., Sabach, S. & Teboulle, M. (2014). Proximal alternating linearized minimization
+    for nonconvex and nonsmooth problems. Mathematical Programming 146.
+    :doi:`10.1007/s10107-013-0701-9`
+
+    O'Donoghue, B. & Candes, E. (2015). Adaptive restart for accelerated gradient schemes.
+    Foundations of Computational Mathematics 15. :doi:`10.1007/s10208-013-9150-3`
+
+    Tong, T., Ma, C. & Chi, Y. (2021). Accelerating ill-conditioned low-rank matrix estimation
+    via scaled gradient descent. JMLR 22(150).
 
     Examples
     --------
@@ -50,14 +73,16 @@ class GradientDescent(BaseSolver):
     window = 10
     _parameter_constraints: dict = {
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "momentum": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
         "nesterov": ["boolean"],
+        "preconditioned": ["boolean"],
     }
 
-    def __init__(self, learning_rate="auto", momentum=0.0, nesterov=False):
+    def __init__(self, learning_rate="auto", momentum=0.0, nesterov=False, preconditioned=False):
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.nesterov = nesterov
+        self.preconditioned = preconditioned
 
     @property
     def advice(self):
@@ -66,69 +91,131 @@ class GradientDescent(BaseSolver):
             return super().advice
         return f"Lower learning_rate (now {self.learning_rate}), or use learning_rate='auto'."
 
+    def check(self, problem):
+        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        super().check(problem)
+        if self.preconditioned and not problem.is_smooth:
+            raise ValueError(
+                "GradientDescent(preconditioned=True) needs positive=False and l1_ratio=0. "
+                "Use preconditioned=False, or solver='als'."
+            )
+
     def _step(self, problem, state):
-        here = _pack(state.W, state.Ht)
+        here = state.W, state.Ht
         if not state.memory:
-            state.memory["velocity"] = np.zeros_like(here)
-            state.memory["share"] = 1.0
-        carried = self.momentum * state.memory["velocity"]
-        base = here + carried if self.nesterov else here
-        if self.learning_rate == "auto":
-            there = self._automatic_move(problem, state, here, carried, base)
-        else:
-            there = here + carried - self.learning_rate * _gradient(problem, state, base)
-        state.memory["velocity"] = there - here
-        state.W, state.Ht = _unpack(there, state)
-        return problem.value(state.W, state.Ht)
+            state.memory.update(velocity=[np.zeros_like(factor) for factor in here])
+            state.memory.update(share=1.0, age=1.0)
+        share = self._share_of_velocity(state.memory)
+        ahead = here
+        if share:
+            pairs = zip(here, state.memory["velocity"], strict=True)
+            ahead = tuple(factor + factor.dtype.type(share) * step for factor, step in pairs)
+        looks_ahead = self.nesterov or self.momentum == "auto"
+        move = self._automatic_move if self.learning_rate == "auto" else self._fixed_move
+        there, objective = move(problem, state, ahead, ahead if looks_ahead else here)
+        if self.momentum == "auto" and objective > state.objective:
+            state.memory["age"] = 1.0
+        state.memory["velocity"] = [a - b for a, b in zip(there, here, strict=True)]
+        state.W, state.Ht = there
+        return objective
 
-    def _automatic_move(self, problem, state, here, carried, base):
+    def _share_of_velocity(self, memory):
+        """Momentum; where it is "auto", Nesterov's sequence since the last restart."""
+        if self.momentum != "auto":
+            return self.momentum
+        age = memory["age"]
+        memory["age"] = (1 + np.sqrt(1 + 4 * age**2)) / 2
+        return (age - 1) / memory["age"]
+
+    def _fixed_move(self, problem, state, ahead, base):
+        rates = self.learning_rate, self.learning_rate
+        metrics = self._metrics(problem, base)
+        there = _moved(problem, ahead, _directions(problem, base, metrics), rates)
+        return there, problem.value(*there)
+
+    def _automatic_move(self, problem, state, ahead, base):
         """With the momentum if the objective falls; else without it, by Armijo's rule."""
-        lengths = _lipschitz_lengths(problem, state)
-        share = min(1.0, 2 * state.memory["share"])
-        gradient = _gradient(problem, state, base)
-        if self.momentum:
-            there = here + carried - share * lengths * gradient
-            if problem.value(*_unpack(there, state)) <= state.objective:
-                return there
-        if self.nesterov:
-            gradient = _gradient(problem, state, here)
-        steepness = problem.squared_length(*_unpack(np.sqrt(lengths) * gradient, state))
+        here, memory = (state.W, state.Ht), state.memory
+        metrics = self._metrics(problem, here)
+        # In its metric each factor alone could go all the way; both at once go half.
+        lengths = (0.5, 0.5) if self.preconditioned else _lipschitz_lengths(problem, *here)
+        share = min(1.0, 2 * memory["share"])
+        directions = _directions(problem, base, metrics)
+        if ahead is not here:
+            steps = [share * length for length in lengths]
+            there = _moved(problem, ahead, directions, steps)
+            objective = problem.value(*there)
+            if objective <= state.objective:
+                return there, objective
+            memory["age"] = 1.0
+        if base is not here:
+            directions = _directions(problem, here, metrics)
         rounding = np.finfo(np.float64).eps * abs(state.objective)
-        while share * steepness > rounding:
-            there = here - share * lengths * gradient
-            goal = state.objective - 0.5 * share * steepness
-            if problem.value(*_unpack(there, state)) <= goal:
-                state.memory["share"] = share
-                return there
+        while True:
+            steps = [share * length for length in lengths]
+            there = _moved(problem, here, directions, steps)
+            fall = _squared_length(problem, here, there, metrics, steps)
+            if not fall > rounding:
+                state.converged = True
+                return here, state.objective
+            objective = problem.value(*there)
+            if objective <= state.objective - ENOUGH * fall:
+                memory["share"] = share
+                return there, objective
             share /= 2
-        state.converged = True
-        return here
+
+    def _metrics(self, problem, factors):
+        """What lengths are measured with on either side; None for the usual way."""
+        if not self.preconditioned:
+            return None, None
+        return _metric(problem, factors[1]), _metric(problem.T, factors[0])
 
 
-def _lipschitz_lengths(problem, state):
-    """Step of each coefficient: the inverse of the curvature along its own factor.
+def _metric(problem, other):
+    """Curvature along the rows of a factor, safe to invert."""
+    metric = problem.row_metric(other).astype(np.float64)
+    mean = np.trace(metric) / len(metric) or 1.0
+    return metric + DAMPING * np.finfo(other.dtype).eps * mean * np.eye(len(metric))
+
+
+def _directions(problem, factors, metrics):
+    _, *gradients = problem.value_and_gradient(*factors)
+    return [
+        gradient
+        if metric is None
+        else linalg.solve(metric, gradient.T, assume_a="pos").T.astype(gradient.dtype)
+        for gradient, metric in zip(gradients, metrics, strict=True)
+    ]
+
+
+def _moved(problem, start, directions, steps):
+    """Against the directions, and to where the penalties allow."""
+    moved = [
+        factor - factor.dtype.type(step) * direction
+        for factor, direction, step in zip(start, directions, steps, strict=True)
+    ]
+    return problem.prox(*moved, *steps)
+
+
+def _squared_length(problem, here, there, metrics, steps):
+    """Of a move, in its metrics and over its steps: the fall that its gradients promise.
+
+    ``<gradient, move>`` where the penalties are smooth, less where they are not (Beck &
+    Teboulle 2009, Lemma 2.3, :doi:`10.1137/080716542`).
+    """
+    moves = [before - after for before, after in zip(here, there, strict=True)]
+    slopes = [
+        (move if metric is None else move @ metric) / step
+        for move, metric, step in zip(moves, metrics, steps, strict=True)
+    ]
+    return problem.inner_product(moves, slopes)
+
+
+def _lipschitz_lengths(problem, W, Ht):
+    """Step of each factor: the inverse of the curvature along it.
 
     Exact bounds for the squared loss (Bolte, Sabach & Teboulle 2014, PALM); for both
     factors at once, other losses and weights above one, the caller halves them.
     """
-    lengths = []
-    for side, factor, other in (
-        (problem, state.W, state.Ht),
-        (problem.T, state.Ht, state.W),
-    ):
-        curvature = side.row_curvature(other)
-        lengths.append(np.full(factor.size, 1 / curvature if curvature > 0 else 1.0))
-    return np.concatenate(lengths).astype(state.W.dtype)
-
-
-def _pack(W, Ht):
-    return np.concatenate([W.ravel(), Ht.ravel()])
-
-
-def _unpack(packed, state):
-    size = state.W.size
-    return packed[:size].reshape(state.W.shape), packed[size:].reshape(state.Ht.shape)
-
-
-def _gradient(problem, state, packed):
-    return _pack(*problem.value_and_gradient(*_unpack(packed, state))[1:])
+    curvatures = problem.row_curvature(Ht), problem.T.row_curvature(W)
+    return [1 / curvature if curvature > 0 else 1.0 for curvature in curvatures]
