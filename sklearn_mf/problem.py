@@ -85,7 +85,7 @@ class Problem:
         """Number of columns of the row factor: components, and the bias if there is one."""
         return self.n_components + self.rows.has_bias
 
-    @property
+    @cached_property
     def is_smooth(self):
         """Whether gradients tell everything about the objective."""
         return self.rows.penalty.is_smooth and self.columns.penalty.is_smooth
@@ -262,6 +262,41 @@ class Problem:
         """What each component's absolute values and squares cost."""
         penalty, scale = self.rows.penalty, self._weighted_scale
         return penalty.l1 * (scale @ np.abs(W)), 0.5 * penalty.ridge * (scale @ W**2)
+
+    def batches(self, kind, size, rng):
+        """Deal the rows, or the entries, to batches in random order.
+
+        Parameters
+        ----------
+        kind : {"rows", "entries"}
+            What a batch holds.
+        size : int
+            How many of them, at most.
+        rng : RandomState
+            Draws the order.
+
+        Yields
+        ------
+        rows : ndarray or slice
+            Rows of W that the batch is about.
+        part : Problem
+            Its own. Over all batches the objectives add up to this problem's.
+        """
+        samples = self.observations
+        everything = samples.row_totals() @ self._row_weight
+        if kind == "rows":
+            order = rng.permutation(samples.shape[0])
+            groups = np.split(order, range(size, len(order), size))
+            dealt = ((rows, samples.take(rows)) for rows in groups)
+        else:
+            dealt = ((slice(None), batch) for batch in samples.stored().deal(size, rng))
+        for rows, observations in dealt:
+            part = replace(self, observations=observations)
+            share = observations.row_totals() @ self._row_weight[rows] / everything
+            part.T.__dict__["penalty_scale"] = self.T.penalty_scale * share
+            if kind == "entries":
+                part.__dict__["penalty_scale"] = self.penalty_scale * share
+            yield rows, part
 
     # One factor, the other fixed --------------------------------------------------------
 

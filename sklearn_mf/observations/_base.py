@@ -241,8 +241,11 @@ class SharedRows(ObservedMatrix):
             for rows, block in self._holed_blocks():
                 total += block.total_loss(W[rows], Ht, loss)
         else:  # of the difference of such large numbers no digits would be left
-            total = super().total_loss(W, Ht, loss)
+            total = self._residual_loss(W, Ht, loss)
         return total, products, W_gram, Ht_gram, weighted_W
+
+    def _residual_loss(self, W, Ht, loss):
+        return super().total_loss(W, Ht, loss)
 
     @cached_property
     def _least_digits(self):

@@ -150,6 +150,16 @@ class DenseObservations(SharedRows):
     def _holed_blocks(self):
         return ()
 
+    def _residual_loss(self, W, Ht, loss):
+        if self.row_weight is not None or self.column_weight is not None:
+            return super()._residual_loss(W, Ht, loss)
+        total = 0.0
+        for rows, block in self.blocks():
+            residual = W[rows] @ Ht.T
+            residual -= block.values
+            total += 0.5 * float(np.vdot(residual, residual))
+        return total
+
     @cached_property
     def _squares(self):
         if self.column_weight is None:

@@ -85,6 +85,22 @@ class StoredObservations(ObservedMatrix):
         hidden = (draws < share) & (draws < largest[self._entry_rows()])
         return self._only(~hidden), self._only(hidden)
 
+    def deal(self, size, rng):
+        """Yield parts of so many entries at most, dealt at random; rows keep their numbers."""
+        rows = self._entry_rows()
+        order = rng.permutation(self.n_observed)
+        for first in range(0, len(order), size):
+            there = np.sort(order[first : first + size])
+            counts = np.bincount(rows[there], minlength=self.shape[0])
+            indptr = np.concatenate([[0], np.cumsum(counts)]).astype(self.indptr.dtype)
+            X = sparse.csr_array((self.values[there], self.indices[there], indptr), self.shape)
+            weights = None if self.weights is None else self.weights[there]
+            yield StoredObservations(X, weights, self.row_weight, self.column_weight)
+
+    def stored(self):
+        """These observations, which are stored entry by entry already."""
+        return self
+
     def _only(self, mask):
         X, weights = keep_entries(self._csr(self.values), self.weights, mask)
         return StoredObservations(X, weights, self.row_weight, self.column_weight)

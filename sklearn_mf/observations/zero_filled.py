@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn_mf import kernels
 from sklearn_mf.observations._base import SharedRows, multiply, times_dense, total_weight
 from sklearn_mf.observations.dense import DenseObservations
+from sklearn_mf.observations.stored import StoredObservations
 
 # Entries that may be summed in single precision.
 PART = 1 << 16
@@ -74,6 +75,12 @@ class ZeroFilledObservations(SharedRows):
             None if self.row_weight is None else self.row_weight[rows],
             self.column_weight,
         )
+
+    def stored(self):
+        """The same observations, entry by entry: as many as there are cells."""
+        parts = (block.stored() for _, block in self.blocks())
+        X = sparse.vstack([part._csr(part.values) for part in parts], format="csr")
+        return StoredObservations(X, None, self.row_weight, self.column_weight)
 
     def each_value(self):
         yield self._X.data[~np.isnan(self._X.data)]

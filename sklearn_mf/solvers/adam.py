@@ -1,0 +1,227 @@
+"""Adam: descent with a step of its own for every coefficient."""
+
+import numpy as np
+
+from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions
+
+# Where learning_rate is "auto": the first step beside the size of the start.
+FIRST_STEP = 0.1
+# "adaptive" goes back to the best factors when the objective is so many times the lowest, or
+# has not been lower for so many iterations.
+TOO_HIGH, PATIENCE = 2.0, 10
+
+
+@SOLVERS.register
+class Adam(BaseSolver):
+    r"""Adam: both factors step by moving averages of their gradients, each over its own size.
+
+    With g the gradient of both factors and :math:`\eta_t` the learning rate,
+
+    .. math::
+
+        m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \quad
+        v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2, \quad
+        \theta \leftarrow \theta - \eta_t\,
+        \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    with the objective a sum over entries, not a mean. Absolute values in the penalties and
+    positive factors are taken into account after every step (proximal gradient).
+
+    Parameters
+    ----------
+    learning_rate : float or "auto", default="auto"
+        Length of a step, in the units of the factors. "auto": a tenth of the root mean square
+        of H at the start.
+    schedule : {"adaptive", "constant", "cosine"}, default="adaptive"
+        "adaptive": back to the best factors so far, with half the learning rate, when the
+        objective is twice the lowest or has not fallen below it for ten iterations; the result
+        is the best. "constant". "cosine": down to zero at ``max_iter``, along a cosine.
+    beta_1 : float, default=0.9
+        Memory of the mean of gradients, in [0, 1).
+    beta_2 : float, default=0.999
+        Memory of the mean of their squares, in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the size of gradients.
+    weight_decay : float, default=0.0
+        Share of every coefficient, times the learning rate, that is taken off at each step,
+        apart from the gradient (AdamW). Changes the minimum; penalties do not need it.
+    batch_size : int or None, default=None
+        Rows, or entries, of a mini-batch. None: all. An iteration is a pass over all batches.
+    batches : {"rows", "entries"}, default="rows"
+        Whether a batch holds rows of X or entries. Batches are drawn once and visited in a new
+        order each time.
+
+    See Also
+    --------
+    GradientDescent : One step size for all coefficients.
+    SGD : One entry at a time.
+
+    References
+    ----------
+    Kingma, D. P. & Ba, J. (2015). Adam: a method for stochastic optimization. ICLR 2015.
+    :doi:`10.48550/arXiv.1412.6980`
+
+    Loshchilov, I. & Hutter, F. (2019). Decoupled weight decay regularization. ICLR 2019.
+    :doi:`10.48550/arXiv.1711.05101`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf import MatrixFactorization
+    >>> from sklearn_mf.solvers import Adam
+    >>> X = np.array([[5.0, 3.0], [3.0, 2.0], [2.0, 1.0], [1.0, 1.0]])
+    >>> solver = Adam(learning_rate=0.01)
+    >>> model = MatrixFactorization(2, solver=solver, init="random", max_iter=5000, tol=0)
+    >>> bool(model.set_params(random_state=0).fit(X).reconstruction_err_ < 1e-5)
+    True
+    """
+
+    name = "adam"
+    window = 2 * PATIENCE
+    _parameter_constraints: dict = {
+        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "schedule": [StrOptions({"adaptive", "constant", "cosine"})],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "batches": [StrOptions({"rows", "entries"})],
+    }
+
+    def __init__(
+        self,
+        learning_rate="auto",
+        schedule="adaptive",
+        *,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        weight_decay=0.0,
+        batch_size=None,
+        batches="rows",
+    ):
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.batches = batches
+
+    @property
+    def advice(self):
+        """What to change if the descent diverges."""
+        if self.learning_rate == "auto":
+            return super().advice
+        return f"Lower learning_rate (now {self.learning_rate}), or use learning_rate='auto'."
+
+    def _step(self, problem, state):
+        memory = state.memory
+        if not memory:
+            memory.update(self._beginning(problem, state))
+        rate = memory["rate"]
+        if self.schedule == "cosine":
+            rate *= 0.5 * float(1 + np.cos(np.pi * state.n_iter / state.max_iter))
+        if self.batch_size is None:
+            objective = self._whole_step(problem, memory, rate)
+        else:
+            objective = self._epoch(problem, state, rate)
+        if self.schedule == "adaptive":
+            return self._best(problem, state, objective)
+        state.W, state.Ht = problem.unpack(memory["factors"])
+        return objective
+
+    def _beginning(self, problem, state):
+        factors, rate = problem.pack(state.W, state.Ht), self.learning_rate
+        if rate == "auto":
+            rate = FIRST_STEP * float(np.sqrt(np.mean(np.square(state.Ht)))) or FIRST_STEP
+        return {
+            "factors": factors,
+            "gradient": None,
+            "sums": (np.zeros_like(factors), np.zeros_like(factors)),
+            "steps": 0,
+            "rate": rate,
+            "lowest": state.objective,
+            "waited": 0,
+        }
+
+    def _whole_step(self, problem, memory, rate):
+        if memory["gradient"] is None:
+            _, *gradient = problem.value_and_gradient(*problem.unpack(memory["factors"]))
+            memory["gradient"] = problem.pack(*gradient)
+        memory["steps"] += 1
+        lengths = self._lengths(memory["sums"], memory["gradient"], memory["steps"], rate)
+        factors = self._decayed(memory["factors"], rate) - lengths * memory["sums"][0]
+        if not problem.is_smooth:
+            factors = problem.pack(
+                *problem.prox(*problem.unpack(factors), *problem.unpack(lengths))
+            )
+        objective, *gradient = problem.value_and_gradient(*problem.unpack(factors))
+        memory["factors"], memory["gradient"] = factors, problem.pack(*gradient)
+        return objective
+
+    def _epoch(self, problem, state, rate):
+        memory = state.memory
+        factors = memory["factors"].copy()
+        W, Ht = problem.unpack(factors)
+        sums = [problem.unpack(total) for total in memory["sums"]]
+        # A row of W meets as many batches as it has parts in: one an epoch, or all of them.
+        epoch = state.n_iter + 1
+        batches = problem.batches(self.batches, self.batch_size, state.random_state)
+        for rows, part in batches:
+            memory["steps"] += 1
+            old = W[rows], Ht
+            _, *gradients = part.value_and_gradient(*old)
+            n_steps = (epoch if self.batches == "rows" else memory["steps"]), memory["steps"]
+            new, lengths = [], []
+            for side, index in enumerate((rows, slice(None))):
+                own = [total[side][index] for total in sums]
+                length = self._lengths(own, gradients[side], n_steps[side], rate)
+                new.append(self._decayed(old[side], rate) - length * own[0])
+                lengths.append(length)
+                for total, changed in zip(sums, own, strict=True):
+                    total[side][index] = changed
+            W[rows], Ht[:] = part.prox(*new, *lengths)
+        memory["factors"] = factors
+        return problem.value(W, Ht)
+
+    def _lengths(self, sums, gradient, n_steps, rate):
+        """Add a gradient to the discounted sums; what the first is multiplied with for a step.
+
+        The averages of Kingma & Ba are these sums times ``1 - beta``, and with their correction
+        times ``(1 - beta) / (1 - beta**n_steps)``.
+        """
+        first, second = sums
+        first *= self.beta_1
+        first += gradient
+        second *= self.beta_2
+        second += gradient * gradient
+        mean = (1 - self.beta_1) / (1 - self.beta_1**n_steps)
+        root = ((1 - self.beta_2) / (1 - self.beta_2**n_steps)) ** 0.5
+        lengths = np.sqrt(second)
+        lengths += self.epsilon / root
+        return np.divide(rate * mean / root, lengths, out=lengths)
+
+    def _decayed(self, factors, rate):
+        return factors * (1 - rate * self.weight_decay) if self.weight_decay else factors
+
+    def _best(self, problem, state, objective):
+        """Stay at the lowest objective; start from there again, slower, where it does not fall."""
+        memory = state.memory
+        if objective <= memory["lowest"]:
+            memory.update(lowest=objective, waited=0)
+            state.W, state.Ht = problem.unpack(memory["factors"])
+            return objective
+        memory["waited"] += 1
+        if memory["waited"] == PATIENCE or not objective <= TOO_HIGH * memory["lowest"]:
+            memory.update(
+                factors=problem.pack(state.W, state.Ht),
+                gradient=None,
+                rate=memory["rate"] / 2,
+                waited=0,
+            )
+            memory["sums"][0][:] = 0
+        return memory["lowest"]
