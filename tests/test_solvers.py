@@ -367,6 +367,59 @@ def test_an_interruption_before_the_first_iteration_keeps_the_last_fit(holed):
     assert model.components_ is components
 
 
+class OwnLoop(BaseSolver):
+    """As a library would run it: one call for all iterations, ended by what it is told."""
+
+    name = "own loop"
+
+    def _run(self, problem, state, record):
+        als = ALS()
+        while True:
+            if record(als._step(problem, state)):
+                break
+
+
+class Giving(BaseSolver):
+    """A library that ends by itself after three iterations."""
+
+    name = "giving"
+
+    def _run(self, problem, state, record):
+        for _ in range(3):
+            record(ALS()._step(problem, state))
+        state.converged = True
+
+
+@pytest.mark.parametrize("limits", [{"max_iter": 5, "tol": 0}, {"max_iter": 500, "tol": 1e-6}])
+def test_a_solver_with_a_loop_of_its_own_is_stopped_like_the_others(holed, limits):
+    own = MatrixFactorization(3, solver=OwnLoop(), random_state=0, **limits).fit(holed)
+    expected = MatrixFactorization(3, solver="als", random_state=0, **limits).fit(holed)
+    assert own.loss_curve_ == expected.loss_curve_
+    np.testing.assert_array_equal(own.components_, expected.components_)
+
+
+def test_a_solver_may_end_by_itself(holed):
+    assert MatrixFactorization(3, solver=Giving()).fit(holed).n_iter_ == 3
+
+
+class Drawing(BaseSolver):
+    """Shows what it was given to draw from."""
+
+    name = "drawing"
+
+    def _step(self, problem, state):
+        state.converged = True
+        state.Ht = np.full_like(state.Ht, state.random_state.random_sample())
+        return state.objective
+
+
+def test_a_solver_draws_after_the_start_from_the_same_source(holed):
+    model = MatrixFactorization(3, solver=Drawing(), init="random", random_state=5).fit(holed)
+    rng = np.random.RandomState(5)
+    rng.standard_normal((3, 20))  # the start
+    np.testing.assert_array_equal(model.components_, rng.random_sample())
+
+
 class Broken(BaseSolver):
     """Returns what no solver should."""
 

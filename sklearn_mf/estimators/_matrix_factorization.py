@@ -17,6 +17,7 @@ from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import SOLVERS, BaseSolver, Spectral
+from sklearn_mf.utils._monitors import Printer
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
@@ -288,12 +289,18 @@ default=None
             if self._has_sample_bias:
                 problem = replace(problem, offset=overall_constant(problem))
             W, Ht = zeros(problem)
+            random_state = check_random_state(self.random_state)
             if solver.needs_start:
-                random_state = check_random_state(self.random_state)
                 init = self._check_init(X, problem, random_state)
                 W, Ht = start(problem, init, random_state)
             state = solver.solve(
-                problem, W, Ht, max_iter=self.max_iter, tol=self.tol, verbose=self.verbose
+                problem,
+                W,
+                Ht,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                random_state=random_state,
+                monitors=[Printer(solver.name, self.verbose)] if self.verbose else [],
             )
             if state.interrupted and not state.history:
                 raise KeyboardInterrupt  # before there was anything to keep

@@ -2,11 +2,13 @@
 
 import warnings
 from dataclasses import dataclass, field
+from math import isfinite
 from time import perf_counter
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 
 from sklearn_mf.utils._registry import Registry
 
@@ -14,6 +16,7 @@ SOLVERS = Registry("solver")
 
 # An objective this many times its start is beyond repair, though not yet infinite.
 DIVERGED = 1e8
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass
@@ -34,10 +37,16 @@ class State:
         The objective after every iteration.
     seconds : list of float
         Time since the start, after every iteration.
+    validation_scores : list of float
+        The score of hidden entries after every iteration, where some are hidden.
     converged : bool
         Whether the stopping rule was met.
+    stopped : bool
+        Whether a monitor asked to end.
     interrupted : bool
         Whether the user pressed Ctrl-C; the factors are those of the last iteration.
+    random_state : RandomState or None
+        Where solvers that draw get their numbers from.
     memory : dict
         What a solver carries from one step to the next.
     """
@@ -48,8 +57,11 @@ class State:
     loss: float | None = None
     history: list = field(default_factory=list)
     seconds: list = field(default_factory=list)
+    validation_scores: list = field(default_factory=list)
     converged: bool = False
+    stopped: bool = False
     interrupted: bool = False
+    random_state: np.random.RandomState | None = None
     memory: dict = field(default_factory=dict)
 
     @property
@@ -64,6 +76,11 @@ class BaseSolver(BaseEstimator):
     ``_step(problem, state)`` replaces ``state.W`` and ``state.Ht`` by better factors (never
     writing into the old ones, so that an interrupted step loses nothing) and returns the
     objective there.
+
+    A solver whose library has a loop of its own overrides ``_run(problem, state, record)``
+    instead. After every iteration it replaces the factors in ``state`` and calls
+    ``record(objective)``, which says whether to end. If the library ends by itself, the solver
+    sets ``state.converged``.
 
     Attributes
     ----------
@@ -87,7 +104,7 @@ class BaseSolver(BaseEstimator):
     window = 1
     advice = "Scale X, or raise alpha_W and alpha_H."
 
-    def solve(self, problem, W, Ht, *, max_iter=200, tol=1e-4, verbose=0):
+    def solve(self, problem, W, Ht, *, max_iter=200, tol=1e-4, random_state=None, monitors=()):
         """Minimise the objective of a problem.
 
         Parameters
@@ -101,9 +118,11 @@ class BaseSolver(BaseEstimator):
         max_iter : int, default=200
             Iterations at most.
         tol : float, default=1e-4
-            Stop when the objective falls by less than this share of itself. 0: never.
-        verbose : int, default=0
-            Print the objective of every ``verbose``-th iteration; 0 for silence.
+            Stop when the objective falls by less than this share of it. 0: never.
+        random_state : int, RandomState instance or None, default=None
+            Source of random numbers, for solvers that draw.
+        monitors : sequence of Monitor, default=()
+            Told of every iteration, in this order; any of them may end the solve.
 
         Returns
         -------
@@ -120,25 +139,19 @@ class BaseSolver(BaseEstimator):
         began = perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):
             first, scale = self._scale(problem, W, Ht)
-            state = State(W, Ht, first)
+            state = State(W, Ht, first, random_state=check_random_state(random_state))
+            record = _Record(self, state, scale, Limits(max_iter, tol, began, tuple(monitors)))
             if self.needs_start:
-                self._guard(state, scale)
-            n_done, last = 0, Ht
+                record.guard()
             try:
-                while state.n_iter < max_iter and not state.converged:
-                    n_done, last = state.n_iter, state.Ht
-                    state.objective = self._step(problem, state)
-                    self._guard(state, scale)
-                    state.history.append(state.objective)
-                    state.seconds.append(perf_counter() - began)
-                    state.converged = state.converged or self._has_stalled(state, first, scale, tol)
-                    if verbose and (state.n_iter % verbose == 0 or state.converged):
-                        print(f"[{self.name}] {state.n_iter:5d}  objective {state.objective:.6e}")
+                record.begin()
+                self._run(problem, state, record)
             except KeyboardInterrupt:
                 state.interrupted = True
-                if state.n_iter == n_done:  # in a step that may have moved the factors already
-                    state.Ht, state.loss = last, None
-        if tol > 0 and not (state.converged or state.interrupted):
+                record.undo_half_a_step()
+            for monitor in monitors:
+                monitor.close(state)
+        if tol > 0 and not (state.converged or state.stopped or state.interrupted):
             warnings.warn(
                 f"solver={self.name!r} did not converge in max_iter={max_iter} iterations. "
                 "Increase max_iter, or tol.",
@@ -161,6 +174,11 @@ class BaseSolver(BaseEstimator):
                 f"{type(problem.loss).__name__} has not. Use one of solver={others}."
             )
 
+    def _run(self, problem, state, record):
+        """All iterations; ``record`` is to be told the objective after each."""
+        while not record(self._step(problem, state)):
+            pass
+
     def _step(self, problem, state):
         raise NotImplementedError
 
@@ -171,23 +189,96 @@ class BaseSolver(BaseEstimator):
         first = problem.value(W, Ht)
         return first, max(first, problem.value(np.zeros_like(W), Ht)) if W.any() else first
 
-    def _has_stalled(self, state, first, scale, tol):
-        if tol == 0 or state.n_iter < self.window:
-            return False
-        before = first if state.n_iter == self.window else state.history[-1 - self.window]
-        # Below rounding error the decrease says nothing any more.
-        floor = np.finfo(np.float64).eps * scale
-        return before - state.objective <= tol * max(state.objective, floor)
 
-    def _guard(self, state, scale):
-        finite = (
-            np.isfinite(state.objective)
-            and np.isfinite(state.W.sum())
-            and np.isfinite(state.Ht.sum())
-        )
-        if finite and not state.objective > DIVERGED * scale:
+@dataclass(frozen=True)
+class Limits:
+    """When a solve is over, and who looks on.
+
+    Attributes
+    ----------
+    max_iter : int
+        Iterations at most.
+    tol : float
+        Share of the objective by which it must fall to go on. 0: it need not.
+    began : float
+        Reading of the clock at the start.
+    monitors : tuple of Monitor
+        Told of every iteration.
+    """
+
+    max_iter: int
+    tol: float
+    began: float
+    monitors: tuple = ()
+
+
+class _Record:
+    """What a solver calls after every iteration: it keeps the books and says when to end.
+
+    Solvers of a few numbers spend most of their time here, so it does without arrays.
+    """
+
+    def __init__(self, solver, state, scale, limits):
+        self.solver, self.state, self.scale, self.limits = solver, state, scale, limits
+        self.first = state.objective
+        self.kept = state.W, state.Ht
+        self.n_kept = 0
+
+    def __call__(self, objective):
+        """Take down the objective at the factors of the state; whether the solve is over."""
+        state, limits = self.state, self.limits
+        state.objective = objective
+        self.guard()
+        state.history.append(objective)
+        state.seconds.append(perf_counter() - limits.began)
+        n_iter = len(state.history)
+        state.converged = state.converged or (limits.tol > 0 and self._has_stalled(n_iter))
+        for monitor in limits.monitors:
+            state.stopped |= bool(monitor.end(state))
+        over = state.converged or state.stopped or n_iter >= limits.max_iter
+        if not over:
+            self.begin()
+        self.kept = state.W, state.Ht
+        self.n_kept = n_iter
+        return over
+
+    def begin(self):
+        """Announce an iteration."""
+        for monitor in self.limits.monitors:
+            monitor.begin(self.state)
+
+    def undo_half_a_step(self):
+        """Take back factors that an interrupted step may have moved already."""
+        if self.state.n_iter == self.n_kept:
+            self.state.W, self.state.Ht = self.kept
+            self.state.loss = None
+
+    def guard(self):
+        """Raise a ValueError where no solver should be."""
+        state = self.state
+        if (
+            isfinite(state.objective)
+            and state.objective <= DIVERGED * self.scale
+            and _is_finite(state.W)
+            and _is_finite(state.Ht)
+        ):
             return
         raise ValueError(
-            f"solver={self.name!r} diverged in iteration {state.n_iter + 1}: the objective is "
-            f"{state.objective:.3g}, without any component it is {scale:.3g}. {self.advice}"
+            f"solver={self.solver.name!r} diverged in iteration {state.n_iter + 1}: the "
+            f"objective is {state.objective:.3g}, without any component it is "
+            f"{self.scale:.3g}. {self.solver.advice}"
         )
+
+    def _has_stalled(self, n_iter):
+        window, history = self.solver.window, self.state.history
+        if n_iter < window:
+            return False
+        before = self.first if n_iter == window else history[-1 - window]
+        # Below rounding error the decrease says nothing any more.
+        floor = EPSILON * self.scale
+        return before - history[-1] <= self.limits.tol * max(history[-1], floor)
+
+
+def _is_finite(factor):
+    # A sum of squares costs one call; where it overflows, the numbers themselves decide.
+    return isfinite(np.vdot(factor, factor)) or isfinite(factor.sum())
