@@ -101,7 +101,7 @@ class Problem:
         return self._per_column(self.rows.penalty.ridge, self.rows.bias_ridge)
 
     @cached_property
-    def _row_penalty(self):
+    def row_penalty(self):
         """The penalty in numbers: scale of the rows, then ridge, l1 and bound of the columns."""
         lower = 0.0 if self.rows.penalty.positive else -np.inf
         return (
@@ -192,16 +192,16 @@ class Problem:
     def inner_product(self, one, other):
         """Of two pairs of factors or gradients, rows counted by their weight."""
         per_row = np.einsum("ik,ik->i", one[0], other[0])
-        return float(per_row @ self._row_weight + np.vdot(one[1], other[1]))
+        return float(per_row @ self.row_weight + np.vdot(one[1], other[1]))
 
     @cached_property
-    def _row_weight(self):
+    def row_weight(self):
         weight, n_rows = self.observations.row_weight, self.observations.shape[0]
         return np.ones(n_rows, dtype=self.observations.dtype) if weight is None else weight
 
     @cached_property
     def _weighted_scale(self):
-        return (self._row_weight * self.penalty_scale).astype(np.float64)
+        return (self.row_weight * self.penalty_scale).astype(np.float64)
 
     @cached_property
     def _is_free(self):
@@ -229,7 +229,7 @@ class Problem:
     def row_curvature(self, Ht):
         """Largest second derivative along any row of W, for a loss of curvature one."""
         design, _ = self._design(Ht)
-        ridge = (self.penalty_scale * (self._row_weight > 0)).max() * self._ridge.max(initial=0)
+        ridge = (self.penalty_scale * (self.row_weight > 0)).max() * self._ridge.max(initial=0)
         return float(np.linalg.norm(self._gram(design), 2) + ridge)
 
     def row_metric(self, Ht):
@@ -237,8 +237,8 @@ class Problem:
         design, _ = self._design(Ht)
         weight = self.observations.column_weight
         all_weight = len(design) if weight is None else weight.sum()
-        mean_total = np.average(self.observations.row_totals(), weights=self._row_weight)
-        mean_scale = np.average(self.penalty_scale, weights=self._row_weight)
+        mean_total = np.average(self.observations.row_totals(), weights=self.row_weight)
+        mean_scale = np.average(self.penalty_scale, weights=self.row_weight)
         return mean_total / all_weight * self._gram(design) + np.diag(mean_scale * self._ridge)
 
     def _gram(self, design):
@@ -283,7 +283,7 @@ class Problem:
             Its own. Over all batches the objectives add up to this problem's.
         """
         samples = self.observations
-        everything = samples.row_totals() @ self._row_weight
+        everything = samples.row_totals() @ self.row_weight
         if kind == "rows":
             order = rng.permutation(samples.shape[0])
             groups = np.split(order, range(size, len(order), size))
@@ -292,7 +292,7 @@ class Problem:
             dealt = ((slice(None), batch) for batch in samples.stored().deal(size, rng))
         for rows, observations in dealt:
             part = replace(self, observations=observations)
-            share = observations.row_totals() @ self._row_weight[rows] / everything
+            share = observations.row_totals() @ self.row_weight[rows] / everything
             part.T.__dict__["penalty_scale"] = self.T.penalty_scale * share
             if kind == "entries":
                 part.__dict__["penalty_scale"] = self.penalty_scale * share
@@ -320,7 +320,7 @@ class Problem:
     def _improved_rows(self, Ht, W, improve):
         design, offsets = self._design(Ht)
         if self.loss.is_squared:
-            return improve(self.observations, design, offsets, self._row_penalty, W)
+            return improve(self.observations, design, offsets, self.row_penalty, W)
         solution = np.empty_like(W)
         for rows, block in self.observations.blocks():
             bound = self._bounded(block, design, offsets, W[rows])
@@ -328,7 +328,7 @@ class Problem:
         return solution
 
     def _penalty_of(self, rows):
-        scale, *per_column = self._row_penalty
+        scale, *per_column = self.row_penalty
         return scale[rows], *per_column
 
     def _bounded(self, block, design, offsets, W):
@@ -356,7 +356,7 @@ class Problem:
         W = np.zeros_like(Ht, shape=(self.observations.shape[0], self.width))
         design, offsets = self._design(Ht)
         if self.loss.is_squared:
-            return self._solve_fully(self.observations, design, offsets, self._row_penalty, W)
+            return self._solve_fully(self.observations, design, offsets, self.row_penalty, W)
         for rows, block in self.observations.blocks():
             W[rows] = self._fold_in_block(block, design, offsets, self._penalty_of(rows))
         return W

@@ -16,6 +16,9 @@ SOLVERS = Registry("solver")
 
 # An objective this many times its start is beyond repair, though not yet infinite.
 DIVERGED = 1e8
+# At the end, more than the objective without any component is no result either.
+WORSE_THAN_NOTHING = 1.001
+TINY = float(np.finfo(np.float64).tiny)
 EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -47,6 +50,8 @@ class State:
         Whether the user pressed Ctrl-C; the factors are those of the last iteration.
     random_state : RandomState or None
         Where solvers that draw get their numbers from.
+    max_iter : int or None
+        Iterations at most, for solvers that plan ahead.
     memory : dict
         What a solver carries from one step to the next.
     """
@@ -62,6 +67,7 @@ class State:
     stopped: bool = False
     interrupted: bool = False
     random_state: np.random.RandomState | None = None
+    max_iter: int | None = None
     memory: dict = field(default_factory=dict)
 
     @property
@@ -139,13 +145,15 @@ class BaseSolver(BaseEstimator):
         began = perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):
             first, scale = self._scale(problem, W, Ht)
-            state = State(W, Ht, first, random_state=check_random_state(random_state))
+            rng = check_random_state(random_state)
+            state = State(W, Ht, first, random_state=rng, max_iter=max_iter)
             record = _Record(self, state, scale, Limits(max_iter, tol, began, tuple(monitors)))
             if self.needs_start:
                 record.guard()
             try:
                 record.begin()
                 self._run(problem, state, record)
+                record.guard(WORSE_THAN_NOTHING)
             except KeyboardInterrupt:
                 state.interrupted = True
                 record.undo_half_a_step()
@@ -253,12 +261,12 @@ class _Record:
             self.state.W, self.state.Ht = self.kept
             self.state.loss = None
 
-    def guard(self):
+    def guard(self, limit=DIVERGED):
         """Raise a ValueError where no solver should be."""
         state = self.state
         if (
             isfinite(state.objective)
-            and state.objective <= DIVERGED * self.scale
+            and state.objective <= limit * max(self.scale, TINY)
             and _is_finite(state.W)
             and _is_finite(state.Ht)
         ):
@@ -276,6 +284,8 @@ class _Record:
         before = self.first if n_iter == window else history[-1 - window]
         # Below rounding error the decrease says nothing any more.
         floor = EPSILON * self.scale
+        if history[-1] > (1 + self.limits.tol) * max(self.first, floor):
+            return False  # it rises: that is no rest
         return before - history[-1] <= self.limits.tol * max(history[-1], floor)
 
 
