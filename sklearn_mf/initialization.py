@@ -68,19 +68,18 @@ def _feasible(problem, W, Ht):
 
     As the start of Boutsidis & Gallopoulos 2008 (:doi:`10.1016/j.patcog.2007.09.010`).
     """
-    sides = [(W, problem.rows.penalty.positive), (Ht, problem.columns.penalty.positive)]
-    if not any(positive for _, positive in sides):
+    cut_W, cut_Ht = problem.rows.penalty.positive, problem.columns.penalty.positive
+    if not (cut_W or cut_Ht):
         return W, Ht
-    halves = [
-        np.prod(
-            [np.linalg.norm(np.maximum(sign * V, 0), axis=0) for V, cut in sides if cut and V.any()]
-            or [np.ones(W.shape[1])],
-            axis=0,
-        )
+    upper, lower = (
+        (problem.row_weight @ np.maximum(sign * W, 0) ** 2 if cut_W and W.any() else 1)
+        * (np.sum(np.maximum(sign * Ht, 0) ** 2, axis=0) if cut_Ht else 1)
         for sign in (1, -1)
-    ]
-    sign = np.where(halves[0] >= halves[1], 1, -1).astype(Ht.dtype)
-    return tuple(np.maximum(sign * V, 0) if cut else sign * V for V, cut in sides)
+    )
+    sign = np.where(upper >= lower, 1, -1).astype(Ht.dtype)
+    return tuple(
+        np.maximum(sign * V, 0) if cut else sign * V for V, cut in ((W, cut_W), (Ht, cut_Ht))
+    )
 
 
 def _with_bias(factor, bias, side):
