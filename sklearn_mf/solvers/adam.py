@@ -10,6 +10,9 @@ FIRST_STEP = 0.1
 # "adaptive" goes back to the best factors when the objective is so many times the lowest, or
 # has not been lower for so many iterations.
 TOO_HIGH, PATIENCE = 2.0, 10
+# Rounding error over its own size would be a step as long as any, as long as there is no memory
+# of larger gradients: what is so many units of it beside the largest is zero.
+FIRST_STEPS, ROUNDING = 20, 1000
 
 
 @SOLVERS.register
@@ -195,6 +198,9 @@ class Adam(BaseSolver):
         times ``(1 - beta) / (1 - beta**n_steps)``.
         """
         first, second = sums
+        if n_steps <= FIRST_STEPS:
+            size = np.abs(gradient)
+            gradient[size < ROUNDING * np.finfo(size.dtype).eps * size.max(initial=0)] = 0
         first *= self.beta_1
         first += gradient
         second *= self.beta_2
