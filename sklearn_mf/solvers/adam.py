@@ -8,8 +8,8 @@ from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions
 # Where learning_rate is "auto": the first step beside the size of the start.
 FIRST_STEP = 0.1
 # "adaptive" goes back to the best factors when the objective is so many times the lowest, or
-# has not been lower for so many iterations.
-TOO_HIGH, PATIENCE = 2.0, 10
+# has not been lower for so many iterations: fewer where batches make it jump.
+TOO_HIGH, PATIENCE, PATIENCE_WITH_BATCHES = 2.0, 10, 3
 # Rounding error over its own size would be a step as long as any, as long as there is no memory
 # of larger gradients: what is so many units of it beside the largest is zero.
 FIRST_STEPS, ROUNDING = 20, 1000
@@ -38,8 +38,8 @@ class Adam(BaseSolver):
         of H at the start.
     schedule : {"adaptive", "constant", "cosine"}, default="adaptive"
         "adaptive": back to the best factors so far, with half the learning rate, when the
-        objective is twice the lowest or has not fallen below it for ten iterations; the result
-        is the best. "constant". "cosine": down to zero at ``max_iter``, along a cosine.
+        objective is twice the lowest or has not fallen below it for ten iterations, three with
+        batches; the result is the best. "constant". "cosine": down to zero at ``max_iter``, along a cosine.
     beta_1 : float, default=0.9
         Memory of the mean of gradients, in [0, 1).
     beta_2 : float, default=0.999
@@ -124,7 +124,8 @@ class Adam(BaseSolver):
     def _step(self, problem, state):
         memory = state.memory
         if not memory:
-            memory.update(self._beginning(problem, state))
+            memory.update(self._memory(problem.pack(state.W, state.Ht)))
+            memory.update(rate=self._first_rate(state.Ht), lowest=state.objective, waited=0)
         rate = memory["rate"]
         if self.schedule == "cosine":
             rate *= 0.5 * float(1 + np.cos(np.pi * state.n_iter / state.max_iter))
@@ -137,19 +138,16 @@ class Adam(BaseSolver):
         state.W, state.Ht = problem.unpack(memory["factors"])
         return objective
 
-    def _beginning(self, problem, state):
-        factors, rate = problem.pack(state.W, state.Ht), self.learning_rate
-        if rate == "auto":
-            rate = FIRST_STEP * float(np.sqrt(np.mean(np.square(state.Ht)))) or FIRST_STEP
-        return {
-            "factors": factors,
-            "gradient": None,
-            "sums": (np.zeros_like(factors), np.zeros_like(factors)),
-            "steps": 0,
-            "rate": rate,
-            "lowest": state.objective,
-            "waited": 0,
-        }
+    def _first_rate(self, Ht):
+        if self.learning_rate != "auto":
+            return self.learning_rate
+        return FIRST_STEP * float(np.sqrt(np.mean(np.square(Ht)))) or FIRST_STEP
+
+    @staticmethod
+    def _memory(factors):
+        """What is known of gradients at the start: nothing."""
+        sums = np.zeros_like(factors), np.zeros_like(factors)
+        return {"factors": factors, "gradient": None, "sums": sums, "steps": 0, "epochs": 0}
 
     def _whole_step(self, problem, memory, rate):
         if memory["gradient"] is None:
@@ -172,13 +170,13 @@ class Adam(BaseSolver):
         W, Ht = problem.unpack(factors)
         sums = [problem.unpack(total) for total in memory["sums"]]
         # A row of W meets as many batches as it has parts in: one an epoch, or all of them.
-        epoch = state.n_iter + 1
+        memory["epochs"] += 1
         batches = problem.batches(self.batches, self.batch_size, state.random_state)
         for rows, part in batches:
             memory["steps"] += 1
             old = W[rows], Ht
             _, *gradients = part.value_and_gradient(*old)
-            n_steps = (epoch if self.batches == "rows" else memory["steps"]), memory["steps"]
+            n_steps = (memory["epochs"] if self.batches == "rows" else memory["steps"]), memory["steps"]
             new, lengths = [], []
             for side, index in enumerate((rows, slice(None))):
                 own = [total[side][index] for total in sums]
@@ -222,12 +220,8 @@ class Adam(BaseSolver):
             state.W, state.Ht = problem.unpack(memory["factors"])
             return objective
         memory["waited"] += 1
-        if memory["waited"] == PATIENCE or not objective <= TOO_HIGH * memory["lowest"]:
-            memory.update(
-                factors=problem.pack(state.W, state.Ht),
-                gradient=None,
-                rate=memory["rate"] / 2,
-                waited=0,
-            )
-            memory["sums"][0][:] = 0
+        patience = PATIENCE if self.batch_size is None else PATIENCE_WITH_BATCHES
+        if memory["waited"] == patience or not objective <= TOO_HIGH * memory["lowest"]:
+            memory.update(self._memory(problem.pack(state.W, state.Ht)))
+            memory.update(rate=memory["rate"] / 2, waited=0)
         return memory["lowest"]

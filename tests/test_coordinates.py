@@ -1,0 +1,144 @@
+"""Coordinate descent on normal equations: positive coefficients, and absolute values."""
+
+import numpy as np
+import pytest
+from conftest import low_rank, punch_holes, store_observed
+from scipy import sparse
+from scipy.optimize import nnls
+from sklearn.linear_model import ElasticNet
+
+from sklearn_mf import kernels
+from sklearn_mf.kernels import reference
+
+INF = np.inf
+
+
+def rows(n_rows=40, n_columns=30, k=5, seed=0, dtype=np.float64, index=np.int32, weighted=True):
+    rng = np.random.default_rng(seed)
+    X = sparse.random_array((n_rows, n_columns), density=0.4, rng=rng, format="csr")
+    weights = (rng.random(X.nnz) + 0.5).astype(dtype) if weighted else None
+    entries = X.indptr.astype(index), X.indices.astype(index), X.data.astype(dtype), weights
+    return entries, rng.normal(size=(n_columns, k)).astype(dtype)
+
+
+def penalty(n_rows, k, ridge=0.0, l1=0.0, lower=-INF, dtype=np.float64):
+    scale = np.random.default_rng(1).random(n_rows).astype(dtype) + dtype(0.5)
+    return scale, *(np.full(k, value, dtype=dtype) for value in (ridge, l1, lower))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_normal_equations_are_those_of_the_reference(dtype, index, weighted, n_threads):
+    entries, design = rows(dtype=dtype, index=index, weighted=weighted, k=19)
+    found = kernels.normal_equations(entries, design, n_threads)
+    for array, expected in zip(
+        found, reference.normal_equations(entries, design, 1), strict=True
+    ):
+        assert array.dtype == dtype
+        np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("numbers", [(0.1, 0.0, 0.0), (0.0, 0.3, -INF), (0.2, 0.1, 0.0)])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_descent_is_that_of_the_reference(dtype, shared, numbers, n_threads):
+    entries, design = rows(dtype=dtype)
+    grams, moments = reference.normal_equations(entries, design, 1)
+    if shared:
+        grams = np.ascontiguousarray(grams.max(axis=0)[None] + 9 * np.eye(5, dtype=dtype))
+    start = np.random.default_rng(2).random(moments.shape).astype(dtype)
+    arguments = grams, moments, penalty(40, 5, *numbers, dtype=dtype), start, 1e-6, 50
+    before = start.copy()
+    found = kernels.descend_rows(*arguments, n_threads)
+    np.testing.assert_allclose(found, reference.descend_rows(*arguments, 1), rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(start, before)
+    np.testing.assert_array_equal(found, kernels.descend_rows(*arguments, 1))
+
+
+@pytest.mark.parametrize("kernel", [kernels, reference], ids=["chosen", "reference"])
+def test_positive_rows_are_those_of_scipy(kernel):
+    entries, design = rows(weighted=False)
+    equations = kernel.normal_equations(entries, design, 1)
+    found = kernel.descend_rows(
+        *equations, penalty(40, 5, lower=0.0), np.zeros((40, 5)), 1e-12, 10_000, 1
+    )
+    indptr, indices, targets, _ = entries
+    for i in range(40):
+        part = slice(indptr[i], indptr[i + 1])
+        np.testing.assert_allclose(found[i], nnls(design[indices[part]], targets[part])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_rows_with_absolute_values_are_those_of_scikit_learn(positive):
+    entries, design = rows(n_rows=8, n_columns=60, weighted=False)
+    equations = kernels.normal_equations(entries, design, 1)
+    numbers = penalty(8, 5, ridge=0.6, l1=0.9, lower=0.0 if positive else -INF)
+    found = kernels.descend_rows(*equations, numbers, np.zeros((8, 5)), 1e-12, 10_000, 1)
+    indptr, indices, targets, _ = entries
+    for i in range(8):
+        part = slice(indptr[i], indptr[i + 1])
+        n = len(targets[part])
+        strength = numbers[0][i] * 1.5 / n
+        net = ElasticNet(strength, l1_ratio=0.6, fit_intercept=False, positive=positive, tol=1e-12)
+        net.set_params(max_iter=100_000).fit(design[indices[part]], targets[part])
+        np.testing.assert_allclose(found[i], net.coef_, atol=1e-6)
+
+
+def test_no_row_costs_more_than_at_its_start():
+    entries, design = rows()
+    grams, moments = kernels.normal_equations(entries, design, 1)
+    numbers = penalty(40, 5, 0.1, 0.4, 0.0)
+    start = np.random.default_rng(3).random((40, 5))
+
+    def cost(v):
+        scale, ridge, l1, _ = numbers
+        quadratic = 0.5 * np.einsum("ip,ipq,iq->i", v, grams, v) - np.sum(moments * v, axis=1)
+        return quadratic + scale * (0.5 * v**2 @ ridge + np.abs(v) @ l1)
+
+    costs = [
+        cost(kernels.descend_rows(grams, moments, numbers, start, 0.0, n, 1)) for n in range(6)
+    ]
+    np.testing.assert_allclose(costs[0], cost(start))
+    assert (np.diff(costs, axis=0) <= 1e-12).all()
+    assert (costs[5] < costs[0]).all()
+
+
+def test_a_coefficient_of_which_nothing_is_known_is_zero():
+    gram = np.diag([1.0, 0.0])[None]
+    found = kernels.descend_rows(
+        gram, np.array([[2.0, 0.0]]), penalty(1, 2), np.ones((1, 2)), 1e-9, 10, 1
+    )
+    np.testing.assert_allclose(found, [[2.0, 0.0]])
+
+
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_every_kind_of_storage_gives_the_same_rows(with_weights):
+    from sklearn_mf.observations import observe
+
+    rng = np.random.default_rng(0)
+    X = low_rank(150, 12)
+    X[: 70, 3] = np.nan  # a group of rows that miss the same
+    X[100:] = punch_holes(X[100:])
+    design, offsets = rng.random((12, 4)), rng.random(12)
+    numbers = penalty(150, 4, 0.1, 0.2, 0.0)
+    weight = rng.random(X.shape) + 0.5 if with_weights else None
+    start = np.zeros((150, 4))
+    holed = observe(X, entry_weight=weight)
+    stored = observe(
+        store_observed(X),
+        unstored="missing",
+        entry_weight=None if weight is None else sparse.csr_array(weight),
+    )
+    arguments = design, offsets, numbers, start, (1e-10, 1000)
+    expected = stored.descend_rows(*arguments)
+    np.testing.assert_allclose(holed.descend_rows(*arguments), expected, atol=1e-8)
+    assert (expected == 0).any()
+    zeros = sparse.csr_array(np.where(np.isnan(X), 0, X))
+    filled = observe(zeros, sample_weight=rng.random(150))
+    dense = observe(zeros.toarray())
+    np.testing.assert_allclose(
+        filled.descend_rows(*arguments), dense.descend_rows(*arguments), atol=1e-8
+    )
