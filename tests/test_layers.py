@@ -18,6 +18,7 @@ FLOORS = {
     "sklearn_mf.estimators": 7,
     "sklearn_mf.solvers": 6,
     "sklearn_mf.problem": 5,
+    "sklearn_mf.validation": 5,
     "sklearn_mf.initialization": 4,
     "sklearn_mf.losses": 3,
     "sklearn_mf.penalties": 3,

@@ -6,7 +6,14 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf import kernels
-from sklearn_mf.observations._base import ObservedMatrix, block_entries, multiply, times_dense
+from sklearn_mf.observations._base import (
+    HeldOut,
+    ObservedMatrix,
+    block_entries,
+    may_be_hidden,
+    multiply,
+    times_dense,
+)
 from sklearn_mf.utils._threads import n_threads
 
 
@@ -75,6 +82,16 @@ class StoredObservations(ObservedMatrix):
         # The entry with the largest draw stays, so that no row is left without any.
         hidden = (draws < share) & (draws < largest[self._entry_rows()])
         return self._only(~hidden), self._only(hidden)
+
+    def hold_out(self, share, random_state):
+        rows, counted = self._entry_rows(), np.ones(self.n_observed, dtype=bool)
+        if self.row_weight is not None:
+            counted = self.row_weight[rows] > 0
+        hidden = counted & (random_state.random_sample(self.n_observed) < share)
+        n_in_row = np.bincount(rows[counted], minlength=self.shape[0])
+        n_in_column = np.bincount(self.indices[counted], minlength=self.shape[1])
+        hidden[hidden] = may_be_hidden(rows[hidden], self.indices[hidden], n_in_row, n_in_column)
+        return HeldOut(self._only(~hidden), self._only(hidden))
 
     def _only(self, mask):
         X, weights = keep_entries(self._csr(self.values), self.weights, mask)
