@@ -33,9 +33,7 @@ def penalty(n_rows, k, ridge=0.0, l1=0.0, lower=-INF, dtype=np.float64):
 def test_normal_equations_are_those_of_the_reference(dtype, index, weighted, n_threads):
     entries, design = rows(dtype=dtype, index=index, weighted=weighted, k=19)
     found = kernels.normal_equations(entries, design, n_threads)
-    for array, expected in zip(
-        found, reference.normal_equations(entries, design, 1), strict=True
-    ):
+    for array, expected in zip(found, reference.normal_equations(entries, design, 1), strict=True):
         assert array.dtype == dtype
         np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-5)
 
@@ -68,7 +66,9 @@ def test_positive_rows_are_those_of_scipy(kernel):
     indptr, indices, targets, _ = entries
     for i in range(40):
         part = slice(indptr[i], indptr[i + 1])
-        np.testing.assert_allclose(found[i], nnls(design[indices[part]], targets[part])[0], atol=1e-6)
+        np.testing.assert_allclose(
+            found[i], nnls(design[indices[part]], targets[part])[0], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -120,7 +120,7 @@ def test_every_kind_of_storage_gives_the_same_rows(with_weights):
 
     rng = np.random.default_rng(0)
     X = low_rank(150, 12)
-    X[: 70, 3] = np.nan  # a group of rows that miss the same
+    X[:70, 3] = np.nan  # a group of rows that miss the same
     X[100:] = punch_holes(X[100:])
     design, offsets = rng.random((12, 4)), rng.random(12)
     numbers = penalty(150, 4, 0.1, 0.2, 0.0)

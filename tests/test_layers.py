@@ -13,11 +13,13 @@ MAX_LINES = 600
 # A module stands on the floor of the longest prefix of its name.
 FLOORS = {
     "sklearn_mf": 8,
+    "sklearn_mf.plotting": 8,
     "sklearn_mf.utils.discovery": 8,
     "sklearn_mf.utils._show_versions": 8,
     "sklearn_mf.estimators": 7,
     "sklearn_mf.solvers": 6,
     "sklearn_mf.problem": 5,
+    "sklearn_mf.validation": 5,
     "sklearn_mf.initialization": 4,
     "sklearn_mf.losses": 3,
     "sklearn_mf.penalties": 3,

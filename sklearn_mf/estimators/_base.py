@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mf.initialization import column_constants
 from sklearn_mf.losses import BaseLoss, Squared
 from sklearn_mf.observations import DenseObservations, StoredObservations, observe
+from sklearn_mf.utils._callbacks import CallbackSupportMixin
 from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import (
     check_entry_weight,
@@ -22,6 +23,7 @@ from sklearn_mf.utils._validation import (
     is_nan,
     wrap_in_container,
 )
+from sklearn_mf.validation import explained_share
 
 # Share of each row's observed entries that `score` hides, and the seed that chooses them: one
 # that nobody uses to make holes, or score would hide what is missing already.
@@ -29,7 +31,9 @@ HIDDEN_SHARE = 0.2
 HIDDEN_SEED = 1_618_033_988
 
 
-class BaseFactorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseFactorization(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Base of all estimators: ``X ~ mean(feature_bias_ + W @ components_)``.
 
     A subclass has the parameters ``missing_values`` and ``unstored``, sets
@@ -168,9 +172,7 @@ default=None
                 stacklevel=2,
             )
             return float("nan")
-        if baseline <= 0:
-            return float(error <= baseline)
-        return 1 - error / baseline
+        return explained_share(error, baseline)
 
     @property
     def _n_features_out(self):

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from sklearn.utils import check_array, check_random_state
@@ -17,6 +18,7 @@ from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import SOLVERS, BaseSolver, Spectral
+from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
 from sklearn_mf.utils._monitors import Printer
 from sklearn_mf.utils._validation import (
     Integral,
@@ -29,6 +31,7 @@ from sklearn_mf.utils._validation import (
     check_X,
     fit_context,
 )
+from sklearn_mf.validation import EarlyStopping, HiddenScore, hold_out
 
 
 class MatrixFactorization(BaseFactorization):
@@ -46,9 +49,9 @@ class MatrixFactorization(BaseFactorization):
         + \alpha_H \sum_j m_j^g\, \mathrm{pen}(h_j)
 
     with :math:`\mathrm{pen}(v) = \rho \|v\|_1 + \frac{1 - \rho}{2} \|v\|_2^2`, where
-    :math:`\rho` is the parameter ``l1_ratio``, with the loss :math:`\frac{1}{2}(x - \hat{x})^2` unless said otherwise (under the
-    logistic loss and that of Poisson, :math:`W H` stands for log-odds and logarithms of
-    rates), sample weights
+    :math:`\rho` is the parameter ``l1_ratio``, with the loss
+    :math:`\frac{1}{2}(x - \hat{x})^2` unless said otherwise (under the logistic loss and that
+    of Poisson, :math:`W H` stands for log-odds and logarithms of rates), sample weights
     :math:`s_i` and entry weights :math:`e_{ij}` (both 1 unless given),
     :math:`n_i = \sum_j e_{ij}` and :math:`m_j = \sum_i s_i e_{ij}` over observed entries,
     and :math:`g` the parameter ``alpha_scaling``. Biases are penalized as `bias` says.
@@ -106,13 +109,25 @@ class MatrixFactorization(BaseFactorization):
         Iterations at most.
     tol : float, default=1e-4
         Stop when an iteration lowers the objective by less than this share of it (for
-        "gd": ten iterations together). 0: never stop before `max_iter`.
+        "gd": ten iterations together). 0: never stop before `max_iter`. With
+        `early_stopping`: stop when the score of hidden entries gains less than this.
+    early_stopping : bool, default=False
+        Whether to hide some entries from the solver, stop when it predicts them no better,
+        and keep the factors that predicted them best. Drawn once, by `random_state`: a
+        weight of two is then not quite the same as the sample twice.
+    validation_fraction : float, default=0.1
+        Share of the observed entries to hide, in (0, 1); every row and column keeps one.
+        Of a sparse X whose unstored entries are zeros, the share of the samples to set
+        aside, and to predict a fifth of the features of from the others.
+    n_iter_no_change : int, default=5
+        With `early_stopping`, iterations in which the best score must gain more than `tol`.
     warm_start : bool, default=False
         Whether `fit` starts from the components of the fit before.
     random_state : int, RandomState instance or None, default=None
         Source of random numbers for the start; an int gives the same result every time.
     verbose : int, default=0
-        Print the objective of every ``verbose``-th iteration; 0 for silence.
+        Print a line every ``verbose``-th iteration: the objective, how it changed, the score
+        of hidden entries where there are some, and the seconds so far. 0 for silence.
 
     Attributes
     ----------
@@ -126,7 +141,14 @@ class MatrixFactorization(BaseFactorization):
         Root of the weighted sum of squared errors over the observed entries, on the scale
         of the data whatever the loss.
     loss_curve_ : list of float of length n_iter_
-        Objective after every iteration.
+        Objective after every iteration; that of the entries which the solver saw.
+    loss_curve_seconds_ : list of float of length n_iter_
+        Seconds from the start of the solver to the end of every iteration.
+    validation_scores_ : list of float of length n_iter_, or None
+        With `early_stopping`, the score of the hidden entries after every iteration: R^2
+        against the means of the features, D^2 under other losses, as in `score`.
+    best_validation_score_ : float or None
+        With `early_stopping`, the highest of them, which the components have.
     n_iter_ : int
         Iterations done.
     solver_ : solver object
@@ -185,6 +207,9 @@ class MatrixFactorization(BaseFactorization):
         "init": [StrOptions({"auto", *INITS}), "array-like", callable],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -207,6 +232,9 @@ class MatrixFactorization(BaseFactorization):
         init="auto",
         max_iter=200,
         tol=1e-4,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -225,6 +253,9 @@ class MatrixFactorization(BaseFactorization):
         self.init = init
         self.max_iter = max_iter
         self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -250,7 +281,7 @@ default=None
         self : MatrixFactorization
             The fitted estimator.
         """
-        self._fit(X, sample_weight, entry_weight)
+        self._fit(X, y, sample_weight, entry_weight)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -274,37 +305,45 @@ default=None
         W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
             Codes. The bias of the sample is one more, last column where there is one.
         """
-        problem, state, W = self._fit(X, sample_weight, entry_weight)
+        problem, state, W = self._fit(X, y, sample_weight, entry_weight)
         return self._fitted_codes(problem, state) if W is None else W
 
-    def _fit(self, X, sample_weight, entry_weight):
+    def _fit(self, X, y, sample_weight, entry_weight):
         """Fit; what was solved, how, and the codes if they were needed."""
+        given = {"X": X, "y": y}
         X = check_X(self, X, reset=True)
         n_components = self._check_n_components(X.shape)
         observations = self._observe(X, entry_weight, sample_weight)
         _check_observed(observations)
         problem = self._problem(observations, n_components)
         solver = self._check_solver(problem)
-        with threads_for(observations):
+        random_state = check_random_state(self.random_state)
+        held_out = None
+        if self.early_stopping:
+            held_out = hold_out(observations, self.validation_fraction, random_state)
+            problem = replace(problem, observations=held_out.visible)
+        with threads_for(problem.observations):
             if self._has_sample_bias:
                 problem = replace(problem, offset=overall_constant(problem))
             W, Ht = zeros(problem)
-            random_state = check_random_state(self.random_state)
             if solver.needs_start:
                 init = self._check_init(X, problem, random_state)
                 W, Ht = start(problem, init, random_state)
+            monitors = self._monitors(problem, solver, held_out, given)
             state = solver.solve(
                 problem,
                 W,
                 Ht,
                 max_iter=self.max_iter,
-                tol=self.tol,
+                tol=0 if self.early_stopping else self.tol,  # hidden entries decide
                 random_state=random_state,
-                monitors=[Printer(solver.name, self.verbose)] if self.verbose else [],
+                monitors=monitors,
             )
             if state.interrupted and not state.history:
                 raise KeyboardInterrupt  # before there was anything to keep
-            self._set_fitted(problem, solver, state)
+            vars(self).update(self._fitted_attributes(problem, solver, state))
+            if self.early_stopping:
+                problem = replace(problem, observations=observations)
             W, half_squares, loss = None, state.loss, problem.loss
             if half_squares is None:
                 W = self._fitted_codes(problem, state)
@@ -314,7 +353,22 @@ default=None
         if state.interrupted:
             raise KeyboardInterrupt
         warn_of_empty_rows(observations)
+        for monitor in monitors:
+            monitor.finish()
         return problem, state, W
+
+    def _monitors(self, problem, solver, held_out, given):
+        """Who watches the solver."""
+        monitors = []
+        if self.early_stopping:
+            score = HiddenScore(problem, held_out)
+            monitors.append(EarlyStopping(score, self.tol, self.n_iter_no_change))
+        if has_callbacks(self):
+            attributes = partial(self._fitted_attributes, problem, solver)
+            monitors.append(FitTasks(self, given, self.max_iter, attributes))
+        if self.verbose:
+            monitors.append(Printer(solver.name, self.verbose))
+        return monitors
 
     def _fitted_codes(self, problem, state):
         """What `transform` would say, whatever W the solver had."""
@@ -371,11 +425,16 @@ default=None
     def _check_solver(self, problem):
         if self.solver != "auto":
             solver = SOLVERS.resolve(self.solver)
-        elif Spectral.obstacle(problem) is None:
+        elif not self.early_stopping and Spectral.obstacle(problem) is None:
             solver = Spectral()
         else:
             solver = SOLVERS["als" if hasattr(problem.loss, "quadratic") else "gd"]()
         check_parameters(solver)
+        if self.early_stopping and not solver.allows_missing:
+            raise ValueError(
+                f"early_stopping=True hides entries of X, but solver={solver.name!r} needs "
+                "complete data. Use early_stopping=False, or solver='als'."
+            )
         solver.check(problem)
         return solver
 
@@ -404,15 +463,22 @@ default=None
             H = np.vstack([H, self.feature_bias_ - problem.offset])
         return H.T
 
-    def _set_fitted(self, problem, solver, state):
+    def _fitted_attributes(self, problem, solver, state):
+        """What `fit` sets, at the factors of a state."""
         k = problem.n_components
         bias = state.Ht[:, k] if problem.columns.has_bias else np.zeros_like(state.Ht[:, 0])
-        self.components_ = np.ascontiguousarray(state.Ht[:, :k].T)
-        self.feature_bias_ = bias + bias.dtype.type(problem.offset)
-        self.n_components_ = k
-        self.n_iter_ = max(1, state.n_iter)
-        self.loss_curve_ = state.history
-        self.solver_ = solver
+        scores = state.validation_scores
+        return {
+            "components_": np.ascontiguousarray(state.Ht[:, :k].T),
+            "feature_bias_": bias + bias.dtype.type(problem.offset),
+            "n_components_": k,
+            "n_iter_": max(1, state.n_iter),
+            "loss_curve_": list(state.history),
+            "loss_curve_seconds_": list(state.seconds),
+            "validation_scores_": list(scores) if self.early_stopping else None,
+            "best_validation_score_": max(scores) if self.early_stopping else None,
+            "solver_": solver,
+        }
 
 
 def _check_observed(observations):

@@ -1,5 +1,6 @@
 """What every view of the data answers, and what follows from it for all of them."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -57,6 +58,14 @@ class ObservedMatrix:
         """Yield one-dimensional arrays that together hold every observed value, once or more."""
         for _, block in self.blocks():
             yield block.values[~np.isnan(block.values)]
+
+    def hold_out(self, share, random_state):
+        """Hide a random share of the entries; return a `HeldOut`.
+
+        No row and no column loses all that it has. Rows of weight zero, which tell a solver
+        nothing, have nothing hidden.
+        """
+        raise NotImplementedError
 
     def product(self, dense, offsets, row_offsets=0):
         """Sum over observed j of ``e_ij * (x_ij - offsets_j - row_offsets_i) * dense_j``."""
@@ -130,6 +139,28 @@ class ObservedMatrix:
         return total, W_gradient, Ht_gradient
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Observations in parts: what a solver may see, and what it is judged by.
+
+    Attributes
+    ----------
+    visible : ObservedMatrix
+        For the solver.
+    hidden : ObservedMatrix
+        To be predicted.
+    known : ObservedMatrix or None
+        What else is known of the rows of ``hidden``, where these are no rows of ``visible``.
+    columns : ndarray of bool of shape (n_columns,), or None
+        Which columns those of ``hidden`` then are; the others are those of ``known``.
+    """
+
+    visible: ObservedMatrix
+    hidden: ObservedMatrix
+    known: ObservedMatrix | None = None
+    columns: np.ndarray | None = None
+
+
 class SharedRows(ObservedMatrix):
     """Rows that miss the same entries share one factorization; the others are solved singly.
 
@@ -187,7 +218,6 @@ class SharedRows(ObservedMatrix):
                 design, offsets, ridge[rows], penalized, gram
             )
         return solution, status
-
 
     def descend_rows(self, design, offsets, penalty, start, accuracy):
         scale, *per_column = penalty
@@ -259,9 +289,37 @@ def descend(equations, penalty, start, accuracy):
     start = np.ascontiguousarray(start)
     eps = 10 * float(np.finfo(start.dtype).eps)
     return kernels.descend_rows(
-        grams, np.ascontiguousarray(moments), penalty, start, max(accuracy[0], eps), accuracy[1],
+        grams,
+        np.ascontiguousarray(moments),
+        penalty,
+        start,
+        max(accuracy[0], eps),
+        accuracy[1],
         threads,
     )
+
+
+def may_be_hidden(rows, columns, n_in_row, n_in_column):
+    """Which of some entries can be hidden all at once, if no row and no column may be emptied.
+
+    Parameters
+    ----------
+    rows, columns : ndarray of int of shape (n_entries,)
+        Where the entries are.
+    n_in_row, n_in_column : ndarray of int
+        How many entries there are in each row and each column, hidden or not.
+
+    Returns
+    -------
+    mask : ndarray of bool of shape (n_entries,)
+        All but one of a row or column that would lose all.
+    """
+    mask = np.ones(len(rows), dtype=bool)
+    for lines, n_in_line in ((rows, n_in_row), (columns, n_in_column)):
+        emptied = np.bincount(lines, minlength=len(n_in_line)) == n_in_line
+        named, first = np.unique(lines, return_index=True)
+        mask[first[emptied[named]]] = False
+    return mask
 
 
 def multiply(a, b):

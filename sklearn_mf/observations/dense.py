@@ -6,7 +6,14 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf import kernels
-from sklearn_mf.observations._base import SharedRows, block_entries, multiply, total_weight
+from sklearn_mf.observations._base import (
+    HeldOut,
+    SharedRows,
+    block_entries,
+    may_be_hidden,
+    multiply,
+    total_weight,
+)
 from sklearn_mf.observations.stored import StoredObservations
 from sklearn_mf.utils._threads import n_threads
 
@@ -85,6 +92,34 @@ class DenseObservations(SharedRows):
         # The entry with the largest draw stays, so that no row is left without any.
         hidden[np.arange(self.shape[0]), draws.argmax(axis=1)] = False
         return self._only(~hidden), self._only(hidden)
+
+    def hold_out(self, share, random_state):
+        n_rows, n_columns = self.shape
+        n_in_row, n_in_column = np.zeros(n_rows, int), np.zeros(n_columns, int)
+        chosen = []
+        for part, block in self.blocks():
+            counted = block._observed()
+            if self.row_weight is not None:
+                counted &= (block.row_weight > 0)[:, None]
+            n_in_row[part] = counted.sum(axis=1)
+            n_in_column += counted.sum(axis=0)
+            cells = np.flatnonzero(counted & (random_state.random_sample(block.shape) < share))
+            chosen.append(cells + part.start * n_columns)
+        rows, columns = np.divmod(np.concatenate(chosen), n_columns)
+        mask = may_be_hidden(rows, columns, n_in_row, n_in_column)
+        rows, columns = rows[mask], columns[mask]
+        visible = np.array(self.values, order="K")
+        visible[rows, columns] = np.nan
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
+        hidden = sparse.csr_array(
+            (self.values[rows, columns], columns.astype(np.int32), indptr.astype(np.int32)),
+            shape=self.shape,
+        )
+        weights = None if self.weights is None else self.weights[rows, columns]
+        return HeldOut(
+            DenseObservations(visible, self.weights, self.row_weight, self.column_weight),
+            StoredObservations(hidden, weights, self.row_weight, self.column_weight),
+        )
 
     def _only(self, mask):
         values = np.where(mask, self.values, self.dtype.type(np.nan))

@@ -7,9 +7,11 @@ from scipy import sparse
 
 from sklearn_mf import kernels
 from sklearn_mf.observations._base import (
+    HeldOut,
     ObservedMatrix,
     block_entries,
     descend,
+    may_be_hidden,
     multiply,
     times_dense,
 )
@@ -100,6 +102,16 @@ class StoredObservations(ObservedMatrix):
     def stored(self):
         """These observations, which are stored entry by entry already."""
         return self
+
+    def hold_out(self, share, random_state):
+        rows, counted = self._entry_rows(), np.ones(self.n_observed, dtype=bool)
+        if self.row_weight is not None:
+            counted = self.row_weight[rows] > 0
+        hidden = counted & (random_state.random_sample(self.n_observed) < share)
+        n_in_row = np.bincount(rows[counted], minlength=self.shape[0])
+        n_in_column = np.bincount(self.indices[counted], minlength=self.shape[1])
+        hidden[hidden] = may_be_hidden(rows[hidden], self.indices[hidden], n_in_row, n_in_column)
+        return HeldOut(self._only(~hidden), self._only(hidden))
 
     def _only(self, mask):
         X, weights = keep_entries(self._csr(self.values), self.weights, mask)

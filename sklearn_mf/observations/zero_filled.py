@@ -6,12 +6,20 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf import kernels
-from sklearn_mf.observations._base import SharedRows, multiply, times_dense, total_weight
+from sklearn_mf.observations._base import (
+    HeldOut,
+    SharedRows,
+    multiply,
+    times_dense,
+    total_weight,
+)
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.stored import StoredObservations
 
 # Entries that may be summed in single precision.
 PART = 1 << 16
+# Share of the columns that are hidden in rows that are set aside; as much as `score` hides.
+HIDDEN_COLUMNS = 0.2
 
 
 class ZeroFilledObservations(SharedRows):
@@ -82,6 +90,29 @@ class ZeroFilledObservations(SharedRows):
         X = sparse.vstack([part._csr(part.values) for part in parts], format="csr")
         return StoredObservations(X, None, self.row_weight, self.column_weight)
 
+    def hold_out(self, share, random_state):
+        """Set a share of the rows aside, and hide some columns in them.
+
+        Cells hidden here and there would be holes in nearly every row or column, and each of
+        those is solved as if it were dense. Of the rows set aside the other columns are known.
+        The cells are a block, as in bi-cross-validation (Owen & Perry 2009,
+        :doi:`10.1214/08-AOAS227`); each is as likely to be in it as any other.
+        """
+        weight = np.ones(self.shape[0]) if self.row_weight is None else self.row_weight
+        aside = _random_mask(weight > 0, share, random_state)
+        columns = _random_mask(np.ones(self.shape[1], dtype=bool), HIDDEN_COLUMNS, random_state)
+        rows = self._X[np.flatnonzero(aside)]
+        return HeldOut(
+            self._with(self._X[np.flatnonzero(~aside)], ~aside),
+            self._with(rows[:, np.flatnonzero(columns)], aside),
+            self._with(rows[:, np.flatnonzero(~columns)], aside),
+            columns,
+        )
+
+    def _with(self, X, rows):
+        row_weight = None if self.row_weight is None else self.row_weight[rows]
+        return ZeroFilledObservations(X, row_weight)
+
     def each_value(self):
         yield self._X.data[~np.isnan(self._X.data)]
         if self._X.nnz < self.shape[0] * self.shape[1]:
@@ -127,3 +158,12 @@ class ZeroFilledObservations(SharedRows):
             squares *= self.column_weight[X.indices]
         row_weight = multiply(self._full_rows.astype(np.float64), self.row_weight)
         return np.dot(squares, np.repeat(row_weight, np.diff(X.indptr)))
+
+
+def _random_mask(candidates, share, random_state):
+    """A random share of the candidates, at least one of them and never all."""
+    positions = np.flatnonzero(candidates)
+    n = min(max(1, round(share * len(positions))), len(positions) - 1)
+    mask = np.zeros(len(candidates), dtype=bool)
+    mask[random_state.permutation(positions)[:n]] = True
+    return mask

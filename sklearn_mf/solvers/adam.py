@@ -176,7 +176,10 @@ class Adam(BaseSolver):
             memory["steps"] += 1
             old = W[rows], Ht
             _, *gradients = part.value_and_gradient(*old)
-            n_steps = (memory["epochs"] if self.batches == "rows" else memory["steps"]), memory["steps"]
+            n_steps = (
+                (memory["epochs"] if self.batches == "rows" else memory["steps"]),
+                memory["steps"],
+            )
             new, lengths = [], []
             for side, index in enumerate((rows, slice(None))):
                 own = [total[side][index] for total in sums]

@@ -74,7 +74,10 @@ class LBFGS(BaseSolver):
     def check(self, problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
-        if any(side.penalty.l1 and not side.penalty.positive for side in (problem.rows, problem.columns)):
+        if any(
+            side.penalty.l1 and not side.penalty.positive
+            for side in (problem.rows, problem.columns)
+        ):
             raise ValueError(
                 "solver='lbfgs' serves l1_ratio > 0 only where factors are positive. "
                 "Use l1_ratio=0, positive=True, or solver='als'."

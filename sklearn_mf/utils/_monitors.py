@@ -17,6 +17,9 @@ class Monitor:
     def close(self, state):
         """After the last iteration, also where the user pressed Ctrl-C."""
 
+    def finish(self):
+        """When the estimator is fitted."""
+
 
 class Printer(Monitor):
     """Prints a line every so many iterations, and one for the last.

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import check_array, get_tags
+from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     Interval,
     MissingValues,
@@ -25,6 +26,7 @@ __all__ = [
     "StrOptions",
     "check_X",
     "check_entry_weight",
+    "check_matplotlib_support",
     "check_parameters",
     "check_sample_weight",
     "fit_context",

@@ -1,0 +1,173 @@
+"""Displays in the idiom of scikit-learn. Matplotlib is needed only to draw."""
+
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_mf.utils._validation import check_matplotlib_support
+
+__all__ = ["LossCurveDisplay"]
+
+# What can be on each axis: the attribute of the estimator, and the label.
+X_AXES = {
+    "iterations": (None, "Iteration"),
+    "seconds": ("loss_curve_seconds_", "Seconds"),
+}
+Y_AXES = {
+    "objective": ("loss_curve_", "Objective"),
+    "validation": ("validation_scores_", "Score of hidden entries"),
+}
+
+
+class LossCurveDisplay:
+    """How a fit came about: the objective, or the score of hidden entries, as it went on.
+
+    Use `from_estimator` to make one. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    x_values : array-like of shape (n_iterations,)
+        Numbers of the iterations, or seconds since the start.
+    y_values : array-like of shape (n_iterations,)
+        The objective or the score after every iteration.
+    name : str, default=None
+        Label in the legend. None: no legend.
+    x_label : str, default="Iteration"
+        Label of the x-axis.
+    y_label : str, default="Objective"
+        Label of the y-axis.
+
+    Attributes
+    ----------
+    line_ : matplotlib Artist
+        The curve.
+    ax_ : matplotlib Axes
+        Axes with the curve.
+    figure_ : matplotlib Figure
+        Figure containing the curve.
+
+    See Also
+    --------
+    sklearn_mf.MatrixFactorization : Its ``loss_curve_`` is what is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf import MatrixFactorization
+    >>> from sklearn_mf.plotting import LossCurveDisplay
+    >>> X = np.array([[5.0, 3.0, 1.0], [3.0, 2.0, 1.0], [2.0, 1.0, 1.0], [1.0, 1.0, 2.0]])
+    >>> als = MatrixFactorization(1, solver="als").fit(X)
+    >>> gd = MatrixFactorization(1, solver="gd").fit(X)
+    >>> display = LossCurveDisplay.from_estimator(als, name="als")  # doctest: +SKIP
+    >>> LossCurveDisplay.from_estimator(gd, name="gd", ax=display.ax_)  # doctest: +SKIP
+    """
+
+    def __init__(self, *, x_values, y_values, name=None, x_label="Iteration", y_label="Objective"):
+        self.x_values = x_values
+        self.y_values = y_values
+        self.name = name
+        self.x_label = x_label
+        self.y_label = y_label
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        *,
+        x="iterations",
+        y="objective",
+        yscale="linear",
+        name=None,
+        ax=None,
+        curve_kwargs=None,
+    ):
+        """Draw the curve of a fitted estimator; on the axes of another for comparison.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            A fitted :class:`~sklearn_mf.MatrixFactorization`, or another with its
+            ``loss_curve_``.
+        x : {"iterations", "seconds"}, default="iterations"
+            Against what to draw: seconds compare solvers whose iterations differ.
+        y : {"objective", "validation"}, default="objective"
+            What to draw; "validation" is the score of hidden entries of a fit with
+            ``early_stopping=True``.
+        yscale : {"linear", "log"} or another scale of matplotlib, default="linear"
+            Scale of the y-axis.
+        name : str, default=None
+            Label in the legend. None: the name of the class.
+        ax : matplotlib axes, default=None
+            Where to draw, such as ``display.ax_``. None: on a new figure.
+        curve_kwargs : dict, default=None
+            Passed to matplotlib's ``plot``.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            Holds what was drawn.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing of the kind to draw.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        check_is_fitted(estimator)
+        x_attribute, x_label = _choice("x", x, X_AXES)
+        y_attribute, y_label = _choice("y", y, Y_AXES)
+        y_values = getattr(estimator, y_attribute, None)
+        if y_values is None:
+            how = " Fit it with early_stopping=True." if y == "validation" else ""
+            raise ValueError(
+                f"y={y!r} needs {y_attribute}, which this {type(estimator).__name__} has not.{how}"
+            )
+        x_values = range(1, len(y_values) + 1)
+        if x_attribute is not None:
+            x_values = getattr(estimator, x_attribute)
+        display = cls(
+            x_values=list(x_values),
+            y_values=list(y_values),
+            name=type(estimator).__name__ if name is None else name,
+            x_label=x_label,
+            y_label=y_label,
+        )
+        return display.plot(ax, yscale=yscale, curve_kwargs=curve_kwargs)
+
+    def plot(self, ax=None, *, name=None, yscale="linear", curve_kwargs=None):
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw. None: on a new figure.
+        name : str, default=None
+            Label in the legend. None: that of the display.
+        yscale : {"linear", "log"} or another scale of matplotlib, default="linear"
+            Scale of the y-axis.
+        curve_kwargs : dict, default=None
+            Passed to matplotlib's ``plot``.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+            This display.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots()
+        self.ax_, self.figure_ = ax, ax.figure
+        label = self.name if name is None else name
+        # A fit of one iteration is a point, and has no line.
+        style = {"label": label, "marker": "o" if len(self.y_values) == 1 else None}
+        (self.line_,) = ax.plot(self.x_values, self.y_values, **(style | (curve_kwargs or {})))
+        ax.set(xlabel=self.x_label, ylabel=self.y_label, yscale=yscale)
+        if self.line_.get_label() and not self.line_.get_label().startswith("_"):
+            ax.legend()
+        return self
+
+
+def _choice(parameter, value, choices):
+    if value not in choices:
+        raise ValueError(f"{parameter}={value!r} is unknown: use one of {sorted(choices)}.")
+    return choices[value]

@@ -1,0 +1,133 @@
+"""Early stopping: entries hidden from the solver tell when the model gets no better."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_mf.initialization import column_constants
+from sklearn_mf.utils._monitors import Monitor
+
+
+def explained_share(error, baseline):
+    """Share of the loss of constants that a model saves; 1 is perfect, and 0 no better.
+
+    Parameters
+    ----------
+    error : float
+        Loss of the model.
+    baseline : float
+        Loss of the constants.
+
+    Returns
+    -------
+    share : float
+        ``1 - error / baseline``, the R^2 or D^2.
+    """
+    return 1 - error / baseline if baseline > 0 else float(error <= baseline)
+
+
+def hold_out(observations, share, random_state):
+    """Hide entries, or say why that cannot be.
+
+    Parameters
+    ----------
+    observations : ObservedMatrix
+        The data.
+    share : float
+        How much of them to hide.
+    random_state : RandomState
+        Chooses which.
+
+    Returns
+    -------
+    held_out : HeldOut
+        What a solver may see, and what it is judged by.
+    """
+    held_out = observations.hold_out(share, random_state)
+    if held_out.hidden.n_observed == 0:
+        raise ValueError(
+            f"early_stopping=True finds nothing to hide: of {observations.n_observed} entries of "
+            f"X a share of validation_fraction={share} is too small, or each is the last one of "
+            "its row or column. Raise validation_fraction, or use early_stopping=False."
+        )
+    return held_out
+
+
+class HiddenScore:
+    """How well factors predict what their solver was not shown.
+
+    Parameters
+    ----------
+    problem : Problem
+        What the solver sees.
+    held_out : HeldOut
+        What it does not.
+    """
+
+    def __init__(self, problem, held_out):
+        self.problem = problem
+        self.hidden, self.columns, self.rows = held_out.hidden, slice(None), None
+        if held_out.known is not None:
+            self.columns = held_out.columns
+            self.rows = replace(problem, observations=held_out.known)
+        constants = column_constants(problem)[self.columns][:, None]
+        ones = np.ones((self.hidden.shape[0], 1), dtype=self.hidden.dtype)
+        self.baseline = self.hidden.total_loss(ones, constants, problem.loss)
+
+    def __call__(self, W, Ht):
+        """D^2 of the hidden entries."""
+        if self.rows is not None:
+            # Rows that the solver has no code of.
+            W = self.rows.fold_in(Ht[~self.columns])
+        factors = self.problem.model_factors(W, Ht[self.columns])
+        error = self.hidden.total_loss(*factors, self.problem.loss)
+        return explained_share(error, self.baseline) if np.isfinite(error) else -np.inf
+
+
+class EarlyStopping(Monitor):
+    """Ends a solve when hidden entries are predicted no better, and goes back to the best.
+
+    Parameters
+    ----------
+    score : callable
+        Gets W and Ht; higher is better.
+    tol : float
+        What the best score must gain in ``n_iter_no_change`` iterations.
+    n_iter_no_change : int
+        Iterations to wait for that.
+    """
+
+    def __init__(self, score, tol, n_iter_no_change):
+        self.score = score
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.best_scores = []  # so far, after every iteration
+        self.best_factors = None
+
+    def end(self, state):
+        """Score the factors; whether the best has stood still for long enough."""
+        score = self.score(state.W, state.Ht)
+        state.validation_scores.append(score)
+        bests = self.best_scores
+        if not bests or score > bests[-1]:
+            bests.append(score)
+            self.best_factors = state.W, state.Ht
+        else:
+            bests.append(bests[-1])
+        n = self.n_iter_no_change
+        return len(bests) > n and not bests[-1] > bests[-1 - n] + self.tol
+
+    def close(self, state):
+        """Put the best factors back."""
+        if self.best_factors is None:
+            return
+        state.W, state.Ht = self.best_factors
+        if self.tol > 0 and not (state.stopped or state.converged or state.interrupted):
+            warnings.warn(
+                f"early_stopping=True: after max_iter={state.n_iter} iterations hidden entries "
+                "were still predicted better and better. Increase max_iter, or tol.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
