@@ -17,7 +17,6 @@ from sklearn_mf.penalties import BasePenalty
 # A fold-in under a loss that is not squared iterates; rows stop one by one.
 FOLD_IN_ITERATIONS = 500
 MAX_HALVINGS = 30
-LEAST_CURVATURE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -226,15 +225,8 @@ class Problem:
     def _bounded(self, block, design, offsets, W):
         """The observations of which the squared loss is the bound of this loss at W."""
         model = self._row_model(block, design, offsets, W)
-        weights, targets = self._bound(block.values, model)
+        weights, targets = self.loss.at(block.kinds).parabola(block.values, model)
         return block.reweighted(targets, weights)
-
-    def _bound(self, x, model):
-        """Quadratic bound of the loss; where there is none, Newton's approximation of it."""
-        if hasattr(self.loss, "quadratic"):
-            return self.loss.quadratic(x, model)
-        weights = np.maximum(self.loss.curvature(x, model), LEAST_CURVATURE)
-        return weights, model - self.loss.gradient(x, model) / weights
 
     def _row_model(self, block, design, offsets, W):
         left = np.column_stack([W, np.ones_like(W, shape=len(W))])
@@ -274,10 +266,12 @@ class Problem:
         if hasattr(self.loss, "quadratic"):
             return after
 
+        loss = self.loss.at(block.kinds)
+
         def cost(W):
             model = self._row_model(block, design, offsets, W)
             penalty = 0.5 * ridge * ((W * W) @ self._column_shares)
-            return block.row_sums(self.loss.value(block.values, model)) + penalty
+            return block.row_sums(loss.value(block.values, model)) + penalty
 
         limit = cost(before)
         for _ in range(MAX_HALVINGS):

@@ -6,7 +6,14 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf import kernels
-from sklearn_mf.observations._base import SharedRows, multiply, times_dense, total_weight
+from sklearn_mf.observations._base import (
+    SharedRows,
+    kinds_of_rows,
+    multiply,
+    times_dense,
+    total_weight,
+    transposed_kinds,
+)
 from sklearn_mf.observations.dense import DenseObservations
 
 # Entries that may be summed in single precision.
@@ -22,8 +29,8 @@ class ZeroFilledObservations(SharedRows):
 
     weights = None
 
-    def __init__(self, X, row_weight=None, column_weight=None):
-        super().__init__(X.shape, X.dtype, row_weight, column_weight)
+    def __init__(self, X, row_weight=None, column_weight=None, kinds=None):
+        super().__init__(X.shape, X.dtype, row_weight, column_weight, kinds)
         self._X = X
         missing = np.isnan(X.data)
         self.complete = not missing.any()
@@ -36,7 +43,8 @@ class ZeroFilledObservations(SharedRows):
             self._full_rows[np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))[missing]] = False
 
     def _transposed(self):
-        return ZeroFilledObservations(self._X.T.tocsr(), self.column_weight, self.row_weight)
+        kinds = transposed_kinds(self.kinds)
+        return ZeroFilledObservations(self._X.T.tocsr(), self.column_weight, self.row_weight, kinds)
 
     @property
     def _row_groups(self):
@@ -67,6 +75,7 @@ class ZeroFilledObservations(SharedRows):
             None,
             None if self.row_weight is None else self.row_weight[rows],
             self.column_weight,
+            kinds_of_rows(self.kinds, rows),
         )
 
     def each_value(self):
