@@ -156,7 +156,7 @@ def overall_constant(problem):
     """One model value for all observed entries, from which biases are counted."""
     samples, loss = problem.observations, problem.loss
     totals = samples.T.row_totals().astype(np.float64)
-    if loss.fits_mean:
+    if loss.fits_mean and loss.kinds is None:
         return float(loss.from_mean(np.dot(column_means(samples), totals) / totals.sum()))
     return float(np.dot(column_constants(problem), totals) / totals.sum())
 

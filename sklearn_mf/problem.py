@@ -21,7 +21,6 @@ MAX_HALVINGS = 30
 # be beside the largest coefficient, in float64, and rounds at most.
 ROUGH, FINE = (1e-2, 10), (1e-10, 10_000)
 BALANCE_STEPS = 10
-LEAST_CURVATURE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -334,15 +333,8 @@ class Problem:
     def _bounded(self, block, design, offsets, W):
         """The observations of which the squared loss is the bound of this loss at W."""
         model = self._row_model(block, design, offsets, W)
-        weights, targets = self._bound(block.values, model)
+        weights, targets = self.loss.at(block.kinds).parabola(block.values, model)
         return block.reweighted(targets, weights)
-
-    def _bound(self, x, model):
-        """Quadratic bound of the loss; where there is none, Newton's approximation of it."""
-        if hasattr(self.loss, "quadratic"):
-            return self.loss.quadratic(x, model)
-        weights = np.maximum(self.loss.curvature(x, model), LEAST_CURVATURE)
-        return weights, model - self.loss.gradient(x, model) / weights
 
     def _row_model(self, block, design, offsets, W):
         left = np.column_stack([W, np.ones_like(W, shape=len(W))])
@@ -388,11 +380,12 @@ class Problem:
         if hasattr(self.loss, "quadratic"):
             return after
         scale, ridge, l1, _ = penalty
+        loss = self.loss.at(block.kinds)
 
         def cost(W):
             model = self._row_model(block, design, offsets, W)
             per_row = 0.5 * (W * W) @ ridge + np.abs(W) @ l1
-            return block.row_sums(self.loss.value(block.values, model)) + scale * per_row
+            return block.row_sums(loss.value(block.values, model)) + scale * per_row
 
         limit = cost(before)
         for _ in range(MAX_HALVINGS):

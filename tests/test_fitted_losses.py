@@ -375,7 +375,7 @@ def test_only_observed_entries_must_suit_the_loss():
 
 
 def test_als_refuses_counts_and_names_what_serves_them():
-    with pytest.raises(ValueError, match=r"als.*'quadratic'.*Poisson.*\['gd'\]"):
+    with pytest.raises(ValueError, match=r"als.*'quadratic'.*Poisson.*\['adam', 'gd', 'lbfgs'\]"):
         model("poisson", solver="als").fit(fit_for("poisson", low_rank()))
 
 

@@ -488,7 +488,9 @@ def test_huber_ignores_gross_outliers():
 
 def test_the_registered_solvers_are_those_of_the_documentation():
     assert {name: cls.__name__ for name, cls in SOLVERS.items()} == {
+        "adam": "Adam",
         "als": "ALS",
         "gd": "GradientDescent",
+        "lbfgs": "LBFGS",
         "svd": "Spectral",
     }

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.initialization import column_constants
 from sklearn_mf.losses import BaseLoss, Squared
+from sklearn_mf.losses.columns import check_data
 from sklearn_mf.observations import DenseObservations, StoredObservations, observe
 from sklearn_mf.utils._callbacks import CallbackSupportMixin
 from sklearn_mf.utils._threads import one_blas_thread
@@ -37,8 +38,8 @@ class BaseFactorization(
     """Base of all estimators: ``X ~ mean(feature_bias_ + W @ components_)``.
 
     A subclass has the parameters ``missing_values`` and ``unstored``, sets
-    ``components_`` and ``feature_bias_`` in `fit`, and says in ``_problem`` what is
-    minimised and in ``_loss`` with which loss, whose ``mean`` this is.
+    ``components_``, ``feature_bias_`` and ``loss_``, whose ``mean`` this is, in `fit`, and
+    says in ``_problem`` what is minimised.
     """
 
     def transform(self, X, entry_weight=None):
@@ -62,7 +63,7 @@ default=None
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
-        return self._codes(self._observe(X, entry_weight))
+        return self._codes(self._observe(X, self.loss_, entry_weight))
 
     def inverse_transform(self, X):
         """Reconstruct data from codes, ``feature_bias_ + W @ components_``.
@@ -89,7 +90,7 @@ default=None
                 f"{self._n_features_out}: pass what transform returned."
             )
         left, right = self._model_factors(W)
-        values = self._loss().mean(left @ right.T)
+        values = self.loss_.mean(left @ right.T)
         return wrap_in_container(self, values, X, self._input_names())
 
     def predict_entries(self, X, rows, columns):
@@ -118,14 +119,15 @@ default=None
                 f"rows has {len(rows)} entries, columns has {len(columns)}: they go in pairs."
             )
         needed, rows = np.unique(rows, return_inverse=True)
-        left, right = self._model_factors(self._codes(self._observe(X[needed])))
+        left, right = self._model_factors(self._codes(self._observe(X[needed], self.loss_)))
         order = np.argsort(rows, kind="stable")
         indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(needed)))])
         pairs = sparse.csr_array(
             (np.zeros(len(rows), left.dtype), columns[order], indptr), (len(needed), X.shape[1])
         )
         values = np.empty(len(rows), dtype=left.dtype)
-        values[order] = self._loss().mean(StoredObservations(pairs).model(left, right))
+        loss = self.loss_.at_columns(pairs.indices)
+        values[order] = loss.mean(StoredObservations(pairs).model(left, right))
         return values
 
     def score(self, X, y=None):
@@ -151,10 +153,10 @@ default=None
             entries of X: for the squared loss ``1 - sum (x - xhat)^2 / sum (x - mean)^2``.
         """
         check_is_fitted(self)
-        observations = self._observe(check_X(self, X, reset=False))
-        loss = self._loss()
+        loss = self.loss_
+        observations = self._observe(check_X(self, X, reset=False), loss)
         with threads_for(observations):
-            constants = column_constants(self._problem(observations, 0))[:, None]
+            constants = column_constants(self._problem(observations, loss, 0))[:, None]
         rng = np.random.default_rng(HIDDEN_SEED)
         error = baseline = n_hidden = 0
         for _, block in observations.blocks():
@@ -184,20 +186,15 @@ default=None
             names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
         return names
 
-    def _loss(self):
-        return Squared()
-
-    def _observe(self, X, entry_weight=None, sample_weight=None):
+    def _observe(self, X, loss, entry_weight=None, sample_weight=None):
         observations = observe(
             X,
             unstored=self.unstored,
             entry_weight=check_entry_weight(entry_weight, X),
             sample_weight=check_sample_weight(sample_weight, X),
+            column_kinds=loss.kinds,
         )
-        loss = self._loss()
-        if hasattr(loss, "check_data"):
-            for values in observations.each_value():
-                loss.check_data(values)
+        check_data(loss, observations, getattr(self, "feature_names_in_", None))
         return observations
 
     def _codes(self, observations):
@@ -207,7 +204,7 @@ default=None
 
     def _fold_in(self, observations):
         Ht = np.column_stack([self.components_.T, self.feature_bias_])
-        problem = self._problem(observations, self.n_components_)
+        problem = self._problem(observations, self.loss_, self.n_components_)
         free = replace(problem.columns, has_bias=True)
         return replace(problem, columns=free).fold_in(Ht.astype(observations.dtype, copy=False))
 
@@ -239,6 +236,10 @@ class SquaredErrorOfMean:
 
     loss: BaseLoss
     is_squared = False
+
+    def at(self, kinds):
+        """The same for entries whose losses are of these kinds."""
+        return replace(self, loss=self.loss.at(kinds))
 
     def value(self, x, m):
         """Half the squared distance of the data to their mean."""

@@ -15,6 +15,7 @@ from sklearn_mf.estimators._base import (
 )
 from sklearn_mf.initialization import INITS, overall_constant, start, zeros
 from sklearn_mf.losses import LOSSES, BaseLoss
+from sklearn_mf.losses.columns import resolve, stated_losses
 from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import SOLVERS, BaseSolver, Spectral
@@ -151,6 +152,8 @@ class MatrixFactorization(BaseFactorization):
         With `early_stopping`, the highest of them, which the components have.
     n_iter_ : int
         Iterations done.
+    loss_ : loss object
+        The loss, or the losses of the columns, with columns resolved.
     solver_ : solver object
         The solver that ran.
     n_features_in_ : int
@@ -194,7 +197,7 @@ class MatrixFactorization(BaseFactorization):
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "loss": [StrOptions(set(LOSSES)), BaseLoss],
+        "loss": [StrOptions(set(LOSSES)), BaseLoss, dict, list],
         "bias": [StrOptions({"features", "samples", "both"}), Options(bool, {False})],
         "positive": [StrOptions({"W", "H"}), Options(bool, {False, True})],
         "alpha_W": [Interval(Real, 0, None, closed="left")],
@@ -310,12 +313,13 @@ default=None
 
     def _fit(self, X, y, sample_weight, entry_weight):
         """Fit; what was solved, how, and the codes if they were needed."""
-        given = {"X": X, "y": y}
+        table, given = X, {"X": X, "y": y}
         X = check_X(self, X, reset=True)
         n_components = self._check_n_components(X.shape)
-        observations = self._observe(X, entry_weight, sample_weight)
+        loss = self._resolve_loss(table, X)
+        observations = self._observe(X, loss, entry_weight, sample_weight)
         _check_observed(observations)
-        problem = self._problem(observations, n_components)
+        problem = self._problem(observations, loss, n_components)
         solver = self._check_solver(problem)
         random_state = check_random_state(self.random_state)
         held_out = None
@@ -344,7 +348,7 @@ default=None
             vars(self).update(self._fitted_attributes(problem, solver, state))
             if self.early_stopping:
                 problem = replace(problem, observations=observations)
-            W, half_squares, loss = None, state.loss, problem.loss
+            W, half_squares = None, state.loss
             if half_squares is None:
                 W = self._fitted_codes(problem, state)
                 error = loss if loss.is_squared else SquaredErrorOfMean(loss)
@@ -379,7 +383,7 @@ default=None
     def _has_sample_bias(self):
         return self.bias in ("samples", "both")
 
-    def _problem(self, observations, n_components):
+    def _problem(self, observations, loss, n_components):
         alpha_H = self.alpha_W if self.alpha_H == "same" else self.alpha_H
         sides = {
             name: ElasticNet(alpha, self.l1_ratio, positive=self.positive in (True, name))
@@ -389,7 +393,7 @@ default=None
         shared = self.bias == "both"
         return Problem(
             observations,
-            self._loss(),
+            loss,
             rows=Side(sides["W"], self._has_sample_bias, bias_ridge=self.alpha_W),
             columns=Side(
                 sides["H"], shared or self.bias == "features", bias_ridge=shared * alpha_H
@@ -398,17 +402,18 @@ default=None
             alpha_scaling=self.alpha_scaling,
         )
 
-    def _loss(self):
-        loss = LOSSES.resolve(self.loss)
-        check_parameters(loss)
-        return loss
+    def _resolve_loss(self, table, X):
+        """The loss or losses, of columns as ``table`` names them."""
+        named = hasattr(table, "columns")
+        return resolve(self.loss, table if named else X, getattr(self, "feature_names_in_", None))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         solver = SOLVERS.get(self.solver) if isinstance(self.solver, str) else self.solver
         tags.input_tags.allow_nan &= getattr(solver, "allows_missing", True)
-        loss = LOSSES.get(self.loss) if isinstance(self.loss, str) else self.loss
-        tags.input_tags.positive_only = getattr(loss, "positive_only", False)
+        tags.input_tags.positive_only = any(
+            getattr(loss, "positive_only", False) for loss in stated_losses(self.loss)
+        )
         return tags
 
     def _check_n_components(self, shape):
@@ -471,6 +476,7 @@ default=None
         return {
             "components_": np.ascontiguousarray(state.Ht[:, :k].T),
             "feature_bias_": bias + bias.dtype.type(problem.offset),
+            "loss_": problem.loss,
             "n_components_": k,
             "n_iter_": max(1, state.n_iter),
             "loss_curve_": list(state.history),

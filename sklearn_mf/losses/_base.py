@@ -15,6 +15,8 @@ LOSSES = Registry("loss")
 # How near to the edge of what the data can be a mean may come before it is linked: there the
 # model value is infinite.
 EDGE = 1e-6
+# Of a Newton step, where the loss is flat.
+LEAST_CURVATURE = 1e-6
 
 
 class BaseLoss(BaseEstimator):
@@ -41,6 +43,21 @@ class BaseLoss(BaseEstimator):
     fits_mean = False
     # Data must not be negative; scikit-learn's tag of that name.
     positive_only = False
+    # Which of several losses an entry has: there is only one.
+    kinds = None
+
+    @property
+    def parts(self):
+        """The losses that this one is made of: itself, unless columns have their own."""
+        return [self]
+
+    def at(self, kinds):
+        """The loss of entries of these kinds: the same, unless columns have their own."""
+        return self
+
+    def at_columns(self, columns):
+        """The loss of entries of these columns: the same, unless columns have their own."""
+        return self
 
     def value(self, x, m):
         """Loss of every entry.
@@ -93,6 +110,26 @@ class BaseLoss(BaseEstimator):
         """
         step = np.sqrt(np.finfo(m.dtype).eps) * (1 + np.abs(m))
         return (self.gradient(x, m + step) - self.gradient(x, m - step)) / (2 * step)
+
+    def parabola(self, x, m):
+        """What stands for the loss near m: its quadratic bound, or else Newton's approximation.
+
+        Parameters
+        ----------
+        x : ndarray
+            Data.
+        m : ndarray of the same shape
+            Model values.
+
+        Returns
+        -------
+        weight, target : ndarray of the same shape
+            Its curvature and its minimum.
+        """
+        if hasattr(self, "quadratic"):
+            return self.quadratic(x, m)
+        weight = np.maximum(self.curvature(x, m), LEAST_CURVATURE)
+        return weight, m - self.gradient(x, m) / weight
 
     def mean(self, m):
         """Prediction on the scale of the data: the model value itself, unless overridden.

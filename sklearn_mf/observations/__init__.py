@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None):
+def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None, column_kinds=None):
     """Look at validated data.
 
     Parameters
@@ -36,6 +36,8 @@ def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None):
         Non-negative weights; zero, or not stored, is missing.
     sample_weight : ndarray of shape (n_rows,) or None
         Non-negative weights of the rows.
+    column_kinds : ndarray of int of shape (n_columns,) or None
+        Which of several losses each column has.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None):
         if entry_weight is not None:
             entry_weight = entry_weight.toarray() if sparse.issparse(entry_weight) else entry_weight
             X = np.where(entry_weight == 0, np.nan, X).astype(X.dtype, copy=False)
-        return DenseObservations(X, entry_weight, sample_weight)
+        return DenseObservations(X, entry_weight, sample_weight, kinds=column_kinds)
     arrays = tuple(np.ascontiguousarray(part) for part in (X.data, X.indices, X.indptr))
     X = sparse.csr_array(arrays, shape=X.shape)
     if not X.has_canonical_format:
@@ -57,11 +59,12 @@ def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None):
         X, weights = _align(X, entry_weight, unstored)
         unstored = "missing"
     if unstored == "zero":
-        return ZeroFilledObservations(X, sample_weight)
+        return ZeroFilledObservations(X, sample_weight, kinds=column_kinds)
     keep = ~np.isnan(X.data)
     if not keep.all():
         X, weights = keep_entries(X, weights, keep)
-    return StoredObservations(X, weights, sample_weight)
+    kinds = None if column_kinds is None else column_kinds[X.indices]
+    return StoredObservations(X, weights, sample_weight, kinds=kinds)
 
 
 def _align(X, entry_weight, unstored):

@@ -28,14 +28,17 @@ class ObservedMatrix:
     row_weight, column_weight : ndarray or None
         What a row and what a column counts for. A row's own weight does not change its
         solution; the weights of the columns do.
+    kinds : ndarray of int or None
+        Which of several losses every entry has, in a shape that broadcasts to ``values``.
     complete : bool
         Whether every cell is observed, with entry weight one.
     """
 
-    def __init__(self, shape, dtype, row_weight, column_weight):
+    def __init__(self, shape, dtype, row_weight, column_weight, kinds):
         self.shape, self.dtype = shape, dtype
         self.row_weight = row_weight
         self.column_weight = column_weight
+        self.kinds = kinds
 
     # What the storage classes answer -------------------------------------------------
 
@@ -66,6 +69,10 @@ class ObservedMatrix:
         nothing, have nothing hidden.
         """
         raise NotImplementedError
+
+    def row_values(self, i):
+        """What is observed in one row."""
+        return self._row(i)[1]
 
     def product(self, dense, offsets, row_offsets=0):
         """Sum over observed j of ``e_ij * (x_ij - offsets_j - row_offsets_i) * dense_j``."""
@@ -123,7 +130,7 @@ class ObservedMatrix:
     def total_loss(self, W, Ht, loss):
         """Weighted sum of a loss over the observed entries, at model values ``W @ Ht.T``."""
         return sum(
-            block.total(loss.value(block.values, block.model(W[rows], Ht)))
+            block.total(loss.at(block.kinds).value(block.values, block.model(W[rows], Ht)))
             for rows, block in self.blocks()
         )
 
@@ -131,9 +138,9 @@ class ObservedMatrix:
         """`total_loss` and its derivatives with respect to W, per unit of row weight, and Ht."""
         total, W_gradient, Ht_gradient = 0.0, np.zeros_like(W), np.zeros_like(Ht)
         for rows, block in self.blocks():
-            model = block.model(W[rows], Ht)
-            total += block.total(loss.value(block.values, model))
-            by_row, by_column = block.pull_back(loss.gradient(block.values, model), W[rows], Ht)
+            model, own = block.model(W[rows], Ht), loss.at(block.kinds)
+            total += block.total(own.value(block.values, model))
+            by_row, by_column = block.pull_back(own.gradient(block.values, model), W[rows], Ht)
             W_gradient[rows] = by_row
             Ht_gradient += by_column
         return total, W_gradient, Ht_gradient
@@ -320,6 +327,18 @@ def may_be_hidden(rows, columns, n_in_row, n_in_column):
         named, first = np.unique(lines, return_index=True)
         mask[first[emptied[named]]] = False
     return mask
+
+
+def transposed_kinds(kinds):
+    """Kinds of columns, of shape (n_columns,), as those of rows, (n_rows, 1), or back."""
+    if kinds is None:
+        return None
+    return kinds[:, None] if kinds.ndim == 1 else kinds[:, 0]
+
+
+def kinds_of_rows(kinds, rows):
+    """Kinds of the entries of some rows."""
+    return kinds if kinds is None or kinds.ndim == 1 else kinds[rows]
 
 
 def multiply(a, b):

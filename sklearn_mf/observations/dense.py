@@ -10,9 +10,11 @@ from sklearn_mf.observations._base import (
     HeldOut,
     SharedRows,
     block_entries,
+    kinds_of_rows,
     may_be_hidden,
     multiply,
     total_weight,
+    transposed_kinds,
 )
 from sklearn_mf.observations.stored import StoredObservations
 from sklearn_mf.utils._threads import n_threads
@@ -25,15 +27,16 @@ GROUP = 64
 class DenseObservations(SharedRows):
     """A dense array, NaN where missing, in any memory order, with weights or without."""
 
-    def __init__(self, X, weights=None, row_weight=None, column_weight=None):
-        super().__init__(X.shape, X.dtype, row_weight, column_weight)
+    def __init__(self, X, weights=None, row_weight=None, column_weight=None, kinds=None):
+        super().__init__(X.shape, X.dtype, row_weight, column_weight, kinds)
         self.values = X
         self.weights = weights
 
     def _transposed(self):
         weights = None if self.weights is None else self.weights.T
-        other = DenseObservations(self.values.T, weights, self.column_weight, self.row_weight)
-        return self._pass_on(other)
+        kinds = transposed_kinds(self.kinds)
+        sides = self.column_weight, self.row_weight
+        return self._pass_on(DenseObservations(self.values.T, weights, *sides, kinds))
 
     def _pass_on(self, other):
         """Spare other views of complete data the search for holes."""
@@ -76,6 +79,7 @@ class DenseObservations(SharedRows):
                 None if self.weights is None else self.weights[rows],
                 None if self.row_weight is None else self.row_weight[rows],
                 self.column_weight,
+                kinds_of_rows(self.kinds, rows),
             )
         )
 
@@ -116,14 +120,16 @@ class DenseObservations(SharedRows):
             shape=self.shape,
         )
         weights = None if self.weights is None else self.weights[rows, columns]
+        sides = self.row_weight, self.column_weight
         return HeldOut(
-            DenseObservations(visible, self.weights, self.row_weight, self.column_weight),
-            StoredObservations(hidden, weights, self.row_weight, self.column_weight),
+            DenseObservations(visible, self.weights, *sides, self.kinds),
+            StoredObservations(hidden, weights, *sides, self.kinds),
         )
 
     def _only(self, mask):
         values = np.where(mask, self.values, self.dtype.type(np.nan))
-        return DenseObservations(values, self.weights, self.row_weight, self.column_weight)
+        sides = self.row_weight, self.column_weight
+        return DenseObservations(values, self.weights, *sides, self.kinds)
 
     def model(self, W, Ht):
         """Model values, in the layout of ``values``."""

@@ -26,8 +26,8 @@ class StoredObservations(ObservedMatrix):
 
     complete = False
 
-    def __init__(self, X, weights=None, row_weight=None, column_weight=None):
-        super().__init__(X.shape, X.dtype, row_weight, column_weight)
+    def __init__(self, X, weights=None, row_weight=None, column_weight=None, kinds=None):
+        super().__init__(X.shape, X.dtype, row_weight, column_weight, kinds)
         self.indptr, self.indices = X.indptr, X.indices
         self.values = X.data
         self.weights = weights
@@ -40,7 +40,8 @@ class StoredObservations(ObservedMatrix):
         ).T.tocsr()
         X = sparse.csr_array((self.values[order.data], order.indices, order.indptr), order.shape)
         weights = None if self.weights is None else self.weights[order.data]
-        return StoredObservations(X, weights, self.column_weight, self.row_weight)
+        kinds = None if self.kinds is None else self.kinds[order.data]
+        return StoredObservations(X, weights, self.column_weight, self.row_weight, kinds)
 
     def _csr(self, data):
         return sparse.csr_array((data, self.indices, self.indptr), shape=self.shape)
@@ -71,6 +72,7 @@ class StoredObservations(ObservedMatrix):
             None if self.weights is None else self.weights[entries],
             None if self.row_weight is None else self.row_weight[rows],
             self.column_weight,
+            None if self.kinds is None else self.kinds[entries],
         )
 
     def reweighted(self, targets, weights):
@@ -97,7 +99,8 @@ class StoredObservations(ObservedMatrix):
             indptr = np.concatenate([[0], np.cumsum(counts)]).astype(self.indptr.dtype)
             X = sparse.csr_array((self.values[there], self.indices[there], indptr), self.shape)
             weights = None if self.weights is None else self.weights[there]
-            yield StoredObservations(X, weights, self.row_weight, self.column_weight)
+            kinds = None if self.kinds is None else self.kinds[there]
+            yield StoredObservations(X, weights, self.row_weight, self.column_weight, kinds)
 
     def stored(self):
         """These observations, which are stored entry by entry already."""
@@ -115,7 +118,8 @@ class StoredObservations(ObservedMatrix):
 
     def _only(self, mask):
         X, weights = keep_entries(self._csr(self.values), self.weights, mask)
-        return StoredObservations(X, weights, self.row_weight, self.column_weight)
+        kinds = None if self.kinds is None else self.kinds[mask]
+        return StoredObservations(X, weights, self.row_weight, self.column_weight, kinds)
 
     def _entry_rows(self):
         return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))

@@ -9,9 +9,11 @@ from sklearn_mf import kernels
 from sklearn_mf.observations._base import (
     HeldOut,
     SharedRows,
+    kinds_of_rows,
     multiply,
     times_dense,
     total_weight,
+    transposed_kinds,
 )
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.stored import StoredObservations
@@ -32,8 +34,8 @@ class ZeroFilledObservations(SharedRows):
     weights = None
     _has_gram_loss = True
 
-    def __init__(self, X, row_weight=None, column_weight=None):
-        super().__init__(X.shape, X.dtype, row_weight, column_weight)
+    def __init__(self, X, row_weight=None, column_weight=None, kinds=None):
+        super().__init__(X.shape, X.dtype, row_weight, column_weight, kinds)
         self._X = X
         missing = np.isnan(X.data)
         self.complete = not missing.any()
@@ -46,7 +48,8 @@ class ZeroFilledObservations(SharedRows):
             self._full_rows[np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))[missing]] = False
 
     def _transposed(self):
-        return ZeroFilledObservations(self._X.T.tocsr(), self.column_weight, self.row_weight)
+        kinds = transposed_kinds(self.kinds)
+        return ZeroFilledObservations(self._X.T.tocsr(), self.column_weight, self.row_weight, kinds)
 
     @property
     def _row_groups(self):
@@ -82,13 +85,15 @@ class ZeroFilledObservations(SharedRows):
             None,
             None if self.row_weight is None else self.row_weight[rows],
             self.column_weight,
+            kinds_of_rows(self.kinds, rows),
         )
 
     def stored(self):
         """The same observations, entry by entry: as many as there are cells."""
-        parts = (block.stored() for _, block in self.blocks())
+        parts = [block.stored() for _, block in self.blocks()]
         X = sparse.vstack([part._csr(part.values) for part in parts], format="csr")
-        return StoredObservations(X, None, self.row_weight, self.column_weight)
+        kinds = None if self.kinds is None else np.concatenate([part.kinds for part in parts])
+        return StoredObservations(X, None, self.row_weight, self.column_weight, kinds)
 
     def hold_out(self, share, random_state):
         """Set a share of the rows aside, and hide some columns in them.
@@ -101,17 +106,19 @@ class ZeroFilledObservations(SharedRows):
         weight = np.ones(self.shape[0]) if self.row_weight is None else self.row_weight
         aside = _random_mask(weight > 0, share, random_state)
         columns = _random_mask(np.ones(self.shape[1], dtype=bool), HIDDEN_COLUMNS, random_state)
-        rows = self._X[np.flatnonzero(aside)]
         return HeldOut(
-            self._with(self._X[np.flatnonzero(~aside)], ~aside),
-            self._with(rows[:, np.flatnonzero(columns)], aside),
-            self._with(rows[:, np.flatnonzero(~columns)], aside),
+            self._part(~aside, np.ones_like(columns)),
+            self._part(aside, columns),
+            self._part(aside, ~columns),
             columns,
         )
 
-    def _with(self, X, rows):
+    def _part(self, rows, columns):
+        """Some rows and columns, as masks tell."""
+        X = self._X[np.flatnonzero(rows)][:, np.flatnonzero(columns)]
         row_weight = None if self.row_weight is None else self.row_weight[rows]
-        return ZeroFilledObservations(X, row_weight)
+        kinds = None if self.kinds is None else self.kinds[columns]
+        return ZeroFilledObservations(X, row_weight, None, kinds)
 
     def each_value(self):
         yield self._X.data[~np.isnan(self._X.data)]

@@ -177,9 +177,10 @@ class BaseSolver(BaseEstimator):
                 for name, cls in SOLVERS.items()
                 if all(getattr(problem.loss, need, False) for need in cls.requires_loss)
             )
+            culprit = next(p for p in problem.loss.parts if not getattr(p, missing[0], False))
             raise ValueError(
                 f"solver={self.name!r} needs a loss with {missing[0]!r}, which "
-                f"{type(problem.loss).__name__} has not. Use one of solver={others}."
+                f"{type(culprit).__name__} has not. Use one of solver={others}."
             )
 
     def _run(self, problem, state, record):

@@ -39,7 +39,8 @@ class Adam(BaseSolver):
     schedule : {"adaptive", "constant", "cosine"}, default="adaptive"
         "adaptive": back to the best factors so far, with half the learning rate, when the
         objective is twice the lowest or has not fallen below it for ten iterations, three with
-        batches; the result is the best. "constant". "cosine": down to zero at ``max_iter``, along a cosine.
+        batches; the result is the best. "constant". "cosine": down to zero at ``max_iter``,
+        along a cosine.
     beta_1 : float, default=0.9
         Memory of the mean of gradients, in [0, 1).
     beta_2 : float, default=0.999
@@ -176,10 +177,7 @@ class Adam(BaseSolver):
             memory["steps"] += 1
             old = W[rows], Ht
             _, *gradients = part.value_and_gradient(*old)
-            n_steps = (
-                (memory["epochs"] if self.batches == "rows" else memory["steps"]),
-                memory["steps"],
-            )
+            n_steps = memory["epochs" if self.batches == "rows" else "steps"], memory["steps"]
             new, lengths = [], []
             for side, index in enumerate((rows, slice(None))):
                 own = [total[side][index] for total in sums]

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import check_array, get_tags
+from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     Interval,
@@ -29,6 +30,7 @@ __all__ = [
     "check_matplotlib_support",
     "check_parameters",
     "check_sample_weight",
+    "column_indices",
     "fit_context",
     "is_nan",
     "wrap_in_container",
@@ -90,6 +92,15 @@ def _has_nan(X):
     # Infinities were refused, so a sum is NaN where an entry is: no mask of X's size.
     values = X.data if sparse.issparse(X) else X
     return bool(np.isnan(values.sum()))
+
+
+def column_indices(X, columns):
+    """Numbers of the columns that a specification means, as in ColumnTransformer."""
+    if callable(columns):
+        columns = columns(X)
+    if isinstance(columns, slice) and columns == slice(None):
+        return list(range(X.shape[1]))
+    return _get_column_indices(X, columns)
 
 
 def check_sample_weight(sample_weight, X):

@@ -34,7 +34,7 @@ def all_solvers():
     --------
     >>> from sklearn_mf.utils.discovery import all_solvers
     >>> print([name for name, _ in all_solvers()])
-    ['als', 'gd', 'svd']
+    ['adam', 'als', 'gd', 'lbfgs', 'svd']
     """
     from sklearn_mf.solvers import SOLVERS
 
@@ -72,7 +72,7 @@ def all_penalties():
     --------
     >>> from sklearn_mf.utils.discovery import all_penalties
     >>> print([name for name, _ in all_penalties()])
-    ['ridge']
+    ['elasticnet', 'ridge']
     """
     from sklearn_mf.penalties import PENALTIES
 

@@ -1,0 +1,224 @@
+"""A loss for each column: tables of numbers, yes or no, and counts side by side."""
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+
+from sklearn_mf.losses._base import LOSSES, BaseLoss
+from sklearn_mf.utils._validation import check_parameters, column_indices
+
+# Columns that a message names before it stops.
+NAMED = 5
+
+
+class ColumnLosses:
+    """Losses side by side, elementwise: each answers for the entries that are its own.
+
+    It answers what a `BaseLoss` does, and is made by `resolve` alone.
+
+    Parameters
+    ----------
+    parts : list of BaseLoss
+        The losses.
+    kinds : ndarray of int
+        Which of them an entry has, in a shape that broadcasts to the data: (n_columns,) for
+        a table, (n_rows, 1) for a table seen by columns, (n_entries,) for single entries.
+
+    References
+    ----------
+    Udell, M., Horn, C., Zadeh, R. & Boyd, S. (2016). Generalized low rank models.
+    Foundations and Trends in Machine Learning 9(1). :doi:`10.1561/2200000055`
+    """
+
+    def __init__(self, parts, kinds):
+        self.parts = parts
+        self.kinds = kinds
+
+    @property
+    def is_squared(self):
+        """Whether all parts are."""
+        return all(part.is_squared for part in self.parts)
+
+    @property
+    def fits_mean(self):
+        """Whether the mean of a column tells its best constant, whatever its loss."""
+        return all(part.fits_mean for part in self.parts)
+
+    def at(self, kinds):
+        """The same losses for data that lie otherwise."""
+        return ColumnLosses(self.parts, kinds)
+
+    def at_columns(self, columns):
+        """The same losses for entries of these columns."""
+        return self.at(self.kinds[columns])
+
+    def value(self, x, m):
+        """See `BaseLoss.value`."""
+        return self._each("value", x, m)
+
+    def gradient(self, x, m):
+        """See `BaseLoss.gradient`."""
+        return self._each("gradient", x, m)
+
+    def curvature(self, x, m):
+        """See `BaseLoss.curvature`."""
+        return self._each("curvature", x, m)
+
+    def mean(self, m):
+        """See `BaseLoss.mean`."""
+        return self._each("mean", m)
+
+    def from_mean(self, mean):
+        """See `BaseLoss.from_mean`."""
+        return self._each("from_mean", mean)
+
+    def parabola(self, x, m):
+        """See `BaseLoss.parabola`: of every loss its own bound, or its own Newton step."""
+        return self._each_pair("parabola", x, m)
+
+    @available_if(lambda self: all(hasattr(part, "quadratic") for part in self.parts))
+    def quadratic(self, x, m):
+        """See `BaseLoss`; there is none, if one of the losses has none."""
+        return self._each_pair("quadratic", x, m)
+
+    def _each(self, method, *arrays):
+        out = np.empty_like(arrays[-1])
+        for part, where in self._places():
+            out[where] = getattr(part, method)(*(array[where] for array in arrays))
+        return out
+
+    def _each_pair(self, method, x, m):
+        weight, target = np.empty_like(m), np.empty_like(m)
+        for part, where in self._places():
+            weight[where], target[where] = getattr(part, method)(x[where], m[where])
+        return weight, target
+
+    def _places(self):
+        """Each loss, and an index to the entries that are its own."""
+        for number, part in enumerate(self.parts):
+            found = np.flatnonzero(self.kinds == number)
+            if len(found) == 0:
+                continue
+            if found[-1] - found[0] == len(found) - 1:
+                found = slice(found[0], found[-1] + 1)  # a view, where they are neighbours
+            yield part, found if self.kinds.ndim == 2 else (..., found)
+
+
+def stated_losses(loss):
+    """What a ``loss`` parameter names, its columns and all checks left out."""
+    stated = list(loss) if isinstance(loss, dict | list) else [loss]
+    stated = [item[0] if isinstance(item, tuple) and item else item for item in stated]
+    return [LOSSES.get(item) if isinstance(item, str) else item for item in stated]
+
+
+def resolve(loss, X, names=None):
+    """The loss that a ``loss`` parameter asks for: one for all columns, or one for each.
+
+    Parameters
+    ----------
+    loss : str, BaseLoss, dict or list
+        As `MatrixFactorization` takes it.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        The data whose columns are meant.
+    names : ndarray of str of shape (n_features,) or None
+        Their names for messages.
+
+    Returns
+    -------
+    loss : BaseLoss or ColumnLosses
+        Its parameters are checked, and each column has exactly one.
+    """
+    if not isinstance(loss, dict | list):
+        return _checked(loss)
+    labels = [f"column {j}" if names is None else repr(names[j]) for j in range(X.shape[1])]
+    parts, numbers = [], {}
+    kinds, times_named = np.zeros((2, len(labels)), dtype=np.intp)
+    for stated, columns in _pairs(loss, X, len(labels)):
+        part = _checked(stated)
+        number = numbers.setdefault(_identity(part), len(parts))
+        if number == len(parts):
+            parts.append(part)
+        kinds[columns] = number
+        np.add.at(times_named, columns, 1)
+    _refuse(labels, np.flatnonzero(times_named == 0), "no loss")
+    _refuse(labels, np.flatnonzero(times_named > 1), "more than one loss")
+    return ColumnLosses(parts, kinds.astype(np.min_scalar_type(len(parts))))
+
+
+def check_data(loss, observations, names=None):
+    """Raise a ValueError that names the column, if its loss cannot take an observed entry.
+
+    Parameters
+    ----------
+    loss : BaseLoss or ColumnLosses
+        The loss.
+    observations : ObservedMatrix
+        The data.
+    names : ndarray of str of shape (n_features,) or None
+        Their names for messages.
+    """
+    if isinstance(loss, BaseLoss):
+        if hasattr(loss, "check_data"):
+            for values in observations.each_value():
+                loss.check_data(values)
+        return
+    for j, number in enumerate(loss.kinds):
+        part = loss.parts[number]
+        if not hasattr(part, "check_data"):
+            continue
+        try:
+            part.check_data(observations.T.row_values(j))
+        except ValueError as error:
+            label = j if names is None else repr(names[j])
+            raise ValueError(f"Column {label} of X: {error}") from None
+
+
+def _checked(loss):
+    loss = LOSSES.resolve(loss)
+    if not isinstance(loss, BaseLoss):
+        raise ValueError(
+            f"loss has {loss!r} where the name of a loss, one of {sorted(LOSSES)}, or a loss "
+            "object must be."
+        )
+    check_parameters(loss)
+    return loss
+
+
+def _pairs(loss, X, n_columns):
+    """Each loss that is stated, and the numbers of its columns."""
+    items = list(loss.items()) if isinstance(loss, dict) else loss
+    if not any(isinstance(item, tuple) for item in items):
+        if len(items) != n_columns:
+            raise ValueError(
+                f"loss is a list of {len(items)} losses, but X has {n_columns} columns: give one "
+                "loss for each, or pairs of a loss and its columns."
+            )
+        items = [(item, [j]) for j, item in enumerate(items)]
+    for item in items:
+        if not (isinstance(item, tuple) and len(item) == 2):
+            raise ValueError(
+                f"loss has {item!r} in a list of pairs: each must be a loss and its columns."
+            )
+        stated, columns = item
+        try:
+            yield stated, np.asarray(column_indices(X, columns), dtype=np.intp)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise ValueError(f"loss has the columns {columns!r} for {stated!r}: {error}") from error
+
+
+def _identity(loss):
+    """The same for losses that are equal, so that they work as one."""
+    try:
+        key = (type(loss), *sorted(loss.get_params().items()))
+        hash(key)
+    except TypeError:
+        return id(loss)
+    return key
+
+
+def _refuse(labels, columns, what):
+    if len(columns) == 0:
+        return
+    named = ", ".join(labels[j] for j in columns[:NAMED])
+    if len(columns) > NAMED:
+        named += f" and {len(columns) - NAMED} more"
+    raise ValueError(f"loss gives {what} to {named}: name every column of X exactly once.")
