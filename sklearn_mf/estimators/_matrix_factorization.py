@@ -18,7 +18,7 @@ from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
 from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
-from sklearn_mf.solvers import SOLVERS, BaseSolver, Spectral
+from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, BaseSolver, GradientDescent, Spectral
 from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
 from sklearn_mf.utils._monitors import Printer
 from sklearn_mf.utils._validation import (
@@ -96,9 +96,9 @@ class MatrixFactorization(BaseFactorization):
     unstored : {"zero", "missing"}, default="zero"
         What the entries are that a sparse X does not store. Stored zeros are
         observations in either case.
-    solver : {"auto", "als", "gd", "svd"} or solver object, default="auto"
-        How the components are found, see :mod:`sklearn_mf.solvers`. "auto": the exact
-        "svd" where it serves (complete data), else "als", or "gd" for a loss that
+    solver : str or solver object, default="auto"
+        How the components are found: "adam", "als", "gd", "lbfgs", "sgd", "svd", see :mod:`sklearn_mf.solvers`. "auto": the exact
+        "svd" where it serves (complete data), else "als", or "lbfgs" for a loss that
         "als" cannot serve. The solver never changes what a code means.
     init : {"auto", "svd", "random"}, array-like or callable, default="auto"
         Where H, of shape (n_components, n_features), starts. "svd": leading singular
@@ -433,7 +433,7 @@ default=None
         elif not self.early_stopping and Spectral.obstacle(problem) is None:
             solver = Spectral()
         else:
-            solver = SOLVERS["als" if hasattr(problem.loss, "quadratic") else "gd"]()
+            solver = self._solver_for(problem)
         check_parameters(solver)
         if self.early_stopping and not solver.allows_missing:
             raise ValueError(
@@ -442,6 +442,12 @@ default=None
             )
         solver.check(problem)
         return solver
+
+    @staticmethod
+    def _solver_for(problem):
+        if hasattr(problem.loss, "quadratic"):
+            return ALS()
+        return GradientDescent(momentum="auto") if LBFGS.obstacle(problem) else LBFGS()
 
     def _check_init(self, X, problem, random_state):
         """The name of a start, or the features' factor to start from, transposed."""

@@ -71,16 +71,22 @@ class LBFGS(BaseSolver):
         self.memory = memory
         self.projected = projected
 
+    @staticmethod
+    def obstacle(problem):
+        """Why this solver cannot serve the penalties of a problem; None if it can."""
+        penalties = problem.rows.penalty, problem.columns.penalty
+        if any(penalty.l1 and not penalty.positive for penalty in penalties):
+            return "serves l1_ratio > 0 only where factors are positive"
+        return None
+
     def check(self, problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
-        if any(
-            side.penalty.l1 and not side.penalty.positive
-            for side in (problem.rows, problem.columns)
-        ):
+        obstacle = self.obstacle(problem)
+        if obstacle:
             raise ValueError(
-                "solver='lbfgs' serves l1_ratio > 0 only where factors are positive. "
-                "Use l1_ratio=0, positive=True, or solver='als'."
+                f"solver='lbfgs' {obstacle}. Use l1_ratio=0, positive=True, solver='als' or "
+                "solver='gd'."
             )
 
     def _run(self, problem, state, record):
