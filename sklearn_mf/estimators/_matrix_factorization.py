@@ -97,9 +97,10 @@ class MatrixFactorization(BaseFactorization):
         What the entries are that a sparse X does not store. Stored zeros are
         observations in either case.
     solver : str or solver object, default="auto"
-        How the components are found: "adam", "als", "gd", "lbfgs", "sgd", "svd", see :mod:`sklearn_mf.solvers`. "auto": the exact
-        "svd" where it serves (complete data), else "als", or "lbfgs" for a loss that
-        "als" cannot serve. The solver never changes what a code means.
+        How the components are found: "adam", "als", "gd", "lbfgs", "sgd" or "svd", see
+        :mod:`sklearn_mf.solvers`. "auto": the exact "svd" where it serves (complete data),
+        else "als", or "lbfgs" for a loss that "als" cannot serve. The solver never changes
+        what a code means.
     init : {"auto", "svd", "random"}, array-like or callable, default="auto"
         Where H, of shape (n_components, n_features), starts. "svd": leading singular
         vectors, missing entries at their bias. "random": normal numbers of the scale of
