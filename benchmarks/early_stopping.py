@@ -16,7 +16,7 @@ from ratings import factors_of_ours, held_out_rmse, load
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.solvers import GradientDescent
 
-ITERATIONS = {"als": 30, "gd": 150}
+ITERATIONS = {"als": 30, "gd": 60}
 SOLVERS = {"als": "als", "gd": GradientDescent(momentum=0.9, nesterov=True)}
 
 

@@ -1,6 +1,6 @@
 """Matrix factorization with missing entries, for scikit-learn."""
 
-from sklearn_mf import losses, penalties, solvers
+from sklearn_mf import losses, penalties, plotting, solvers
 from sklearn_mf.estimators import MatrixFactorization
 from sklearn_mf.utils._show_versions import show_versions
 
@@ -11,6 +11,7 @@ __all__ = [
     "__version__",
     "losses",
     "penalties",
+    "plotting",
     "show_versions",
     "solvers",
 ]

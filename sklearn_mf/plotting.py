@@ -56,8 +56,10 @@ class LossCurveDisplay:
     >>> X = np.array([[5.0, 3.0, 1.0], [3.0, 2.0, 1.0], [2.0, 1.0, 1.0], [1.0, 1.0, 2.0]])
     >>> als = MatrixFactorization(1, solver="als").fit(X)
     >>> gd = MatrixFactorization(1, solver="gd").fit(X)
-    >>> display = LossCurveDisplay.from_estimator(als, name="als")  # doctest: +SKIP
-    >>> LossCurveDisplay.from_estimator(gd, name="gd", ax=display.ax_)  # doctest: +SKIP
+    >>> display = LossCurveDisplay.from_estimator(als, name="als")
+    >>> other = LossCurveDisplay.from_estimator(gd, name="gd", ax=display.ax_)
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['als', 'gd']
     """
 
     def __init__(self, *, x_values, y_values, name=None, x_label="Iteration", y_label="Objective"):

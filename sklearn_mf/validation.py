@@ -47,27 +47,31 @@ def hold_out(observations, share, random_state):
     """
     held_out = observations.hold_out(share, random_state)
     if held_out.hidden.n_observed == 0:
+        n_samples, n_features = observations.shape
         raise ValueError(
-            f"early_stopping=True finds nothing to hide: of {observations.n_observed} entries of "
-            f"X a share of validation_fraction={share} is too small, or each is the last one of "
-            "its row or column. Raise validation_fraction, or use early_stopping=False."
+            f"early_stopping=True finds nothing to hide in X (n_samples={n_samples}, n_features="
+            f"{n_features}): of {observations.n_observed} entries validation_fraction={share} is "
+            "too small a share, or each is the last one of its row or column. Raise "
+            "validation_fraction, or use early_stopping=False."
         )
     return held_out
 
 
 class HiddenScore:
-    """How well factors predict what their solver was not shown.
+    """How well components predict what their solver was not shown.
 
     Parameters
     ----------
+    solver : BaseSolver
+        Knows codes for them.
     problem : Problem
         What the solver sees.
     held_out : HeldOut
         What it does not.
     """
 
-    def __init__(self, problem, held_out):
-        self.problem = problem
+    def __init__(self, solver, problem, held_out):
+        self.solver, self.problem = solver, problem
         self.hidden, self.columns, self.rows = held_out.hidden, slice(None), None
         if held_out.known is not None:
             self.columns = held_out.columns
@@ -76,12 +80,13 @@ class HiddenScore:
         ones = np.ones((self.hidden.shape[0], 1), dtype=self.hidden.dtype)
         self.baseline = self.hidden.total_loss(ones, constants, problem.loss)
 
-    def __call__(self, W, Ht):
+    def __call__(self, state):
         """D^2 of the hidden entries."""
-        if self.rows is not None:
-            # Rows that the solver has no code of.
-            W = self.rows.fold_in(Ht[~self.columns])
-        factors = self.problem.model_factors(W, Ht[self.columns])
+        if self.rows is None:
+            W = self.solver.codes(self.problem, state)
+        else:  # rows that the solver has no code of
+            W = self.rows.fold_in(state.Ht[~self.columns])
+        factors = self.problem.model_factors(W, state.Ht[self.columns])
         error = self.hidden.total_loss(*factors, self.problem.loss)
         return explained_share(error, self.baseline) if np.isfinite(error) else -np.inf
 
@@ -92,7 +97,7 @@ class EarlyStopping(Monitor):
     Parameters
     ----------
     score : callable
-        Gets W and Ht; higher is better.
+        Gets the state; higher is better.
     tol : float
         What the best score must gain in ``n_iter_no_change`` iterations.
     n_iter_no_change : int
@@ -104,16 +109,16 @@ class EarlyStopping(Monitor):
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.best_scores = []  # so far, after every iteration
-        self.best_factors = None
+        self.best = None
 
     def end(self, state):
         """Score the factors; whether the best has stood still for long enough."""
-        score = self.score(state.W, state.Ht)
+        score = self.score(state)
         state.validation_scores.append(score)
         bests = self.best_scores
         if not bests or score > bests[-1]:
             bests.append(score)
-            self.best_factors = state.W, state.Ht
+            self.best = state.W, state.Ht, state.objective
         else:
             bests.append(bests[-1])
         n = self.n_iter_no_change
@@ -121,9 +126,9 @@ class EarlyStopping(Monitor):
 
     def close(self, state):
         """Put the best factors back."""
-        if self.best_factors is None:
+        if self.best is None:
             return
-        state.W, state.Ht = self.best_factors
+        state.W, state.Ht, state.objective = self.best
         if self.tol > 0 and not (state.stopped or state.converged or state.interrupted):
             warnings.warn(
                 f"early_stopping=True: after max_iter={state.n_iter} iterations hidden entries "

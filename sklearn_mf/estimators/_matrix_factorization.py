@@ -366,7 +366,7 @@ default=None
         """Who watches the solver."""
         monitors = []
         if self.early_stopping:
-            score = HiddenScore(problem, held_out)
+            score = HiddenScore(solver, problem, held_out)
             monitors.append(EarlyStopping(score, self.tol, self.n_iter_no_change))
         if has_callbacks(self):
             attributes = partial(self._fitted_attributes, problem, solver)

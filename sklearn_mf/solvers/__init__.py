@@ -8,9 +8,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver, State
+from sklearn_mf.utils._monitors import Monitor
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["BaseSolver", "State", *sorted(cls.__name__ for cls in SOLVERS.values())]
+__all__ = ["BaseSolver", "Monitor", "State", *sorted(cls.__name__ for cls in SOLVERS.values())]
 globals().update({cls.__name__: cls for cls in SOLVERS.values()})

@@ -153,12 +153,13 @@ class BaseSolver(BaseEstimator):
             try:
                 record.begin()
                 self._run(problem, state, record)
-                record.guard(WORSE_THAN_NOTHING)
             except KeyboardInterrupt:
                 state.interrupted = True
                 record.undo_half_a_step()
             for monitor in monitors:
                 monitor.close(state)
+            if not state.interrupted:
+                record.guard(WORSE_THAN_NOTHING)
         if tol > 0 and not (state.converged or state.stopped or state.interrupted):
             warnings.warn(
                 f"solver={self.name!r} did not converge in max_iter={max_iter} iterations. "
@@ -182,6 +183,10 @@ class BaseSolver(BaseEstimator):
                 f"solver={self.name!r} needs a loss with {missing[0]!r}, which "
                 f"{type(culprit).__name__} has not. Use one of solver={others}."
             )
+
+    def codes(self, problem, state):
+        """W for the components of a state: its own, in solvers that move both at once."""
+        return state.W
 
     def _run(self, problem, state, record):
         """All iterations; ``record`` is to be told the objective after each."""

@@ -118,21 +118,21 @@ class ALS(BaseSolver):
         state.W, state.Ht = W_next, Ht_next
         return objective
 
+    def codes(self, problem, state):
+        """W for the components of a state, whose own W belongs to those before."""
+        return self._half_sweep(problem, state, state.Ht, state.W)
+
     def _sweep(self, problem, state, Ht):
+        W = self._half_sweep(problem, state, Ht, state.W)
+        return problem.balanced(W, self._half_sweep(problem.T, state, W, Ht))
+
+    def _half_sweep(self, problem, state, fixed, factor):
         if self.inner == "cd":
-            W = problem.descend_rows(Ht, state.W)
-            Ht = problem.T.descend_rows(W, Ht)
-        elif not problem.is_smooth:
-            W = problem.solve_rows(Ht, state.W)
-            Ht = problem.T.solve_rows(W, Ht)
-        elif self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK):
-            reduction = _reduction(state)
-            W = problem.refine_rows(Ht, state.W, reduction)
-            Ht = problem.T.refine_rows(W, Ht, reduction)
-        else:
-            W = problem.solve_rows(Ht, state.W)
-            Ht = problem.T.solve_rows(W, Ht)
-        return problem.balanced(W, Ht)
+            return problem.descend_rows(fixed, factor)
+        takes_cg = self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK)
+        if takes_cg and problem.is_smooth:
+            return problem.refine_rows(fixed, factor, _reduction(state))
+        return problem.solve_rows(fixed, factor)
 
 
 def _reduction(state):

@@ -2,9 +2,11 @@
 
 
 class Monitor:
-    """Base of what is told of every iteration; each method does nothing unless overridden.
+    """Base of what is told of every iteration of a solver; methods do nothing unless overridden.
 
-    A `State` is handed to all of them.
+    See Also
+    --------
+    sklearn_mf.solvers.BaseSolver : Its ``solve`` takes monitors, and hands them a ``State``.
     """
 
     def begin(self, state):
