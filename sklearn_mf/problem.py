@@ -147,7 +147,11 @@ class Problem:
     def value(self, W, Ht):
         """Objective."""
         data = self.observations.total_loss(*self.model_factors(W, Ht), self.loss)
-        return data + self._penalty_value(W) + self.T._penalty_value(Ht)
+        return data + self.penalty(W, Ht)
+
+    def penalty(self, W, Ht):
+        """Penalties of both factors."""
+        return self._penalty_value(W) + self.T._penalty_value(Ht)
 
     def value_and_gradient(self, W, Ht):
         """Objective and derivatives of its smooth part: to W, per unit of row weight, and Ht.

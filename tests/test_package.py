@@ -113,12 +113,13 @@ class TestKernels:
 
     @needs_compiled
     def test_compiled_and_reference_kernels_have_the_same_parameters(self):
-        from sklearn_mf.kernels import _products, _refinement, _rows, reference
+        from sklearn_mf.kernels import _products, _refinement, _rows, _stochastic, reference
 
         for compiled in (
             _rows.solve_rows,
             _rows.solve_dense_rows,
             _refinement.refine_rows,
+            _stochastic.descend_entries,
             _products.values_at,
             _products.sparse_times_dense,
             _products.max_threads,
@@ -282,7 +283,12 @@ class TestDiscovery:
             (discovery.all_estimators, [("MatrixFactorization", MatrixFactorization)]),
             (
                 discovery.all_solvers,
-                [("als", solvers.ALS), ("gd", solvers.GradientDescent), ("svd", solvers.Spectral)],
+                [
+                    ("als", solvers.ALS),
+                    ("gd", solvers.GradientDescent),
+                    ("sgd", solvers.SGD),
+                    ("svd", solvers.Spectral),
+                ],
             ),
             (
                 discovery.all_losses,

@@ -463,7 +463,7 @@ def test_a_loss_of_the_users_own_works(holed, solver):
 
 
 @pytest.mark.parametrize("init", ["random", "svd"])
-@pytest.mark.parametrize("solver", ["als", "gd"])
+@pytest.mark.parametrize("solver", ["als", "gd", "sgd"])
 def test_components_of_a_feature_without_entries_are_zero(holed, solver, init):
     X = holed.copy()
     X[:, 4] = np.nan
@@ -492,5 +492,6 @@ def test_the_registered_solvers_are_those_of_the_documentation():
         "als": "ALS",
         "gd": "GradientDescent",
         "lbfgs": "LBFGS",
+        "sgd": "SGD",
         "svd": "Spectral",
     }

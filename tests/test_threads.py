@@ -19,7 +19,14 @@ from sklearn_mf.problem import Problem
 from sklearn_mf.solvers import ALS, GradientDescent, spectral
 from sklearn_mf.utils import _threads
 
-KERNELS = ["refine_rows", "solve_dense_rows", "solve_rows", "sparse_times_dense", "values_at"]
+KERNELS = [
+    "descend_entries",
+    "refine_rows",
+    "solve_dense_rows",
+    "solve_rows",
+    "sparse_times_dense",
+    "values_at",
+]
 
 
 def zero_filled(X):
@@ -42,6 +49,7 @@ CASES = {
     "svd": ("svd", "zero-filled"),
     "gd on dense data": ("gd", "dense"),
     "gd on stored data": ("gd", "stored"),
+    "sgd on stored data": ("sgd", "stored"),
 }
 
 

@@ -104,9 +104,9 @@ class MatrixFactorization(BaseFactorization):
     init : {"auto", "svd", "random"}, array-like or callable, default="auto"
         Where H, of shape (n_components, n_features), starts. "svd": leading singular
         vectors, missing entries at their bias. "random": normal numbers of the scale of
-        X. "auto": "svd" for the squared loss, "random" for others, which an outlier's
-        singular vector could lead astray. An array is H itself; a callable gets
-        ``(X, n_components, random_state)`` and returns it.
+        X. "auto": "svd" for the squared loss unless the solver is "sgd", else "random", as
+        an outlier's singular vector could lead other losses astray. An array is H itself; a
+        callable gets ``(X, n_components, random_state)`` and returns it.
     max_iter : int, default=200
         Iterations at most.
     tol : float, default=1e-4
@@ -332,7 +332,7 @@ default=None
                 problem = replace(problem, offset=overall_constant(problem))
             W, Ht = zeros(problem)
             if solver.needs_start:
-                init = self._check_init(X, problem, random_state)
+                init = self._check_init(X, problem, solver, random_state)
                 W, Ht = start(problem, init, random_state)
             monitors = self._monitors(problem, solver, held_out, given)
             state = solver.solve(
@@ -450,13 +450,13 @@ default=None
             return ALS()
         return GradientDescent(momentum="auto") if LBFGS.obstacle(problem) else LBFGS()
 
-    def _check_init(self, X, problem, random_state):
+    def _check_init(self, X, problem, solver, random_state):
         """The name of a start, or the features' factor to start from, transposed."""
         if self.warm_start and hasattr(self, "components_"):
             H, name = self.components_, "warm_start=True: components_ of the last fit"
         elif isinstance(self.init, str):
             if self.init == "auto":
-                return "svd" if problem.loss.is_squared else "random"
+                return solver.init if problem.loss.is_squared else "random"
             return self.init
         elif callable(self.init):
             H = self.init(X, problem.n_components, random_state)

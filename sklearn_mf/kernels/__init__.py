@@ -12,6 +12,7 @@ from sklearn_mf.kernels.reference import least_squares_operator
 
 __all__ = [
     "IMPLEMENTATION",
+    "descend_entries",
     "descend_rows",
     "least_squares_operator",
     "max_threads",
@@ -28,13 +29,14 @@ if _wanted not in ("", "compiled", "reference"):
     raise ImportError(f"SKLEARN_MF_KERNELS is {_wanted!r}: set it to 'compiled' or 'reference'.")
 
 IMPLEMENTATION = "reference"
-coordinates = products = refinement = rows = reference
+coordinates = products = refinement = rows = stochastic = reference
 if _wanted != "reference":
     try:
         from sklearn_mf.kernels import _coordinates as coordinates
         from sklearn_mf.kernels import _products as products
         from sklearn_mf.kernels import _refinement as refinement
         from sklearn_mf.kernels import _rows as rows
+        from sklearn_mf.kernels import _stochastic as stochastic
 
         IMPLEMENTATION = "compiled"
     except ImportError:
@@ -46,7 +48,8 @@ if _wanted != "reference":
             RuntimeWarning,
             stacklevel=2,
         )
-        coordinates = products = refinement = rows = reference  # never one of each
+        # Never one of each.
+        coordinates = products = refinement = rows = stochastic = reference
 
 descend_rows = coordinates.descend_rows
 normal_equations = rows.normal_equations
@@ -56,3 +59,4 @@ refine_rows = refinement.refine_rows
 values_at = products.values_at
 sparse_times_dense = products.sparse_times_dense
 max_threads = products.max_threads
+descend_entries = stochastic.descend_entries

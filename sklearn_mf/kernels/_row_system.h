@@ -1,5 +1,6 @@
 /* What is done for one row: weighted least squares (Gram matrix, Cholesky factor, solution),
- * and sums and products over the rows of a tall factor.
+ * and sums and products over the rows of a tall factor. And for one entry: a stochastic step
+ * of its row and its column.
  *
  * A template: _row_system_dispatch.h includes it once for every pair of REAL (float, double)
  * and instruction set. NAME(x) names the instance, TARGET is its function attribute, BYTES
@@ -15,10 +16,12 @@
 #define VECTOR NAME(vector)
 
 #define UNALIGNED NAME(unaligned)
+#define QUAD NAME(quad)
 
 #if SKLEARN_MF_VECTORS
 typedef REAL VECTOR __attribute__((vector_size(BYTES), may_alias));
 typedef REAL UNALIGNED __attribute__((vector_size(BYTES), may_alias, aligned(sizeof(REAL))));
+typedef REAL QUAD __attribute__((vector_size(16), may_alias));
 #else
 typedef REAL VECTOR;
 typedef REAL UNALIGNED;
@@ -193,14 +196,163 @@ static TARGET void NAME(dots)(
     }
 }
 
+/* Sum of the lanes of a vector, halved where registers are halved: without a detour by memory. */
+static TARGET ALWAYS_INLINE REAL NAME(total)(VECTOR sum)
+{
+#if SKLEARN_MF_VECTORS
+    const QUAD *parts = (const QUAD *)&sum;
+    QUAD quad = parts[0];
+    for (int i = 1; i < (int)(sizeof(sum) / sizeof(quad)); i++) quad += parts[i];
+    REAL total = quad[0];
+    for (int i = 1; i < (int)(sizeof(quad) / sizeof(REAL)); i++) total += quad[i];
+    return total;
+#else
+    return sum;
+#endif
+}
+
+/* The step of a row or column with this error along a vector of this square: by its own part of
+ * the penalty shrunk, by its threshold moved towards zero. Moves the bias, and adds the squared
+ * gradient to those before. */
+static TARGET ALWAYS_INLINE REAL NAME(step)(
+    const entry_side side, REAL rate, REAL weight, REAL error, REAL square, REAL *aside,
+    REAL *shrink, REAL *threshold)
+{
+    const REAL root = SQRT(aside[SQUARES]), decay = rate * aside[STRENGTH];
+    const REAL pull = weight * error;
+    const REAL step = rate * pull / (root + rate * weight * (square + (REAL)side.has_bias));
+    *shrink = root / (root + decay * (REAL)side.ridge);
+    *threshold = decay * (REAL)side.l1 / root;
+    aside[BIAS] = (aside[BIAS] + (REAL)side.has_bias * step) * root /
+                  (root + decay * (REAL)side.bias_ridge);
+    aside[SQUARES] += (REAL)side.adapt * pull * pull * square;
+    return step;
+}
+
+/* v <- the proximal point of v + step * x under its penalty; its square and product with x. */
+static TARGET ALWAYS_INLINE void NAME(move)(
+    int stride, REAL step, const REAL *x, REAL shrink, REAL threshold, REAL lower, REAL *v,
+    REAL *square, REAL *product)
+{
+    VECTOR vv = {0}, vx = {0};
+    for (int j = 0; j < stride; j++) {
+        const REAL moved = v[j] + step * x[j];
+        REAL left = moved > threshold ? moved - threshold : 0;
+        left = shrink * (moved < -threshold ? moved + threshold : left);
+        v[j] = left > lower ? left : lower;
+    }
+    for (int j = 0; j < stride; j += LANES) {
+        const VECTOR now = *(const VECTOR *)(v + j);
+        vv += now * now;
+        vx += now * *(const VECTOR *)(x + j);
+    }
+    *square = NAME(total)(vv);
+    *product = NAME(total)(vx);
+}
+
+/* Stochastic steps of n entries, one after the other. First the row of an entry moves to the
+ * proximal point of the entry's loss and of its share of the penalty, then the column does,
+ * which sees the row as it is now: no step overshoots, however long.
+ *
+ * Where both penalties are `smooth`, without threshold and lower bound, products after the row
+ * has moved follow from those before, and both move at the same time. */
+static TARGET ALWAYS_INLINE void NAME(descend_some)(
+    int64_t n, int stride, const entry_block entries, const entry_side left,
+    const entry_side right, REAL rate, int smooth)
+{
+    const int32_t *rows = entries.rows, *columns = entries.columns;
+    const REAL *targets = entries.targets;
+    const REAL *row_weights = entries.row_weights, *column_weights = entries.column_weights;
+    for (int64_t p = 0; p < n; p++) {
+        REAL *w = (REAL *)left.factor + (int64_t)rows[p] * stride;
+        REAL *h = (REAL *)right.factor + (int64_t)columns[p] * stride;
+        REAL *w_aside = (REAL *)left.aside + ASIDE * (int64_t)rows[p];
+        REAL *h_aside = (REAL *)right.aside + ASIDE * (int64_t)columns[p];
+        if (p + AHEAD < n) {
+            const REAL *next = (REAL *)left.factor + (int64_t)rows[p + AHEAD] * stride;
+            for (int j = 0; j < stride; j += 64 / (int)sizeof(REAL)) PREFETCH(next + j);
+            PREFETCH((REAL *)left.aside + ASIDE * (int64_t)rows[p + AHEAD]);
+        }
+        VECTOR wh = {0}, ww = {0}, hh = {0};
+        for (int j = 0; j < stride; j += LANES) {
+            const VECTOR a = *(const VECTOR *)(w + j), b = *(const VECTOR *)(h + j);
+            wh += a * b;
+            ww += a * a;
+            hh += b * b;
+        }
+        REAL product = NAME(total)(wh), w_square = NAME(total)(ww), h_square = NAME(total)(hh);
+        REAL w_shrink, h_shrink, threshold;
+
+        REAL error = targets[p] - product - w_aside[BIAS] - h_aside[BIAS];
+        const REAL w_step = NAME(step)(
+            left, rate, row_weights ? row_weights[p] : 1, error, h_square, w_aside, &w_shrink,
+            &threshold);
+        if (smooth) {
+            w_square += w_step * (2 * product + w_step * h_square);
+            w_square *= w_shrink * w_shrink;
+            product = w_shrink * (product + w_step * h_square);
+        } else {
+            NAME(move)(stride, w_step, h, w_shrink, threshold, left.lower, w, &w_square, &product);
+        }
+        error = targets[p] - product - w_aside[BIAS] - h_aside[BIAS];
+        const REAL h_step = NAME(step)(
+            right, rate, column_weights ? column_weights[p] : 1, error, w_square, h_aside,
+            &h_shrink, &threshold);
+        if (smooth) {
+            for (int j = 0; j < stride; j += LANES) {
+                VECTOR *a = (VECTOR *)(w + j), *b = (VECTOR *)(h + j);
+                const VECTOR moved = w_shrink * (*a + w_step * *b);
+                *b = h_shrink * (*b + h_step * moved);
+                *a = moved;
+            }
+        } else {
+            NAME(move)(
+                stride, h_step, w, h_shrink, threshold, right.lower, h, &h_square, &product);
+        }
+    }
+}
+
+static TARGET void NAME(descend)(
+    int64_t n, int stride, const entry_block *entries, const entry_side *left,
+    const entry_side *right, REAL rate)
+{
+    if (left->l1 == 0 && right->l1 == 0 && isinf(left->lower) && isinf(right->lower))
+        NAME(descend_some)(n, stride, *entries, *left, *right, rate, 1);
+    else
+        NAME(descend_some)(n, stride, *entries, *left, *right, rate, 0);
+}
+
+/* Sum of the squared errors of n entries, by the weights that they have for their columns. */
+static TARGET double NAME(squared_error)(
+    int64_t n, int stride, const entry_block *entries, const entry_side *left,
+    const entry_side *right)
+{
+    const REAL *targets = entries->targets, *weights = entries->column_weights;
+    const REAL *w_aside = left->aside, *h_aside = right->aside;
+    double sum = 0;
+    for (int64_t p = 0; p < n; p++) {
+        const int64_t i = entries->rows[p], j0 = entries->columns[p];
+        const REAL *w = (const REAL *)left->factor + i * stride;
+        const REAL *h = (const REAL *)right->factor + j0 * stride;
+        VECTOR wh = {0};
+        for (int j = 0; j < stride; j += LANES)
+            wh += *(const VECTOR *)(w + j) * *(const VECTOR *)(h + j);
+        const REAL error =
+            targets[p] - NAME(total)(wh) - w_aside[ASIDE * i] - h_aside[ASIDE * j0];
+        sum += (weights ? weights[p] : 1) * error * error;
+    }
+    return sum;
+}
+
 static const SYSTEM NAME(system) = {
-    PANEL,           NAME(add_rows), NAME(remove_rows), NAME(cholesky),
-    NAME(substitute), NAME(combine), NAME(dots)};
+    PANEL,           NAME(add_rows), NAME(remove_rows), NAME(cholesky),     NAME(substitute),
+    NAME(combine),   NAME(dots),     NAME(descend),     NAME(squared_error)};
 
 #undef LANES
 #undef PANEL
 #undef VECTOR
 #undef UNALIGNED
+#undef QUAD
 #undef NAME
 #undef TARGET
 #undef BYTES

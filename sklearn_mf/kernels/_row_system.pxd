@@ -1,6 +1,23 @@
 """What the kernels do for one row, as declared in ``_row_system_dispatch.h``."""
 
+from libc.stdint cimport int32_t, int64_t
+
 cdef extern from "_row_system_dispatch.h":
+    ctypedef struct entry_block:
+        const int32_t* rows
+        const int32_t* columns
+        const void* targets
+        const void* row_weights
+        const void* column_weights
+
+    ctypedef struct entry_side:
+        void* factor
+        void* aside
+        double has_bias, ridge, l1, lower, bias_ridge, adapt
+
+    enum:
+        BIAS, SQUARES, STRENGTH, ASIDE
+
     ctypedef struct float_system:
         int panel
         void (*add_rows)(
@@ -20,6 +37,14 @@ cdef extern from "_row_system_dispatch.h":
         ) noexcept nogil
         void (*dots)(
             int n, int k, const float* vector, const float** rows, float* out
+        ) noexcept nogil
+        void (*descend)(
+            int64_t n, int stride, const entry_block* entries, const entry_side* left,
+            const entry_side* right, float rate
+        ) noexcept nogil
+        double (*squared_error)(
+            int64_t n, int stride, const entry_block* entries, const entry_side* left,
+            const entry_side* right
         ) noexcept nogil
 
     ctypedef struct double_system:
@@ -41,6 +66,14 @@ cdef extern from "_row_system_dispatch.h":
         ) noexcept nogil
         void (*dots)(
             int n, int k, const double* vector, const double** rows, double* out
+        ) noexcept nogil
+        void (*descend)(
+            int64_t n, int stride, const entry_block* entries, const entry_side* left,
+            const entry_side* right, double rate
+        ) noexcept nogil
+        double (*squared_error)(
+            int64_t n, int stride, const entry_block* entries, const entry_side* left,
+            const entry_side* right
         ) noexcept nogil
 
     const float_system* choose_float_system()

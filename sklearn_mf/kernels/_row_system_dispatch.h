@@ -5,6 +5,8 @@
  */
 
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 #if defined(__GNUC__) || defined(__clang__)
 #define SKLEARN_MF_VECTORS 1
@@ -27,6 +29,23 @@
 #define SKLEARN_MF_DISPATCH 0
 #endif
 
+/* Entries that take stochastic steps: their rows and columns, and of type REAL their targets and
+ * what they count for their rows and columns, NULL for ones. */
+typedef struct {
+    const int32_t *rows, *columns;
+    const void *targets, *row_weights, *column_weights;
+} entry_block;
+
+/* The factor of one side, REAL rows of whole panels, and what each row has aside of it: bias, sum
+ * of squared gradients, what its penalty is times for each of its entries. `adapt` is what squared
+ * gradients are added with; 0 for steps that stay as long as they are. */
+typedef struct {
+    void *factor, *aside;
+    double has_bias, ridge, l1, lower, bias_ridge, adapt;
+} entry_side;
+
+enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
+
 /* What the kernels call; `panel` is the number that row strides must be multiples of. */
 #define DECLARE(real)                                                                       \
     typedef struct {                                                                        \
@@ -38,6 +57,10 @@
         void (*substitute)(int, int, const real *, const real *, real *);                   \
         void (*combine)(int, int, const real *const *, const real *, real *);               \
         void (*dots)(int, int, const real *, const real *const *, real *);                  \
+        void (*descend)(int64_t, int, const entry_block *, const entry_side *,              \
+                        const entry_side *, real);                                          \
+        double (*squared_error)(int64_t, int, const entry_block *, const entry_side *,      \
+                                const entry_side *);                                        \
     } real##_system;
 
 DECLARE(float)

@@ -371,3 +371,88 @@ def sparse_times_dense(entries, offsets, row_offsets, dense, n_threads):
         data = data * weights
     np.add.at(product, rows, data[:, None] * dense[indices])
     return product
+
+
+def descend_entries(entries, blocks, rows, columns, rate, adapt, n_threads):
+    """Take one stochastic step an entry: its row moves, then its column.
+
+    The model is ``W[i, :k] @ Ht[j, :k]`` and the biases, the last columns of the factors that
+    have one. A row moves to where it minimises, h fixed::
+
+        1/2 weight * (target - model)^2 + strength * penalty(w) + |w - before|^2 / (2 * length)
+
+    but for its penalty, which follows by itself: ``shrink, then soft threshold, then bound`` in
+    the order of the proximal operator. The length is ``rate / sqrt(squares)``, and the mean
+    square of the gradient's coordinates is added to ``squares``. So no step overshoots.
+
+    Parameters
+    ----------
+    entries : tuple of (rows, columns, targets, row_weights, column_weights)
+        Where the entries are (int32), what they are to be, and what they count for their rows
+        and for their columns, None for ones. Entries of a block are neighbours.
+    blocks : tuple of (starts, strata)
+        Entries ``starts[b]:starts[b + 1]`` are block b; each row of ``strata`` lists blocks that
+        share no row and no column, to be taken one row after the other. Both int64.
+    rows, columns : tuple of (factor, squares, strength, penalty)
+        Of either side the C-ordered factor, one accumulator a row, the strength of a row's
+        penalty for each of its entries, and the penalty of a coefficient: a tuple of its ridge,
+        its l1 penalty, its lower bound (0 or minus infinity), and the ridge of the bias, None
+        where there is no bias.
+    rate : float
+        Length of the steps at squares of one.
+    adapt : float
+        What squared gradients are multiplied with before they are added: 1, or 0 for steps of
+        a constant length.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    rows, columns : tuple of (factor, squares)
+        Where the steps ended, in new arrays.
+    errors : ndarray of shape (n_blocks,)
+        Sum of the squared errors of the entries of every block there, by ``column_weights``.
+    """
+    starts, strata = blocks
+    left, right = (_MovingSide(side) for side in (rows, columns))
+    at, other, targets, *weights = entries
+    on_row, on_column = (np.ones_like(targets) if w is None else w for w in weights)
+    for block in strata.ravel():
+        for p in range(starts[block], starts[block + 1]):
+            i, j = at[p], other[p]
+            error = targets[p] - left.factor[i] @ right.factor[j] - left.bias[i] - right.bias[j]
+            left.step(i, right.factor[j], error, on_row[p], rate, adapt)
+            error = targets[p] - left.factor[i] @ right.factor[j] - left.bias[i] - right.bias[j]
+            right.step(j, left.factor[i], error, on_column[p], rate, adapt)
+    model = np.einsum("pk,pk->p", left.factor[at], right.factor[other])
+    left_over = targets - model - left.bias[at] - right.bias[other]
+    squared = np.concatenate([[0], np.cumsum(on_column * left_over**2, dtype=np.float64)])
+    return left.result(), right.result(), np.diff(squared[starts])
+
+
+class _MovingSide:
+    """A factor that takes steps, its bias apart."""
+
+    def __init__(self, side):
+        factor, squares, self.strength, penalty = side
+        self.ridge, self.l1, self.lower, self.bias_ridge = penalty
+        self.has_bias = self.bias_ridge is not None
+        k = factor.shape[1] - self.has_bias
+        self.factor, self.squares = factor[:, :k].copy(), squares.copy()
+        self.bias = factor[:, k].copy() if self.has_bias else np.zeros_like(squares)
+
+    def step(self, i, x, error, weight, rate, adapt):
+        square, pull = x @ x, weight * error
+        length = rate / np.sqrt(self.squares[i])
+        self.squares[i] += adapt * pull**2 * square / len(x)
+        decay = length * self.strength[i]
+        step = length * pull / (1 + length * weight * (square + self.has_bias))
+        moved = self.factor[i] + step * x
+        moved = np.sign(moved) * np.maximum(np.abs(moved) - decay * self.l1, 0)
+        self.factor[i] = np.maximum(moved / (1 + decay * self.ridge), self.lower)
+        if self.has_bias:
+            self.bias[i] = (self.bias[i] + step) / (1 + decay * self.bias_ridge)
+
+    def result(self):
+        factor = np.column_stack([self.factor, self.bias]) if self.has_bias else self.factor
+        return factor, self.squares

@@ -75,6 +75,10 @@ class StoredObservations(ObservedMatrix):
             None if self.kinds is None else self.kinds[entries],
         )
 
+    def stored(self):
+        """The same observations, entry by entry: themselves."""
+        return self
+
     def reweighted(self, targets, weights):
         """The same entries with other targets, their weights multiplied."""
         weights = multiply(self.weights, weights.astype(self.dtype, copy=False))
@@ -101,10 +105,6 @@ class StoredObservations(ObservedMatrix):
             weights = None if self.weights is None else self.weights[there]
             kinds = None if self.kinds is None else self.kinds[there]
             yield StoredObservations(X, weights, self.row_weight, self.column_weight, kinds)
-
-    def stored(self):
-        """These observations, which are stored entry by entry already."""
-        return self
 
     def hold_out(self, share, random_state):
         rows, counted = self._entry_rows(), np.ones(self.n_observed, dtype=bool)

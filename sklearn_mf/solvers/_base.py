@@ -94,6 +94,8 @@ class BaseSolver(BaseEstimator):
         Under which strings find the solver.
     requires_loss : tuple of str
         Methods that the loss must have, or attributes of it that must be true.
+    init : str
+        The start that ``init="auto"`` takes under the squared loss.
     window : int
         Iterations over which the decrease is judged: more for solvers of many short steps.
     allows_missing : bool
@@ -107,6 +109,7 @@ class BaseSolver(BaseEstimator):
     requires_loss = ("gradient",)
     allows_missing = True
     needs_start = True
+    init = "svd"
     window = 1
     advice = "Scale X, or raise alpha_W and alpha_H."
 

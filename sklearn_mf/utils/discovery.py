@@ -34,7 +34,7 @@ def all_solvers():
     --------
     >>> from sklearn_mf.utils.discovery import all_solvers
     >>> print([name for name, _ in all_solvers()])
-    ['adam', 'als', 'gd', 'lbfgs', 'svd']
+    ['adam', 'als', 'gd', 'lbfgs', 'sgd', 'svd']
     """
     from sklearn_mf.solvers import SOLVERS
 

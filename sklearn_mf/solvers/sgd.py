@@ -1,0 +1,307 @@
+"""Stochastic gradient descent, one observed entry at a time."""
+
+from dataclasses import replace
+from functools import partial
+from math import inf, isqrt
+from numbers import Real
+
+import numpy as np
+
+from sklearn_mf import kernels
+from sklearn_mf.observations import ZeroFilledObservations
+from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.utils._threads import n_threads
+from sklearn_mf.utils._validation import Interval, StrOptions
+
+# Groups of rows and of columns at least, so that a stratum has work for many threads; entries
+# of a block at least, so that it is worth a visit; bytes of its factors that stay in a cache.
+GROUPS = 16
+BLOCK_ENTRIES = 1024
+BLOCK_BYTES = 100_000
+# Numbers that the kernel keeps beside each row of a factor.
+ASIDE = 4
+# Zeros that a sparse X does not store are entries here, each of which takes memory.
+MOST_FILLED = 10_000_000
+AUTOMATIC = {"adagrad": 0.2, "constant": 0.02, "invscaling": 0.1, "adaptive": 0.1}
+# Share of the last rate at which "adaptive" gives up.
+LEAST_RATE = 1e-6
+# What it tries after an epoch that lowered the objective (the "bold driver" of Gemulla et al.).
+GROWTH = 1.05
+
+
+@SOLVERS.register
+class SGD(BaseSolver):
+    r"""Stochastic gradient descent: a step of one row and one column for every entry.
+
+    An iteration is an epoch: it visits every observed entry once, in random order, and takes
+    the entry's share of the objective down, first by the row of W, then by the column of H:
+
+    .. math::
+
+        w_i \leftarrow w_i + \eta_i\, e\, h_j,\qquad h_j \leftarrow h_j + \eta_j\, e\, w_i,
+        \qquad e = e_{ij}\, (x_{ij} - \hat{x}_{ij})
+
+    and penalties by their proximal operators. Steps are implicit, divided by
+    :math:`1 + \eta_i e_{ij} \|h_j\|^2` and its like: none overshoots, whatever the learning
+    rate. Other losses than the squared are replaced by their quadratic bound at the factors
+    that the epoch started from.
+
+    Rows and columns are put in groups. Blocks of entries that share no group run in
+    parallel, and the result is the same for any number of threads.
+
+    An epoch costs ``O(n_observed * k)``.
+
+    Parameters
+    ----------
+    learning_rate : float or "auto", default="auto"
+        Length of a step, counted as if the data had the standard deviation one around
+        their biases, so that a good value does not change with the units of X. "auto": 0.2
+        for "adagrad", 0.1 for "invscaling" and "adaptive", 0.02 for "constant".
+    schedule : {"adagrad", "constant", "invscaling", "adaptive"}, default="adagrad"
+        How steps get shorter. "adagrad": every row and column divides `learning_rate` by the
+        root of one plus the sum of the mean squares of its own gradients. "constant": not at
+        all. "invscaling": by ``t ** power_t`` in epoch t. "adaptive": by two wherever an
+        epoch would raise the objective, from the factors before it; they grow by 5 % after
+        any other.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+
+    See Also
+    --------
+    ALS : Needs no learning rate, and fewer iterations that cost more.
+    GradientDescent : All entries at once.
+
+    Notes
+    -----
+    Entries are visited in an order that depends on how many rows there are. So a sample of
+    weight two is the sample twice in the objective, but not in every digit of the result, as
+    it is with the other solvers.
+
+    References
+    ----------
+    Gemulla, R., Nijkamp, E., Haas, P. J. & Sismanis, Y. (2011). Large-scale matrix
+    factorization with distributed stochastic gradient descent. KDD 2011.
+    :doi:`10.1145/2020408.2020426`
+
+    Chin, W.-S., Zhuang, Y., Juan, Y.-C. & Lin, C.-J. (2015). A learning-rate schedule for
+    stochastic gradient methods to matrix factorization. PAKDD 2015.
+    :doi:`10.1007/978-3-319-18038-0_35`
+
+    Toulis, P. & Airoldi, E. M. (2017). Asymptotic and finite-sample properties of estimators
+    based on stochastic gradients. Annals of Statistics 45(4). :doi:`10.1214/16-AOS1506`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf import MatrixFactorization
+    >>> from sklearn_mf.solvers import SGD
+    >>> X = np.array([[1.0, 2.0], [2.0, np.nan], [3.0, 6.0]])
+    >>> model = MatrixFactorization(1, solver=SGD(), random_state=0, max_iter=1000)
+    >>> print(model.inverse_transform(model.fit_transform(X)).round(1))
+    [[1. 2.]
+     [2. 4.]
+     [3. 6.]]
+    """
+
+    name = "sgd"
+    requires_loss = ("quadratic",)
+    # Short steps do not forget singular vectors that fit the noise of few entries.
+    init = "random"
+    window = 5
+    _parameter_constraints: dict = {
+        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "schedule": [StrOptions(set(AUTOMATIC))],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(self, learning_rate="auto", schedule="adagrad", power_t=0.5):
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.power_t = power_t
+
+    @property
+    def advice(self):
+        """What to change if the descent diverges."""
+        if self.learning_rate == "auto":
+            return super().advice
+        return f"Lower learning_rate (now {self.learning_rate}), or use learning_rate='auto'."
+
+    def check(self, problem):
+        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        super().check(problem)
+        observations = problem.observations
+        if not isinstance(observations, ZeroFilledObservations):
+            return
+        n_cells = observations.shape[0] * observations.shape[1]
+        if n_cells > MOST_FILLED:
+            raise ValueError(
+                f"solver='sgd' visits every entry, and X has {n_cells} with the zeros that it "
+                "does not store. If these are missing use unstored='missing', else solver='als'."
+            )
+
+    def _step(self, problem, state):
+        memory = state.memory
+        if not memory:
+            memory["epochs"] = _Epochs(problem, state)
+            memory["rate"] = self.learning_rate
+            if self.learning_rate == "auto":
+                memory["rate"] = AUTOMATIC[self.schedule]
+        rate = memory["rate"]
+        if self.schedule == "invscaling":
+            rate /= (state.n_iter + 1) ** self.power_t
+        epoch = partial(memory["epochs"].next(state), adapt=float(self.schedule == "adagrad"))
+        W, Ht, objective = epoch(rate)
+        if self.schedule == "adaptive":
+            while not objective <= state.objective:
+                if rate < LEAST_RATE * memory["rate"]:
+                    state.converged = True
+                    return state.objective
+                rate /= 2
+                W, Ht, objective = epoch(rate)
+            memory["rate"] = GROWTH * rate
+        state.W, state.Ht = W, Ht
+        return objective
+
+
+class _Epochs:
+    """The entries in blocks, and what one fit needs beside them.
+
+    Inside, model values have the unit of the standard deviation of the data around the biases
+    of the start, and weights have the mean one on either side.
+    """
+
+    def __init__(self, problem, state):
+        self.problem = problem
+        self.stored = stored = problem.observations.stored()
+        draw = state.random_state.permutation
+        rows = np.repeat(np.arange(stored.shape[0], dtype=np.int32), np.diff(stored.indptr))
+        present = np.ones(len(rows), dtype=bool)
+        for weight, index in ((stored.row_weight, rows), (stored.column_weight, stored.indices)):
+            if weight is not None:
+                present &= weight[index] > 0
+        order = draw(np.flatnonzero(present))
+        rows, columns = rows[order], stored.indices[order].astype(np.int32, copy=False)
+        counts = [
+            np.bincount(index, minlength=size)
+            for index, size in zip((rows, columns), stored.shape, strict=True)
+        ]
+        width = state.W.itemsize * (state.W.shape[1] + ASIDE)
+        self.n_groups = n_groups = _n_groups(len(order), stored.shape, width)
+        row_groups, column_groups = (_groups(count, n_groups, draw) for count in counts)
+        blocks = row_groups[rows] * n_groups + column_groups[columns]
+        # Of the smallest type: its sort takes time in proportion to the entries.
+        by_block = np.argsort(blocks.astype(np.min_scalar_type(n_groups**2)), kind="stable")
+        self.order, self.rows, self.columns = order[by_block], rows[by_block], columns[by_block]
+        self.starts = np.concatenate([[0], np.cumsum(np.bincount(blocks, minlength=n_groups**2))])
+        weights = None if stored.weights is None else stored.weights[self.order]
+        self.weights = (
+            _multiplied(weights, stored.column_weight, self.columns),
+            _multiplied(weights, stored.row_weight, self.rows),
+        )
+        self.unit, self.mean_weights = 1.0, (1.0, 1.0)
+        self._choose_units(state)
+        self.squares = [np.ones_like(V, shape=len(V)) for V in (state.W, state.Ht)]
+        self.penalties = [
+            (
+                (side.penalty_scale / np.maximum(count, 1)).astype(stored.dtype),
+                self._penalty(side.rows, mean),
+            )
+            for side, count, mean in zip(
+                (problem, problem.T), counts, self.mean_weights, strict=True
+            )
+        ]
+        self.fixed = self._entries(state) if problem.loss.is_squared else None
+
+    def _choose_units(self, state):
+        """Those in which what the biases of the start leave to be explained is about one."""
+        start = replace(state, W=np.zeros_like(state.W))
+        _, _, targets, *weights = self._entries(start)
+        left, right = self.problem.model_factors(start.W, start.Ht)
+        errors = targets - self.stored.model(left, right)[self.order] + float(self.problem.offset)
+        self.mean_weights = tuple(
+            1.0 if weight is None else float(weight.mean(dtype=np.float64)) for weight in weights
+        )
+        square = np.average(errors.astype(np.float64) ** 2, weights=weights[1])
+        self.unit = float(np.sqrt(square)) or 1.0
+
+    def _entries(self, state):
+        """What the kernel is to fit: the data, or the quadratic bound of their loss."""
+        problem, stored = self.problem, self.stored
+        targets, curvature = stored.values, None
+        if not problem.loss.is_squared:
+            model = stored.model(*problem.model_factors(state.W, state.Ht))
+            curvature, targets = problem.loss.at(stored.kinds).quadratic(targets, model)
+            curvature = curvature.astype(stored.dtype, copy=False)
+        targets = (targets[self.order] - float(problem.offset)) / self.unit
+        weights = (_multiplied(weight, curvature, self.order) for weight in self.weights)
+        weights = (
+            None if weight is None else weight / mean
+            for weight, mean in zip(weights, self.mean_weights, strict=True)
+        )
+        return self.rows, self.columns, targets.astype(stored.dtype, copy=False), *weights
+
+    def _penalty(self, side, mean_weight):
+        """Ridge, L1 penalty and lower bound of a coefficient, ridge of a bias; in these units."""
+        penalty, unit = side.penalty, self.unit
+        return (
+            penalty.ridge / (mean_weight * unit),
+            penalty.l1 / (mean_weight * unit**1.5),
+            0.0 if penalty.positive else -inf,
+            side.bias_ridge / mean_weight if side.has_bias else None,
+        )
+
+    def next(self, state):
+        """An epoch from here: a function of the length and the adaptation of its steps."""
+        entries = self.fixed or self._entries(state)
+        draw, n = state.random_state.permutation, self.n_groups
+        rows, columns, shifts = draw(n), draw(n), draw(n)
+        # Every stratum pairs each group of rows with another group of columns.
+        strata = n * rows + columns[(np.arange(n) + shifts[:, None]) % n]
+        return partial(self._run, state, entries, strata)
+
+    def _run(self, state, entries, strata, rate, adapt):
+        sides = [
+            (self._scaled(V, 1 / self.unit), squares, *penalty)
+            for V, squares, penalty in zip(
+                (state.W, state.Ht), self.squares, self.penalties, strict=True
+            )
+        ]
+        threads = n_threads(len(self.rows) * state.W.shape[1])
+        *moved, errors = kernels.descend_entries(
+            entries, (self.starts, strata), *sides, rate, adapt, threads
+        )
+        self.squares = [squares for _, squares in moved]
+        W, Ht = self.problem.balanced(*(self._scaled(V, self.unit) for V, _ in moved))
+        if not self.problem.loss.is_squared:
+            return W, Ht, self.problem.value(W, Ht)
+        loss = 0.5 * float(errors.sum()) * self.unit**2 * self.mean_weights[1]
+        return W, Ht, loss + self.problem.penalty(W, Ht)
+
+    def _scaled(self, V, unit):
+        """A factor of a model in other units: biases scale as it does, components as its root."""
+        k = self.problem.n_components
+        scaled = np.empty_like(V)
+        scaled[:, :k], scaled[:, k:] = V[:, :k] * unit**0.5, V[:, k:] * unit
+        return scaled
+
+
+def _n_groups(n_entries, shape, width):
+    """Groups of rows, and of columns: as many as serve many threads and fit the cache."""
+    fitting = -(-sum(shape) * width // BLOCK_BYTES)
+    return max(1, min(max(GROUPS, fitting), isqrt(n_entries // BLOCK_ENTRIES), *shape))
+
+
+def _groups(counts, n_groups, draw):
+    """A group for every row, at random; all have about the same number of entries."""
+    order = draw(len(counts))
+    before = np.cumsum(counts[order]) - counts[order]
+    groups = np.empty(len(counts), dtype=np.int32)
+    groups[order] = before * n_groups // max(1, counts.sum())
+    return np.minimum(groups, n_groups - 1)
+
+
+def _multiplied(weights, others, index):
+    """Product of weights, None for ones, and of others at an index."""
+    if others is None:
+        return weights
+    return others[index] if weights is None else weights * others[index]
