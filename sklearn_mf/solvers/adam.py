@@ -9,7 +9,7 @@ from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions
 FIRST_STEP = 0.1
 # "adaptive" goes back to the best factors when the objective is so many times the lowest, or
 # has not been lower for so many iterations: fewer where batches make it jump.
-TOO_HIGH, PATIENCE, PATIENCE_WITH_BATCHES = 2.0, 10, 3
+TOO_HIGH, PATIENCE, PATIENCE_WITH_BATCHES = 2.0, 10, 5
 # Rounding error over its own size would be a step as long as any, as long as there is no memory
 # of larger gradients: what is so many units of it beside the largest is zero.
 FIRST_STEPS, ROUNDING = 20, 1000
@@ -38,7 +38,7 @@ class Adam(BaseSolver):
         of H at the start.
     schedule : {"adaptive", "constant", "cosine"}, default="adaptive"
         "adaptive": back to the best factors so far, with half the learning rate, when the
-        objective is twice the lowest or has not fallen below it for ten iterations, three with
+        objective is twice the lowest or has not fallen below it for ten iterations, five with
         batches; the result is the best. "constant". "cosine": down to zero at ``max_iter``,
         along a cosine.
     beta_1 : float, default=0.9
@@ -82,7 +82,8 @@ class Adam(BaseSolver):
     """
 
     name = "adam"
-    window = 2 * PATIENCE
+    # So that the learning rate may be halved a few times before that is called rest.
+    window = 3 * PATIENCE
     _parameter_constraints: dict = {
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "schedule": [StrOptions({"adaptive", "constant", "cosine"})],
@@ -222,7 +223,10 @@ class Adam(BaseSolver):
             return objective
         memory["waited"] += 1
         patience = PATIENCE if self.batch_size is None else PATIENCE_WITH_BATCHES
-        if memory["waited"] == patience or not objective <= TOO_HIGH * memory["lowest"]:
-            memory.update(self._memory(problem.pack(state.W, state.Ht)))
-            memory.update(rate=memory["rate"] / 2, waited=0)
+        best = problem.pack(state.W, state.Ht)
+        if not objective <= TOO_HIGH * memory["lowest"]:
+            memory.update(self._memory(best), rate=memory["rate"] / 2, waited=0)
+        elif memory["waited"] == patience:
+            memory.update(factors=best, gradient=None, rate=memory["rate"] / 2, waited=0)
+            memory["sums"][0][:] = 0
         return memory["lowest"]
