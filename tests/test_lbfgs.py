@@ -54,7 +54,7 @@ def test_both_factors_end_where_scipy_does(holed):
 
     rng = np.random.default_rng(0)
     best = min(
-        minimize(objective, rng.normal(size=100), method="BFGS", jac=True).fun for _ in range(5)
+        minimize(objective, rng.normal(size=100), method="CG", jac=True).fun for _ in range(2)
     )
     np.testing.assert_allclose(model.loss_curve_[-1], best, rtol=1e-4)
 
