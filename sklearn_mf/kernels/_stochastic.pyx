@@ -1,10 +1,12 @@
 """Stochastic steps of entries: the compiled twin of ``reference``.
 
-Blocks of a stratum share no row and no column, and each is the work of one thread. So the result
-does not depend on the number of threads. What is done for one entry is C: see ``_row_system.h``.
+Each block is the work of one thread. Threads take the blocks in their order, and wait until those
+before it that share its rows or its columns are done, for nothing else. So the result does not
+depend on the number of threads, and a thread that the system holds up does not stop the others at
+once. What is done for one entry is C: see ``_row_system.h``.
 """
 from cython cimport floating
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
@@ -14,6 +16,35 @@ from sklearn_mf.kernels._row_system cimport (
     ASIDE, BIAS, SQUARES, STRENGTH, choose_double_system, choose_float_system, double_system,
     entry_block, entry_side, float_system
 )
+
+cdef extern from *:
+    """
+    #ifdef _MSC_VER
+    #define WIN32_LEAN_AND_MEAN
+    #include <windows.h>
+    static long take(volatile long *next) { return InterlockedExchangeAdd(next, 1); }
+    static void announce(volatile long *turn) { InterlockedExchangeAdd(turn, 1); }
+    static void wait_for(volatile long *turn, long wanted)
+    {
+        while (InterlockedExchangeAdd(turn, 0) < wanted) SwitchToThread();
+    }
+    #else
+    #include <sched.h>
+    static long take(volatile long *next)
+    {
+        return __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
+    }
+    static void announce(volatile long *turn) { __atomic_fetch_add(turn, 1, __ATOMIC_RELEASE); }
+    static void wait_for(volatile long *turn, long wanted)
+    {
+        for (int n = 0; __atomic_load_n(turn, __ATOMIC_ACQUIRE) < wanted; n++)
+            if (n > 1000) sched_yield();
+    }
+    #endif
+    """
+    long take(long* next) noexcept nogil
+    void announce(long* turn) noexcept nogil
+    void wait_for(long* turn, long wanted) noexcept nogil
 
 cdef const float_system* singles = choose_float_system()
 cdef const double_system* doubles = choose_double_system()
@@ -56,19 +87,15 @@ def _descend(
     cdef entry_side right = side_of(Ht_penalty, adapt / k)
     cdef void* left_memory = load(k, stride, W, W_squares, W_strength, &left)
     cdef void* right_memory = load(k, stride, Ht, Ht_squares, Ht_strength, &right)
-    cdef int64_t stratum, i
+    # The next block, and how many blocks of each group of rows and of columns are done.
+    cdef long* turns = <long*>calloc(1 + 2 * strata.shape[1], sizeof(long))
+    cdef int64_t i
     try:
-        if left_memory == NULL or right_memory == NULL:
+        if left_memory == NULL or right_memory == NULL or turns == NULL:
             raise MemoryError("No memory for the scratch space of the stochastic steps.")
         with nogil:
-            for stratum in range(strata.shape[0]):
-                for i in prange(
-                    strata.shape[1], schedule="dynamic", chunksize=1, num_threads=n_threads
-                ):
-                    descend_block(
-                        starts[strata[stratum, i]], starts[strata[stratum, i] + 1], stride,
-                        &entries, &left, &right, rate,
-                    )
+            with parallel(num_threads=n_threads):
+                take_blocks(starts, strata, stride, &entries, &left, &right, rate, turns)
             for i in prange(
                 error_of.shape[0], schedule="dynamic", chunksize=1, num_threads=n_threads
             ):
@@ -80,6 +107,7 @@ def _descend(
     finally:
         free(left_memory)
         free(right_memory)
+        free(turns)
     return errors
 
 
@@ -140,6 +168,30 @@ cdef entry_block part_of(const entry_block* entries, int64_t start, floating kin
     if entries.column_weights != NULL:
         part.column_weights = <const floating*>entries.column_weights + start
     return part
+
+
+cdef void take_blocks(
+    const int64_t[::1] starts, const int64_t[:, ::1] strata, int stride,
+    const entry_block* entries, const entry_side* left, const entry_side* right, floating rate,
+    long* turns,
+) noexcept nogil:
+    """What one thread does: the next block whenever its rows and its columns are free."""
+    cdef int64_t n_groups = strata.shape[1], position, stratum, block
+    cdef long* rows
+    cdef long* columns
+    while True:
+        position = take(turns)
+        if position >= strata.shape[0] * n_groups:
+            return
+        stratum = position // n_groups
+        block = strata[stratum, position % n_groups]
+        rows = turns + 1 + block // n_groups
+        columns = turns + 1 + n_groups + block % n_groups
+        wait_for(rows, stratum)
+        wait_for(columns, stratum)
+        descend_block(starts[block], starts[block + 1], stride, entries, left, right, rate)
+        announce(rows)
+        announce(columns)
 
 
 cdef void descend_block(

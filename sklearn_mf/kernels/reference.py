@@ -391,8 +391,10 @@ def descend_entries(entries, blocks, rows, columns, rate, adapt, n_threads):
         Where the entries are (int32), what they are to be, and what they count for their rows
         and for their columns, None for ones. Entries of a block are neighbours.
     blocks : tuple of (starts, strata)
-        Entries ``starts[b]:starts[b + 1]`` are block b; each row of ``strata`` lists blocks that
-        share no row and no column, to be taken one row after the other. Both int64.
+        Entries ``starts[b]:starts[b + 1]`` are block b, which has the rows of group
+        ``b // n_groups`` and the columns of group ``b % n_groups``. Each row of ``strata``, of
+        shape (n_strata, n_groups), lists blocks that share no group; they are taken one row
+        after the other. Both int64.
     rows, columns : tuple of (factor, squares, strength, penalty)
         Of either side the C-ordered factor, one accumulator a row, the strength of a row's
         penalty for each of its entries, and the penalty of a coefficient: a tuple of its ridge,
