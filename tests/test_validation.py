@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.losses import BaseLoss, Huber
-from sklearn_mf.solvers import ALS, GradientDescent, Spectral
+from sklearn_mf.solvers import ALS, LBFGS, SGD, Adam, GradientDescent, Spectral
 
 N_SAMPLES, N_FEATURES, RANK = 12, 6, 2
 
@@ -168,6 +168,9 @@ BAD_PARAMETERS = [
     ("bias", True),
     ("bias", "rows"),
     ("bias", None),
+    ("positive", "X"),
+    ("positive", 1),
+    ("positive", None),
     ("alpha_W", -0.1),
     ("alpha_W", np.nan),
     ("alpha_W", np.inf),
@@ -176,6 +179,9 @@ BAD_PARAMETERS = [
     ("alpha_H", -0.1),
     ("alpha_H", "other"),
     ("alpha_H", None),
+    ("l1_ratio", -0.1),
+    ("l1_ratio", 1.1),
+    ("l1_ratio", None),
     ("alpha_scaling", -1),
     ("alpha_scaling", "auto"),
     ("missing_values", "nan"),
@@ -283,7 +289,7 @@ class TestParameters:
         X = data()
         custom = model(loss=NoBound(), max_iter=2000, tol=1e-9).fit(X)
         squared = model(solver="svd").fit(X)
-        assert custom.solver_.name == "gd"
+        assert custom.solver_.name == "lbfgs"
         np.testing.assert_allclose(
             custom.inverse_transform(custom.transform(X)),
             squared.inverse_transform(squared.transform(X)),
@@ -332,22 +338,51 @@ class TestWeights:
 
 class TestSolversAndLosses:
     @pytest.mark.parametrize(
-        ("name", "value"),
+        ("cls", "name", "value"),
         [
-            ("learning_rate", 0),
-            ("learning_rate", -0.1),
-            ("learning_rate", "fast"),
-            ("learning_rate", None),
-            ("momentum", 1.0),
-            ("momentum", -0.1),
-            ("momentum", "auto"),
-            ("nesterov", "yes"),
+            (ALS, "inner", "lu"),
+            (ALS, "memory", -1),
+            (Adam, "learning_rate", 0),
+            (Adam, "learning_rate", "fast"),
+            (Adam, "schedule", "linear"),
+            (Adam, "beta_1", 1.0),
+            (Adam, "beta_2", -0.1),
+            (Adam, "epsilon", 0),
+            (Adam, "weight_decay", -1),
+            (Adam, "batch_size", 0),
+            (Adam, "batches", "columns"),
+            (GradientDescent, "learning_rate", 0),
+            (GradientDescent, "learning_rate", -0.1),
+            (GradientDescent, "learning_rate", "fast"),
+            (GradientDescent, "learning_rate", None),
+            (GradientDescent, "momentum", 1.0),
+            (GradientDescent, "momentum", -0.1),
+            (GradientDescent, "momentum", "best"),
+            (GradientDescent, "nesterov", "yes"),
+            (GradientDescent, "preconditioned", "yes"),
+            (LBFGS, "memory", 0),
+            (LBFGS, "projected", "rows"),
+            (SGD, "learning_rate", 0),
+            (SGD, "schedule", "linear"),
+            (SGD, "power_t", -1),
         ],
     )
-    def test_gradient_descent_refuses_bad_parameters_by_name(self, name, value):
-        estimator = model(solver=GradientDescent(**{name: value}))
-        refuses(f"'{name}' parameter of GradientDescent", estimator.fit, data())
+    def test_solvers_refuse_bad_parameters_by_name(self, cls, name, value):
+        estimator = model(solver=cls(**{name: value}))
+        refuses(f"'{name}' parameter of {cls.__name__}", estimator.fit, data())
         assert not hasattr(estimator, "components_")
+
+    @pytest.mark.parametrize("parameters", [{"positive": True}, {"alpha_W": 1, "l1_ratio": 0.5}])
+    def test_svd_refuses_what_is_not_smooth(self, parameters):
+        refuses("svd.*positive=False and l1_ratio=0", model(solver="svd", **parameters).fit, data())
+
+    @pytest.mark.parametrize("inner", ["cholesky", "cg"])
+    def test_exact_rows_are_refused_for_positive_factors(self, inner):
+        refuses("inner='cd'", model(solver=ALS(inner=inner), positive=True).fit, data())
+
+    def test_a_start_with_negative_components_is_refused_for_positive_ones(self):
+        H = -np.ones((RANK, N_FEATURES))
+        refuses("init has negative values.*positive='H'", model(init=H, positive="H").fit, data())
 
     @pytest.mark.parametrize("delta", [0, -1.0, np.nan, "one", None])
     def test_huber_refuses_a_delta_that_is_not_positive(self, delta):
