@@ -24,7 +24,7 @@ MAX_HALVINGS = 30
 VECTOR, SHARE_OF_RANK = 16, 4
 
 
-def start(problem, init, random_state):
+def start(problem, init, random_state, bias=None):
     """First W and Ht.
 
     Parameters
@@ -35,6 +35,8 @@ def start(problem, init, random_state):
         How to start, or the features' factor itself.
     random_state : RandomState
         Source of random numbers.
+    bias : ndarray of shape (n_features,) or None
+        Where the biases of the features start, if not at their means.
 
     Returns
     -------
@@ -45,10 +47,8 @@ def start(problem, init, random_state):
     """
     samples, side = problem.observations, problem.columns
     unseen = problem.T.observations.row_totals() == 0
-    bias = np.zeros(samples.shape[1], dtype=samples.dtype)
-    if side.has_bias:
-        means = problem.loss.from_mean(column_means(samples))
-        bias = np.where(unseen, 0, means - problem.offset).astype(samples.dtype, copy=False)
+    if bias is None:
+        bias = first_bias(problem)
     if isinstance(init, str):
         W, Ht = {"svd": _svd, "random": _random}[init](problem, bias, random_state)
         W, Ht = _feasible(problem, W, Ht)
@@ -61,6 +61,16 @@ def start(problem, init, random_state):
     if Ht.shape[1] == problem.n_components:
         Ht = _with_bias(Ht, bias, side)
     return problem.fold_in(Ht), Ht
+
+
+def first_bias(problem):
+    """Mean of each feature as a bias; zero where nothing is observed, or there is no bias."""
+    samples = problem.observations
+    bias = np.zeros(samples.shape[1], dtype=samples.dtype)
+    if problem.columns.has_bias:
+        seen = problem.T.observations.row_totals() > 0
+        bias[seen] = (problem.loss.from_mean(column_means(samples)) - problem.offset)[seen]
+    return bias
 
 
 def _feasible(problem, W, Ht):

@@ -334,6 +334,18 @@ class Problem:
         scale, *per_column = self.row_penalty
         return scale[rows], *per_column
 
+    def bounds(self, W, design):
+        """Yield (slice of rows, observations): the squared loss of these bounds this one.
+
+        At the model ``W @ design.T``, without more offsets.
+        """
+        if self.loss.is_squared:
+            yield slice(0, len(W)), self.observations
+            return
+        no_offsets = np.zeros_like(design, shape=len(design))
+        for rows, block in self.observations.blocks():
+            yield rows, self._bounded(block, design, no_offsets, W[rows])
+
     def _bounded(self, block, design, offsets, W):
         """The observations of which the squared loss is the bound of this loss at W."""
         model = self._row_model(block, design, offsets, W)

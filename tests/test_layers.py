@@ -18,6 +18,7 @@ FLOORS = {
     "sklearn_mf.utils._show_versions": 8,
     "sklearn_mf.estimators": 7,
     "sklearn_mf.solvers": 6,
+    "sklearn_mf.stream": 6,
     "sklearn_mf.problem": 5,
     "sklearn_mf.validation": 5,
     "sklearn_mf.initialization": 4,
@@ -63,7 +64,8 @@ def is_sibling_allowed(module, imported):
     package = place(module)
     if place(imported) != package:
         return False
-    return module == package or f"{imported}.".startswith(f"{package}._base.")
+    name = imported.removeprefix(f"{package}.").partition(".")[0]
+    return module == package or name == "_base" or name.startswith("_base_")
 
 
 def complaint(module, imported):

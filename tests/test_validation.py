@@ -205,6 +205,9 @@ BAD_PARAMETERS = [
     ("n_iter_no_change", 0),
     ("n_iter_no_change", 1.5),
     ("warm_start", "yes"),
+    ("forget_factor", 0.0),
+    ("forget_factor", 1.1),
+    ("forget_factor", None),
     ("random_state", "seed"),
     ("verbose", -1),
 ]
@@ -212,7 +215,7 @@ BAD_PARAMETERS = [
 
 class TestParameters:
     @pytest.mark.parametrize(("name", "value"), BAD_PARAMETERS)
-    @pytest.mark.parametrize("method", ["fit", "fit_transform"])
+    @pytest.mark.parametrize("method", ["fit", "fit_transform", "partial_fit"])
     def test_a_bad_value_is_refused_by_name_before_anything_is_set(self, method, name, value):
         estimator = model(**{name: value})
         refuses(f"'{name}' parameter of MatrixFactorization", getattr(estimator, method), data())

@@ -65,6 +65,64 @@ default=None
         X = check_X(self, X, reset=False)
         return self._codes(self._observe(X, self.loss_, entry_weight))
 
+    def transform_columns(self, X, W):
+        """Components of new features, of samples whose codes are known.
+
+        Each column is solved on its own observed entries, the codes fixed: the regression
+        by which `fit` finds the components, with the penalty ``alpha_H``. The estimator does
+        not change.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_new_features)
+            What is observed of the new features.
+        W : array-like of shape (n_samples, n_features_out)
+            Codes of the same samples, as `transform` returns them.
+
+        Returns
+        -------
+        H : ndarray of shape (n_new_features, n_components) or (n_new_features, n_components + 1)
+            What ``components_.T`` has for other features. Where they have a bias, that of
+            the new ones is one more, last column. A feature without an observed entry
+            gets zeros, its bias that of no feature in particular.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mf import MatrixFactorization
+        >>> X = np.array([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])
+        >>> model = MatrixFactorization(1)
+        >>> W = model.fit_transform(X)
+        >>> H = model.transform_columns([[3.0], [6.0], [np.nan]], W)
+        >>> print((W @ H.T).round(2))
+        [[3.]
+         [6.]
+         [9.]]
+        """
+        check_is_fitted(self)
+        X = check_X(self, X, reset=None)
+        W = check_array(W, dtype=X.dtype, input_name="W")
+        expected = (X.shape[0], self._n_features_out)
+        if W.shape != expected:
+            raise ValueError(
+                f"W has the shape {W.shape}, it must be {expected}: one row for each of X, and "
+                "the columns that transform returned."
+            )
+        if self.loss_.kinds is not None:
+            raise ValueError(
+                "transform_columns does not know which loss new features have: it needs one loss "
+                "for all features."
+            )
+        observations = self._observe(X, self.loss_)
+        warn_of_empty_columns(observations)
+        problem = self._problem(observations, self.loss_, self.n_components_)
+        problem = replace(problem, offset=self._offset)
+        with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
+            H = problem.T.fold_in(np.ascontiguousarray(W))
+        if problem.columns.has_bias:
+            H[:, -1] += H.dtype.type(problem.offset)
+        return H
+
     def inverse_transform(self, X):
         """Reconstruct data from codes, ``feature_bias_ + W @ components_``.
 
@@ -176,6 +234,10 @@ default=None
             return float("nan")
         return explained_share(error, baseline)
 
+    def __sklearn_is_fitted__(self):
+        # Of a batch without entries, or of data that were refused, only names are known.
+        return hasattr(self, "components_")
+
     @property
     def _n_features_out(self):
         return self.n_components_ + self._has_sample_bias
@@ -259,6 +321,18 @@ def warn_of_empty_rows(observations):
         warnings.warn(
             f"{len(empty)} of {observations.shape[0]} samples have no observed entry, the "
             f"first is row {empty[0]}: their codes are zero.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def warn_of_empty_columns(observations):
+    """Say which features have no entry, their components being zero."""
+    empty = np.flatnonzero(observations.T.row_totals() == 0)
+    if len(empty):
+        warnings.warn(
+            f"{len(empty)} of {observations.shape[1]} features have no observed entry, the "
+            f"first is column {empty[0]}: their components are zero.",
             UserWarning,
             stacklevel=4,
         )

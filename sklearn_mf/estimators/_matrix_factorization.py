@@ -1,6 +1,5 @@
 """The workhorse: low-rank factorization of data with holes."""
 
-import warnings
 from dataclasses import replace
 from functools import partial
 
@@ -11,14 +10,17 @@ from sklearn_mf.estimators._base import (
     BaseFactorization,
     SquaredErrorOfMean,
     threads_for,
+    warn_of_empty_columns,
     warn_of_empty_rows,
 )
-from sklearn_mf.initialization import INITS, overall_constant, start, zeros
+from sklearn_mf.estimators._base_streams import StreamingMixin, model_attributes
+from sklearn_mf.initialization import INITS, first_bias, overall_constant, start, zeros
 from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
 from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, BaseSolver, GradientDescent, Spectral
+from sklearn_mf.stream import Past
 from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
 from sklearn_mf.utils._monitors import Printer
 from sklearn_mf.utils._validation import (
@@ -28,6 +30,7 @@ from sklearn_mf.utils._validation import (
     Options,
     Real,
     StrOptions,
+    check_growth,
     check_parameters,
     check_X,
     fit_context,
@@ -35,7 +38,7 @@ from sklearn_mf.utils._validation import (
 from sklearn_mf.validation import EarlyStopping, HiddenScore, hold_out
 
 
-class MatrixFactorization(BaseFactorization):
+class MatrixFactorization(StreamingMixin, BaseFactorization):
     r"""Low-rank matrix factorization of data with missing entries.
 
     Finds codes W and components H so that :math:`X \approx W H`, from the observed
@@ -124,7 +127,12 @@ class MatrixFactorization(BaseFactorization):
     n_iter_no_change : int, default=5
         With `early_stopping`, iterations in which the best score must gain more than `tol`.
     warm_start : bool, default=False
-        Whether `fit` starts from the components of the fit before.
+        Whether `fit` starts from the components of the fit before. X may have new features,
+        after the old ones.
+    forget_factor : float, default=1.0
+        What each row of `partial_fit` leaves of the weight of those before it, in (0, 1]. 1:
+        nothing is forgotten. With 0.999 a row counts half after 693 more, whatever the size
+        of the batches.
     random_state : int, RandomState instance or None, default=None
         Source of random numbers for the start; an int gives the same result every time.
     verbose : int, default=0
@@ -153,6 +161,9 @@ class MatrixFactorization(BaseFactorization):
         With `early_stopping`, the highest of them, which the components have.
     n_iter_ : int
         Iterations done.
+    n_samples_seen_ : int or float
+        Number of rows with an observed entry, or their weight, that `fit` and the calls of
+        `partial_fit` after it have seen.
     loss_ : loss object
         The loss, or the losses of the columns, with columns resolved.
     solver_ : solver object
@@ -215,6 +226,7 @@ class MatrixFactorization(BaseFactorization):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
+        "forget_factor": [Interval(Real, 0, 1, closed="right")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -240,6 +252,7 @@ class MatrixFactorization(BaseFactorization):
         validation_fraction=0.1,
         n_iter_no_change=5,
         warm_start=False,
+        forget_factor=1.0,
         random_state=None,
         verbose=0,
     ):
@@ -261,6 +274,7 @@ class MatrixFactorization(BaseFactorization):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
+        self.forget_factor = forget_factor
         self.random_state = random_state
         self.verbose = verbose
 
@@ -314,6 +328,9 @@ default=None
 
     def _fit(self, X, y, sample_weight, entry_weight):
         """Fit; what was solved, how, and the codes if they were needed."""
+        goes_on = self.warm_start and hasattr(self, "components_")
+        if goes_on:
+            check_growth(self, X)
         table, given = X, {"X": X, "y": y}
         X = check_X(self, X, reset=True)
         n_components = self._check_n_components(X.shape)
@@ -332,7 +349,10 @@ default=None
                 problem = replace(problem, offset=overall_constant(problem))
             W, Ht = zeros(problem)
             if solver.needs_start:
-                init = self._check_init(X, problem, solver, random_state)
+                if goes_on:
+                    init = self._last_factor(problem)
+                else:
+                    init = self._check_init(X, problem, solver, random_state)
                 W, Ht = start(problem, init, random_state)
             monitors = self._monitors(problem, solver, held_out, given)
             state = solver.solve(
@@ -354,6 +374,7 @@ default=None
                 W = self._fitted_codes(problem, state)
                 error = loss if loss.is_squared else SquaredErrorOfMean(loss)
                 half_squares = observations.total_loss(*self._model_factors(W), error)
+            self._set_stream(Past.of(problem, state.Ht, W))
         self.reconstruction_err_ = float(np.sqrt(2 * half_squares))
         if state.interrupted:
             raise KeyboardInterrupt
@@ -422,9 +443,9 @@ default=None
         if self.n_components is None:
             return min(10, most)
         if self.n_components > most:
+            sides = "min(n_samples, n_features)" if len(shape) == 2 else "n_features"
             raise ValueError(
-                f"n_components={self.n_components} is too large: it must be at most "
-                f"min(n_samples, n_features)={most}."
+                f"n_components={self.n_components} is too large: it must be at most {sides}={most}."
             )
         return self.n_components
 
@@ -452,39 +473,45 @@ default=None
 
     def _check_init(self, X, problem, solver, random_state):
         """The name of a start, or the features' factor to start from, transposed."""
-        if self.warm_start and hasattr(self, "components_"):
-            H, name = self.components_, "warm_start=True: components_ of the last fit"
-        elif isinstance(self.init, str):
+        if isinstance(self.init, str):
             if self.init == "auto":
                 return solver.init if problem.loss.is_squared else "random"
             return self.init
-        elif callable(self.init):
+        H, name = self.init, "init"
+        if callable(self.init):
             H = self.init(X, problem.n_components, random_state)
             name = "what the callable init returned"
-        else:
-            H, name = self.init, "init"
         H = check_array(H, dtype=X.dtype, input_name=name)
-        expected = (problem.n_components, X.shape[1])
+        return self._check_start(H, name, problem).T
+
+    def _check_start(self, H, name, problem):
+        expected = (problem.n_components, problem.observations.shape[1])
         if H.shape != expected:
             raise ValueError(f"{name} has the shape {H.shape}, it must be {expected}.")
         if problem.columns.penalty.positive and H.min() < 0:
             raise ValueError(
                 f"{name} has negative values, but positive={self.positive!r} does not allow them."
             )
-        if self.warm_start and problem.columns.has_bias and hasattr(self, "feature_bias_"):
-            H = np.vstack([H, self.feature_bias_ - problem.offset])
-        return H.T
+        return H
+
+    def _last_factor(self, problem):
+        """The features' factor of the last fit; new features are zero, or at their mean."""
+        dtype = problem.observations.dtype
+        new = problem.observations.shape[1] - self.components_.shape[1]
+        H = np.pad(self.components_.astype(dtype, copy=False), ((0, 0), (0, new)))
+        name = "warm_start=True: components_ of the last fit"
+        Ht = self._check_start(check_array(H, dtype=dtype), name, problem).T
+        if not problem.columns.has_bias:
+            return Ht
+        bias = first_bias(problem)
+        bias[: len(self.feature_bias_)] = self.feature_bias_ - problem.offset
+        return np.column_stack([Ht, bias])
 
     def _fitted_attributes(self, problem, solver, state):
         """What `fit` sets, at the factors of a state."""
-        k = problem.n_components
-        bias = state.Ht[:, k] if problem.columns.has_bias else np.zeros_like(state.Ht[:, 0])
         scores = state.validation_scores
         return {
-            "components_": np.ascontiguousarray(state.Ht[:, :k].T),
-            "feature_bias_": bias + bias.dtype.type(problem.offset),
-            "loss_": problem.loss,
-            "n_components_": k,
+            **model_attributes(problem, state.Ht),
             "n_iter_": max(1, state.n_iter),
             "loss_curve_": list(state.history),
             "loss_curve_seconds_": list(state.seconds),
@@ -496,13 +523,6 @@ default=None
 
 def _check_observed(observations):
     """Refuse data without any entry; say which features have none."""
-    empty = np.flatnonzero(observations.T.row_totals() == 0)
-    if len(empty) == observations.shape[1]:
+    if not observations.T.row_totals().any():
         raise ValueError("X has no observed entry: everything is missing, or has weight 0.")
-    if len(empty):
-        warnings.warn(
-            f"{len(empty)} of {observations.shape[1]} features have no observed entry, the "
-            f"first is column {empty[0]}: their components are zero.",
-            UserWarning,
-            stacklevel=3,
-        )
+    warn_of_empty_columns(observations)

@@ -127,6 +127,29 @@ class ObservedMatrix:
         """
         raise NotImplementedError
 
+    def normal_equations(self, design, offsets):
+        """Gram matrix and moments of every row; see ``kernels.normal_equations``.
+
+        Parameters
+        ----------
+        design : ndarray of shape (n_columns, k)
+            Regressors.
+        offsets : ndarray of shape (n_columns,)
+            Subtracted from the data.
+
+        Returns
+        -------
+        grams : ndarray of shape (n_rows, k, k) or (1, k, k)
+            One for each row, or for all.
+        moments : ndarray of shape (n_rows, k)
+            What the rows are to be regressed on the design.
+        """
+        raise NotImplementedError
+
+    def subset(self, rows):
+        """The observations of some rows, stored as these are."""
+        return self.take(rows)
+
     def total_loss(self, W, Ht, loss):
         """Weighted sum of a loss over the observed entries, at model values ``W @ Ht.T``."""
         return sum(
@@ -237,6 +260,20 @@ class SharedRows(ObservedMatrix):
             part, block = (scale[rows], *per_column), self.take(rows).stored()
             solution[rows] = block.descend_rows(design, offsets, part, start[rows], accuracy)
         return solution
+
+    def normal_equations(self, design, offsets):
+        n_rows, k = self.shape[0], design.shape[1]
+        if self.complete:
+            gram, moments = self._group_equations(np.arange(n_rows), design, offsets)
+            return gram[None], moments
+        grams = np.empty((n_rows, k, k), dtype=design.dtype)
+        moments = np.empty((n_rows, k), dtype=design.dtype)
+        for rows in self._row_groups:
+            grams[rows], moments[rows] = self._group_equations(rows, design, offsets)
+        for rows in self._row_chunks(self._single_rows):
+            block = self.take(rows).stored()
+            grams[rows], moments[rows] = block.normal_equations(design, offsets)
+        return grams, moments
 
     # The squared loss from Gram matrices: no residual is formed ---------------------------
 

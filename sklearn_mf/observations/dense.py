@@ -85,8 +85,10 @@ class DenseObservations(SharedRows):
 
     def reweighted(self, targets, weights):
         """The same entries with other targets, their weights multiplied."""
-        targets = np.where(self._observed(), targets, np.nan).astype(self.dtype, copy=False)
-        weights = multiply(self.weights, weights.astype(self.dtype, copy=False))
+        observed = self._observed()
+        targets = np.where(observed, targets, np.nan).astype(self.dtype, copy=False)
+        weights = np.where(observed, weights, 0).astype(self.dtype, copy=False)
+        weights = multiply(self.weights, weights)
         return DenseObservations(targets, weights, self.row_weight, self.column_weight)
 
     def split(self, share, rng):

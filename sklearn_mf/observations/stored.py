@@ -199,6 +199,10 @@ class StoredObservations(ObservedMatrix):
         threads = n_threads(self.n_observed * design.shape[1] ** 2)
         return kernels.solve_rows(self._entries(offsets), design, ridge, penalized, threads)
 
+    def normal_equations(self, design, offsets):
+        threads = n_threads(self.n_observed * design.shape[1] ** 2)
+        return kernels.normal_equations(self._entries(offsets), design, threads)
+
     def descend_rows(self, design, offsets, penalty, start, accuracy):
         scale, *per_column = penalty
         indptr, indices, targets, weights = self._entries(offsets)

@@ -120,6 +120,10 @@ class ZeroFilledObservations(SharedRows):
         kinds = None if self.kinds is None else self.kinds[columns]
         return ZeroFilledObservations(X, row_weight, None, kinds)
 
+    def subset(self, rows):
+        row_weight = None if self.row_weight is None else self.row_weight[rows]
+        return ZeroFilledObservations(self._X[rows], row_weight, self.column_weight, self.kinds)
+
     def each_value(self):
         yield self._X.data[~np.isnan(self._X.data)]
         if self._X.nnz < self.shape[0] * self.shape[1]:

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils._set_output import _get_container_adapter
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, _get_feature_names, validate_data
 
 __all__ = [
     "Integral",
@@ -27,6 +27,7 @@ __all__ = [
     "StrOptions",
     "check_X",
     "check_entry_weight",
+    "check_growth",
     "check_matplotlib_support",
     "check_parameters",
     "check_sample_weight",
@@ -57,7 +58,8 @@ def is_nan(missing_values):
 def check_X(estimator, X, *, reset):
     """Validate data with holes: a float array or CSR matrix, with NaN where missing.
 
-    X itself is never changed, and not copied unless it must be converted.
+    X itself is never changed, and not copied unless it must be converted. With ``reset=None``
+    its columns are not the features of the estimator.
     """
     missing_values = estimator.missing_values
     holes_are_nan = is_nan(missing_values)
@@ -66,14 +68,15 @@ def check_X(estimator, X, *, reset):
             "missing_values=0 is not possible for sparse X. Where the entries that X does not "
             "store are missing, use unstored='missing'."
         )
-    X = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        accept_sparse="csr",
-        dtype=FLOATS,
-        ensure_all_finite="allow-nan" if holes_are_nan else True,
-    )
+    checks = {
+        "accept_sparse": "csr",
+        "dtype": FLOATS,
+        "ensure_all_finite": "allow-nan" if holes_are_nan else True,
+    }
+    if reset is None:
+        X = check_array(X, input_name="X", **checks)
+    else:
+        X = validate_data(estimator, X, reset=reset, **checks)
     if holes_are_nan:
         if not get_tags(estimator).input_tags.allow_nan and _has_nan(X):
             raise ValueError(
@@ -86,6 +89,25 @@ def check_X(estimator, X, *, reset):
         X.data[X.data == missing_values] = np.nan
         return X
     return np.where(missing_values == X, X.dtype.type(np.nan), X)
+
+
+def check_growth(estimator, X):
+    """Refuse a warm start on features that do not begin with those of the last fit."""
+    shape = getattr(X, "shape", None) or np.shape(X)
+    n_before = estimator.n_features_in_
+    if len(shape) != 2:
+        return  # which `check_X` will tell
+    if shape[1] < n_before:
+        raise ValueError(
+            f"X has {shape[1]} features, but warm_start=True goes on from the components of "
+            f"{n_before}. Features may be added, not removed: use warm_start=False."
+        )
+    before, now = getattr(estimator, "feature_names_in_", None), _get_feature_names(X)
+    if before is not None and now is not None and list(now[:n_before]) != list(before):
+        raise ValueError(
+            "The first features of X must be those of the last fit, in their order, where "
+            "warm_start=True: new features come last. Otherwise use warm_start=False."
+        )
 
 
 def _has_nan(X):

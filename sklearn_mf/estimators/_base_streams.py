@@ -1,0 +1,120 @@
+"""What estimators need to go on with new rows: `partial_fit`."""
+
+import warnings
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from sklearn_mf.estimators._base import threads_for
+from sklearn_mf.initialization import start, zeros
+from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
+from sklearn_mf.utils._validation import check_X, fit_context
+
+
+class StreamingMixin:
+    """For estimators with a ``forget_factor`` whose `fit` calls ``_set_stream``."""
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None, entry_weight=None):
+        """Update the components with a batch of rows, none of which is kept.
+
+        After `fit` the components count as the rows they came from. Otherwise the first batch
+        starts them, as `init` says. Then a batch takes one solution of its codes, and one of
+        the components by regression on all codes so far, of which sums are kept:
+        ``n_features * n_components ** 2`` numbers where entries are missing. `solver` plays
+        no role, nor do `max_iter`, `tol` and `early_stopping`. Rows without an observed
+        entry change nothing.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The next rows, one or more; never changed.
+        y : Ignored
+            Not used, present by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weight of every entry; 0, or not stored, is missing.
+
+        Returns
+        -------
+        self : estimator
+            Fitted to all rows so far.
+        """
+        is_first = not hasattr(self, "components_")
+        table, X = X, check_X(self, X, reset=is_first)
+        loss = self._resolve_loss(table, X)
+        observations = seen_rows(self._observe(X, loss, entry_weight, sample_weight))
+        n_components = self._n_components_of_stream(X, is_first)
+        if observations is None:
+            warnings.warn(
+                "X has no observed entry: this batch changes nothing.", UserWarning, stacklevel=2
+            )
+            return self
+        problem = self._problem(observations, loss, n_components)
+        with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
+            stream, Ht = self._advanced(X, problem)
+        vars(self).update(model_attributes(problem, Ht, stream.offset))
+        self._set_stream(stream)
+        return self
+
+    def _n_components_of_stream(self, X, is_first):
+        if is_first:  # a batch may have fewer rows than components
+            return self._check_n_components(X.shape[1:])
+        if self.n_components not in (None, self.n_components_):
+            raise ValueError(
+                f"n_components={self.n_components}, but the components so far are "
+                f"{self.n_components_}: partial_fit cannot change their number, fit can."
+            )
+        return self.n_components_
+
+    def _advanced(self, X, problem):
+        """The stream with a batch more, and the features' factor."""
+        stream = getattr(self, "_stream", None) or Stream.empty(problem)
+        problem = centred(stream, problem)
+        Ht = self._factor_so_far(problem)
+        stream, Ht = stream.resumed(problem, Ht).with_features(problem, Ht)
+        if are_zero(problem, Ht):
+            random_state = check_random_state(self.random_state)
+            init = self._check_init(X, problem, self._solver_for(problem), random_state)
+            k = problem.n_components
+            bias = Ht[:, k] if problem.columns.has_bias else np.zeros_like(Ht[:, 0])
+            _, Ht = start(problem, init, random_state, bias)
+            stream = stream.started(problem, Ht)
+        stream, Ht = stream.updated(problem, Ht, self.forget_factor)
+        for seen_twice in (problem, problem.observations):
+            vars(seen_twice).pop("T", None)  # a circle, which would keep the batch in memory
+        return stream, Ht
+
+    def _factor_so_far(self, problem):
+        """The features' factor, of zeros before the first batch."""
+        _, Ht = zeros(problem)
+        if hasattr(self, "components_"):
+            k = problem.n_components
+            Ht[:, :k] = self.components_.T
+            if problem.columns.has_bias:
+                Ht[:, k] = self.feature_bias_ - problem.offset
+        return Ht
+
+    def _set_stream(self, stream):
+        """What `partial_fit` needs of the rows so far."""
+        self._stream = stream
+        self.n_samples_seen_ = stream.n_rows
+
+    @property
+    def _offset(self):
+        return self._stream.offset
+
+
+def model_attributes(problem, Ht, offset=None):
+    """What a features' factor means for an estimator."""
+    k = problem.n_components
+    offset = problem.offset if offset is None else offset
+    bias = Ht[:, k] if problem.columns.has_bias else np.zeros_like(Ht[:, 0])
+    return {
+        "components_": np.ascontiguousarray(Ht[:, :k].T),
+        "feature_bias_": bias + bias.dtype.type(offset),
+        "loss_": problem.loss,
+        "n_components_": k,
+    }

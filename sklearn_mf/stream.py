@@ -1,0 +1,485 @@
+"""Streams: the components of all rows so far, none of which is kept.
+
+With the codes fixed the components of a feature are a ridge regression on them, of which
+the normal equations are all that matters: a Gram matrix and a vector of moments, sums over
+the rows that observe the feature (Mairal, Bach, Ponce & Sapiro 2010; with missing entries,
+Mensch, Mairal, Thirion & Varoquaux 2018, :doi:`10.1109/TSP.2017.2752697`). A batch of rows
+adds to the sums and is forgotten.
+
+The sums are over codes that were solved when the components were others. Two things keep
+them from misleading. They are carried along: where the components move, the codes of
+everything that the model explains move linearly, and so their sums can follow. And they
+fade: what was solved in the beginning counts less and less.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklearn_mf.initialization import first_bias, overall_constant
+from sklearn_mf.observations import descend
+from sklearn_mf.problem import FINE
+from sklearn_mf.utils._threads import one_blas_thread
+
+# A row counts as much as the number of rows before it, to this power: the first components
+# were poor, and so were their codes (Mairal et al. 2010, section 3.4).
+FADING = 2.0
+# Rows of a fit that tell how its codes are distributed.
+SAMPLE = 1000
+# Share of the largest cost below which a direction of the components costs nothing.
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a fit leaves for a stream that goes on from it.
+
+    Attributes
+    ----------
+    moment : ndarray of shape (q, q)
+        Mean over the observed entries of the products of a row of the left factor.
+    curvature : float
+        Mean weight of the entries in the bound of the loss; 1 if it is squared.
+    totals : ndarray of shape (n_features,)
+        Weight of the observed entries of each feature.
+    n_rows : int or float
+        Weight of the rows.
+    offset : float
+        Overall constant from which biases are counted.
+    """
+
+    moment: np.ndarray
+    curvature: float
+    totals: np.ndarray
+    n_rows: float
+    offset: float
+
+    @classmethod
+    def of(cls, problem, Ht, W=None):
+        """What a problem leaves that these components, and codes if known, have solved."""
+        seen = np.flatnonzero(_row_weights(problem.observations))
+        some = seen[np.linspace(0, len(seen) - 1, min(SAMPLE, len(seen))).astype(np.intp)]
+        sample = replace(problem, observations=problem.observations.subset(some))
+        with one_blas_thread():  # so few rows are not worth waking others
+            W = sample.fold_in(Ht) if W is None else W[some]
+        totals = problem.T.observations.row_totals().astype(np.float64)
+        moment, curvature = _pooled_moment(sample, W, Ht)
+        return cls(moment, curvature, totals, weight_of_rows(problem.observations), problem.offset)
+
+    @property
+    def n_entries(self):
+        """Weight of all entries."""
+        return self.totals.sum()
+
+    def resumed(self, problem, Ht):
+        """Near enough the sums that the fit would have left; these components solve them."""
+        _check_width(problem, len(self.moment))
+        shared = self.totals[:1] if np.ptp(self.totals) == 0 else self.totals
+        grams = shared[:, None, None] * self.moment
+        moments = _times(grams, _right(problem, Ht))
+        counts = dict.fromkeys(("n_in_sums", "n_kept", "n_rows"), self.n_rows)
+        curvatures = self.curvature * self.totals
+        stream = Stream(grams, moments, self.totals, curvatures, **counts, offset=self.offset)
+        scale, ridge, l1, _ = stream._column_penalty(problem)
+        moments[:, _free(problem)] += scale[:, None] * (ridge * Ht + l1 * np.sign(Ht))
+        return stream
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Sums over the rows of a stream. A batch of rows makes another one of it.
+
+    The model is ``left @ right.T``, with a row ``(w, c, 1)`` of the left factor for a sample
+    and ``(h, 1, b + offset)`` of the right one for a feature, as far as there are biases.
+
+    Attributes
+    ----------
+    grams : ndarray of shape (n_features, q, q) or (1, q, q)
+        Weighted sums of products of left rows, over the rows that observe the feature; one
+        for all while nothing was missing.
+    moments : ndarray of shape (n_features, q)
+        Weighted sums of data times left rows.
+    totals : ndarray of shape (n_features,)
+        Weight of the entries in these sums.
+    curvatures : ndarray of shape (n_features,)
+        The same under the bound of the loss; equal if it is squared.
+    n_in_sums : float
+        Weight of the rows in these sums, which fade.
+    n_kept : float
+        Weight of the rows that are not forgotten.
+    n_rows : int or float
+        Weight of all rows.
+    offset : float
+        Overall constant from which biases are counted.
+    """
+
+    grams: np.ndarray
+    moments: np.ndarray
+    totals: np.ndarray
+    curvatures: np.ndarray
+    n_in_sums: float = 0.0
+    n_kept: float = 0.0
+    n_rows: float = 0
+    offset: float = 0.0
+
+    @classmethod
+    def empty(cls, problem):
+        """Before any row."""
+        q, n_features = _width(problem), problem.observations.shape[1]
+        nothing = np.zeros(n_features)
+        return cls(np.zeros((1, q, q)), np.zeros((n_features, q)), nothing, nothing)
+
+    @property
+    def n_entries(self):
+        """Weight of all entries that are not forgotten."""
+        return self.totals.sum() * self.n_kept / self.n_in_sums if self.n_in_sums else 0.0
+
+    def resumed(self, problem, Ht):
+        """Itself, if the problem is the same; see `Past.resumed`."""
+        _check_width(problem, self.grams.shape[1])
+        return self
+
+    def started(self, problem, Ht):
+        """With components of which nothing is known but this start.
+
+        It counts as many rows as there are components: fewer tell little about them.
+        """
+        moment, _ = _pooled_moment(problem, problem.fold_in(Ht), Ht)
+        mean_squares = np.diag(moment).copy()
+        mean_squares[: problem.width] = mean_squares[: problem.width].mean()
+        gram = problem.n_components * np.diag(mean_squares)
+        moments = self.moments + _right(problem, Ht) @ gram
+        return replace(self, grams=self.grams + gram, moments=moments)
+
+    def with_features(self, problem, Ht):
+        """Features that occur for the first time start at their mean."""
+        new = (self.totals == 0) & (problem.T.observations.row_totals() > 0)
+        if not new.any():
+            return self, Ht
+        Ht, moments = Ht.copy(), self.moments.copy()
+        if problem.columns.has_bias:
+            Ht[new, problem.n_components] = first_bias(problem)[new]
+        moments[new] = _times(self.grams, _right(problem, Ht))[new]
+        return replace(self, moments=moments), Ht
+
+    def updated(self, problem, Ht, forget_factor):
+        """Add a batch of rows.
+
+        Parameters
+        ----------
+        problem : Problem
+            The batch, and what is minimised over all rows.
+        Ht : ndarray of shape (n_features, k)
+            The features' factor so far.
+        forget_factor : float
+            What a row counts after the next one came.
+
+        Returns
+        -------
+        stream : Stream
+            The sums with the batch in them.
+        Ht : ndarray of shape (n_features, k)
+            Components that solve them.
+        """
+        n_new = weight_of_rows(problem.observations)
+        kept = forget_factor**n_new
+        before = self.n_rows + problem.n_components  # the start counts as so many
+        fading = kept * (before / (before + n_new)) ** FADING
+        grams, moments, curvatures = _column_equations(problem, problem.fold_in(Ht), Ht)
+        stream = Stream(
+            fading * self.grams + grams,
+            fading * self.moments + moments,
+            fading * self.totals + problem.T.observations.row_totals(),
+            fading * self.curvatures + curvatures,
+            fading * self.n_in_sums + n_new,
+            kept * self.n_kept + n_new,
+            self.n_rows + n_new,
+            problem.offset,
+        )
+        after = stream._solved(problem, Ht)
+        if _is_balanceable(problem):
+            stream, after = stream._carried(problem, Ht, after)._balanced(problem, after)
+        return stream, after.astype(Ht.dtype)
+
+    def _column_penalty(self, problem):
+        """As of a problem with all rows: for sums that fade, the penalty fades alike."""
+        _, *per_column = problem.T.row_penalty
+        scale = np.zeros_like(self.totals)
+        seen = self.totals > 0
+        all_rows = self.totals[seen] * (self.n_kept / self.n_in_sums)
+        scale[seen] = self.totals[seen] * all_rows ** (problem.alpha_scaling - 1)
+        return scale, *(part.astype(np.float64) for part in per_column)
+
+    def _solved(self, problem, Ht):
+        """Components that solve the normal equations."""
+        free = _free(problem)
+        known = _right(problem, np.zeros(Ht.shape))
+        moments = (self.moments - _times(self.grams, known))[:, free]
+        grams = np.ascontiguousarray(self.grams[:, free][:, :, free])
+        penalty = self._column_penalty(problem)
+        if not problem.columns.penalty.is_smooth:
+            return descend((grams, moments), penalty, Ht.astype(np.float64), FINE)
+        scale, ridge, _, _ = penalty
+        if ridge.any() or len(grams) > 1:
+            grams = grams + scale[:, None, None] * np.diag(ridge)
+        solution = solve(grams, moments[:, :, None], np.finfo(Ht.dtype).eps)[:, :, 0]
+        solution[self.totals == 0] = 0
+        return solution
+
+    def _carried(self, problem, before, after):
+        """The sums of the codes as they would be under the new components.
+
+        What the model explains, ``D u + d`` with ``u = (w, c)``, has under the new one the
+        code ``(D'V D + P)^-1 (D'V (D u + d - d') + P u)``, D and d of the old and D' and d' of
+        the new components, V the mean weight of a feature's entries and P the penalty.
+        """
+        width = problem.width
+        old, new = _right(problem, before.astype(np.float64)), _right(problem, after)
+        share = self.totals / self.n_in_sums
+        _, ridge, _, _ = problem.row_penalty
+        penalty = np.diag(share.sum() ** problem.alpha_scaling * ridge.astype(np.float64))
+        weighted = new[:, :width].T * (self.curvatures / self.n_in_sums)
+        target = weighted @ np.hstack([old[:, :width], old[:, width:] - new[:, width:]])
+        target[:, :width] += penalty
+        system = weighted @ new[:, :width] + penalty
+        carry = np.eye(old.shape[1])
+        carry[:width] = solve(system[None], target[None], np.finfo(before.dtype).eps)[0]
+        return self._with_left(carry)
+
+    def _with_left(self, change):
+        """The sums, were every left row multiplied by this matrix."""
+        grams = change @ self.grams @ change.T
+        return replace(self, grams=grams, moments=self.moments @ change.T)
+
+    def _balanced(self, problem, Ht):
+        """The same model in the form whose penalties are least.
+
+        `Problem.balanced` scales components. Here, where codes are sums of squares, all
+        that leaves the model as it is can be chosen: a shift of the codes that the biases
+        of the features take up, one of the components that those of the samples do, and a
+        mixture of the components. Without it small penalties let them drift together.
+        """
+        k, q = problem.n_components, self.grams.shape[1]
+        if are_zero(problem, Ht):
+            return self, Ht
+        share = self.totals / self.n_in_sums
+        # Sums over all features, so weighted that they are the rows' penalties.
+        row_scale = share.sum() ** (problem.alpha_scaling - 1)
+        seen = self.totals > 0
+        weights = np.zeros_like(share)
+        weights[seen] = row_scale * self.totals[seen] / self.curvatures[seen]
+        if len(self.grams) == 1:
+            weights = weights.sum(keepdims=True)
+        gram = np.tensordot(weights, self.grams, 1)
+        scale, *_ = self._column_penalty(problem)
+        row_ridge, column_ridge = problem.rows.penalty.ridge, problem.columns.penalty.ridge
+        H, change = Ht[:, :k], np.eye(q)
+        right = Ht.copy()
+        if problem.columns.has_bias:
+            price = problem.columns.bias_ridge
+            pull = row_ridge * gram[:k, -1] - price * (H.T * scale) @ Ht[:, k]
+            shift = np.linalg.solve(
+                row_ridge * gram[-1, -1] * np.eye(k) + price * (H.T * scale) @ H, pull
+            )
+            right[:, k] += H @ shift
+            change[:k, -1] = -shift
+        if problem.rows.has_bias:
+            price = problem.rows.bias_ridge
+            moved = change @ gram @ change.T
+            pull = price * moved[:k, k] - column_ridge * scale @ H
+            shift = np.linalg.solve(
+                column_ridge * scale.sum() * np.eye(k) + price * moved[:k, :k], pull
+            )
+            right[:, :k] += shift
+            change[k] -= shift @ change[:k]
+        moved = (change @ gram @ change.T)[:k, :k]
+        H = right[:, :k]
+        mix = _mixture(row_ridge * moved, column_ridge * (H.T * scale) @ H)
+        right[:, :k] = H @ mix
+        change[:k] = np.linalg.solve(mix, change[:k])
+        right[self.totals == 0] = 0
+        return self._with_left(change), right
+
+
+def _is_balanceable(problem):
+    """Whether the penalties, squares of both factors, single out one form of the model."""
+    sides = problem.rows.penalty, problem.columns.penalty
+    return all(penalty.is_smooth and penalty.ridge > 0 for penalty in sides)
+
+
+def _mixture(row_cost, column_cost):
+    """M that makes ``trace(M^-1 row_cost M^-T) + trace(M' column_cost M)`` least.
+
+    ``M M'`` is the geometric mean of the first and the inverse of the second; of all M the
+    symmetric one moves the components least. Directions of no cost keep their length.
+    """
+    root, inverse = _power(column_cost, 0.5), _power(column_cost, -0.5)
+    return _power(inverse @ _power(root @ row_cost @ root, 0.5) @ inverse, 0.5)
+
+
+def _power(matrix, exponent):
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, TINY * values[-1]) ** exponent) @ vectors.T
+
+
+def _width(problem):
+    return problem.width + (problem.rows.has_bias or problem.columns.has_bias)
+
+
+def _check_width(problem, width):
+    if width != _width(problem):
+        raise ValueError(
+            "bias has changed since the last rows: partial_fit cannot go on from them."
+        )
+
+
+def centred(past, problem):
+    """The problem of a batch, its biases counted from the mean of the past and the batch."""
+    if not problem.rows.has_bias:
+        return problem
+    batch = problem.T.observations.row_totals().sum(dtype=np.float64)
+    share = batch / (past.n_entries + batch)
+    shift = overall_constant(problem) - past.offset
+    return replace(problem, offset=float(past.offset + share * shift))
+
+
+def are_zero(problem, Ht):
+    """Whether the components are zero, but for the rounding error of the data."""
+    largest = max(np.abs(values).max(initial=0) for values in problem.observations.each_value())
+    H = Ht[:, : problem.n_components]
+    return np.square(H).max() <= 1e3 * np.finfo(problem.observations.dtype).eps * largest
+
+
+def seen_rows(observations):
+    """The observations of the rows that have an entry; None if none has."""
+    seen = np.flatnonzero(_row_weights(observations))
+    if len(seen) == 0:
+        return None
+    return observations if len(seen) == observations.shape[0] else observations.subset(seen)
+
+
+def weight_of_rows(observations):
+    """How many rows have an entry, or their weight."""
+    weights = _row_weights(observations)
+    if observations.row_weight is None:
+        return int(weights.sum())
+    return float(weights.sum(dtype=np.float64))
+
+
+def _row_weights(observations):
+    seen = observations.row_totals() > 0
+    return seen if observations.row_weight is None else seen * observations.row_weight
+
+
+def solve(systems, targets, eps):
+    """Minimum-norm solutions of symmetric systems, none of them with negative eigenvalues.
+
+    Parameters
+    ----------
+    systems : ndarray of shape (n, q, q) or (1, q, q)
+        The systems, or one for all.
+    targets : ndarray of shape (n, q, r)
+        Right-hand sides.
+    eps : float
+        Precision of the numbers that the systems were made of.
+
+    Returns
+    -------
+    solution : ndarray of shape (n, q, r)
+        Of all solutions that fit best the smallest.
+    """
+    limit = 10 * systems.shape[1] * eps
+    sound = _sound(systems, limit)
+    if len(systems) == 1:
+        # One for all: right-hand sides side by side.
+        flat = np.moveaxis(targets, 0, 1).reshape(systems.shape[1], -1)
+        flat = np.linalg.solve(systems[0], flat) if sound[0] else _smallest(systems[0], flat, limit)
+        return np.moveaxis(flat.reshape(-1, len(targets), targets.shape[2]), 1, 0)
+    solution = np.zeros_like(targets)
+    solution[sound] = np.linalg.solve(systems[sound], targets[sound])
+    for j in np.flatnonzero(~sound & systems.any(axis=(1, 2))):
+        solution[j] = _smallest(systems[j], targets[j], limit)
+    return solution
+
+
+def _sound(systems, limit):
+    """Which systems Cholesky's factorization can be trusted with, as the kernels decide."""
+    diagonal = np.diagonal(systems, axis1=1, axis2=2)
+    sound = (diagonal > limit * diagonal.max(axis=1, keepdims=True)).all(axis=1)
+    candidates = np.flatnonzero(sound)
+    try:
+        factors = np.linalg.cholesky(systems[candidates])
+    except np.linalg.LinAlgError:
+        if len(candidates) == 1:
+            return np.zeros_like(sound)
+        for j in candidates:
+            sound[j] = _sound(systems[j : j + 1], limit)[0]
+        return sound
+    squared_pivots = np.diagonal(factors, axis1=1, axis2=2) ** 2
+    sound[candidates] = (squared_pivots > limit * diagonal[candidates]).all(axis=1)
+    return sound
+
+
+def _smallest(system, target, limit):
+    values, vectors = np.linalg.eigh(system)
+    kept = values > limit * values[-1]
+    return (vectors[:, kept] / values[kept]) @ (vectors[:, kept].T @ target)
+
+
+def _times(grams, right):
+    return (grams @ right[:, :, None])[:, :, 0]
+
+
+def _left(problem, W):
+    """Rows ``(w, c, 1)``: what the right factor multiplies."""
+    if problem.rows.has_bias or problem.columns.has_bias:
+        W = np.column_stack([W, np.ones_like(W, shape=len(W))])
+    return np.ascontiguousarray(W)
+
+
+def _right(problem, Ht):
+    """Rows ``(h, 1, b + offset)``."""
+    k = problem.n_components
+    ones = np.ones_like(Ht, shape=(len(Ht), 1))
+    parts = [Ht[:, :k]]
+    if problem.rows.has_bias:
+        parts.append(ones)
+    if problem.columns.has_bias:
+        parts.append(Ht[:, k:] + Ht.dtype.type(problem.offset))
+    elif problem.rows.has_bias:
+        parts.append(ones * Ht.dtype.type(problem.offset))
+    return np.hstack(parts)
+
+
+def _free(problem):
+    """Columns of the right factor that are to be found."""
+    k = problem.n_components
+    bias = [k + problem.rows.has_bias] if problem.columns.has_bias else []
+    return [*range(k), *bias]
+
+
+def _column_equations(problem, W, Ht):
+    """Normal equations of every feature on the left factor, and its weight in them."""
+    left, right = _left(problem, W), _right(problem, Ht)
+    no_offsets = np.zeros_like(left, shape=len(left))
+    parts = [
+        (*bound.normal_equations(left, no_offsets), bound.row_totals())
+        for _, bound in problem.T.bounds(right, left)
+    ]
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def _pooled_moment(problem, W, Ht):
+    """Mean over the entries of the products of left rows, and of their weights there."""
+    left, right = _left(problem, W), _right(problem, Ht)
+    moment = np.zeros((left.shape[1], left.shape[1]))
+    row_weight, curvature = problem.observations.row_weight, 0.0
+    for rows, bound in problem.bounds(left, right):
+        part = left[rows].astype(np.float64)
+        weight = bound.row_totals().astype(np.float64)
+        if row_weight is not None:
+            weight *= row_weight[rows]
+        moment += part.T @ (part * weight[:, None])
+        curvature += weight.sum()
+    entries = problem.T.observations.row_totals().sum(dtype=np.float64)
+    return moment / entries, curvature / entries
