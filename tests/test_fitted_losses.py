@@ -420,3 +420,43 @@ def test_gradient_descent_reaches_the_objective_of_als(name):
         for solver in ("als", "gd")
     }
     assert curves["gd"][-1] < 1.01 * curves["als"][-1]
+
+
+# What the losses are for: each with the best penalty of the same grid, on hidden entries --------
+
+GRID = [0.001, 0.01, 0.1]
+
+
+def best_hidden(loss, X, hidden, measure):
+    """Of the penalties in the grid the lowest measure of what is expected of hidden entries."""
+    fits = (model(loss, bias="features", alpha_W=alpha, max_iter=500, tol=1e-3) for alpha in GRID)
+    holed = np.where(hidden, np.nan, X)
+    return min(measure(fit.inverse_transform(fit.fit_transform(holed))[hidden]) for fit in fits)
+
+
+def test_gross_outliers_cost_huber_a_third_of_what_they_cost_the_squared_loss():
+    clean = low_rank(200, 50, rank=2, noise=0.2)
+    rng = np.random.default_rng(0)
+    dirty = np.where(
+        rng.random(clean.shape) < 0.05, clean + 20 * rng.normal(size=clean.shape), clean
+    )
+    hidden = rng.random(clean.shape) < 0.2
+
+    def error(values):
+        return np.sqrt(np.mean((values - clean[hidden]) ** 2))
+
+    huber, squared = (best_hidden(loss, dirty, hidden, error) for loss in (Huber(0.5), "squared"))
+    print(f"hidden entries: huber {huber:.3f}, squared {squared:.3f}, noise 0.2")
+    assert 3 * huber < squared
+
+
+def test_log_odds_predict_binary_data_better_than_the_squared_loss():
+    _, X = planted("logistic", 300, 60)
+    hidden = np.random.default_rng(1).random(X.shape) < 0.2
+
+    def cost(values):
+        return log_loss(X[hidden], np.clip(values, 0.01, 0.99))
+
+    logistic, squared = (best_hidden(loss, X, hidden, cost) for loss in ("logistic", "squared"))
+    print(f"log-loss of hidden entries: logistic {logistic:.3f}, squared {squared:.3f}")
+    assert logistic < squared
