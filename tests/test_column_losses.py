@@ -176,6 +176,61 @@ def test_columns_of_one_loss_are_that_loss(name, kind):
         np.testing.assert_allclose(other.reconstruction_err_, plain.reconstruction_err_, rtol=1e-7)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seen_by", ["rows", "columns"])
+def test_parts_of_the_data_keep_the_losses_of_their_columns(kind, seen_by, blocks):
+    data, X = stored_as(kind, table())
+    rng, draws = np.random.default_rng(0), np.random.RandomState(0)
+    W, Ht = rng.normal(size=(len(X), 2)), rng.normal(size=(9, 2))
+    whole = total_loss(X, W @ Ht.T)
+    problem = problem_of(data, kind)
+    seen = problem.observations
+    if seen_by == "columns":
+        seen, W, Ht = seen.T, Ht, W
+    everything, halves = slice(None), np.array_split(np.arange(len(W)), 2)
+    partitions = {
+        "stored": [(everything, seen.stored())],
+        "dealt": [(everything, part) for part in seen.stored().deal(50, draws)],
+        "taken": [(rows, seen.take(rows)) for rows in halves],
+        "subsets": [(rows, seen.subset(rows)) for rows in halves],
+        "split": [(rows, p) for rows, block in seen.blocks() for p in block.split(0.3, rng)],
+    }
+    if kind != "zero-filled":  # which does not hide cells one by one
+        held_out = seen.hold_out(0.3, draws)
+        partitions["held out"] = [(everything, p) for p in (held_out.visible, held_out.hidden)]
+    for way, parts in partitions.items():
+        total = sum(part.total_loss(W[rows], Ht, problem.loss) for rows, part in parts)
+        np.testing.assert_allclose(total, whole, rtol=1e-9, err_msg=way)
+
+
+def test_cells_hidden_for_early_stopping_keep_the_losses_of_their_columns():
+    problem = problem_of(sparse.csr_array(table()), "zero-filled")
+    held_out = problem.observations.hold_out(0.5, np.random.RandomState(0))
+    part = held_out.hidden
+    W, Ht = np.ones((part.shape[0], 1)), np.full((9, 1), 0.3)[held_out.columns]
+    cells = np.concatenate([block.values for _, block in part.blocks()])
+    padded = np.full((len(cells), 9), np.nan)
+    padded[:, held_out.columns] = cells
+    expected = total_loss(padded, np.full(padded.shape, 0.3))
+    np.testing.assert_allclose(part.total_loss(W, Ht, problem.loss), expected, rtol=1e-9)
+
+
+def test_losses_refuse_data_that_they_were_not_cut_for():
+    loss = resolve(LOSS, table())
+    with pytest.raises(ValueError, match=r"Kinds of shape \(9,\) for data of shape \(5,\)"):
+        loss.value(np.zeros(5), np.zeros(5))
+
+
+@pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs", "sgd"])
+def test_every_solver_serves_a_table(solver):
+    X = signs(punch_holes(table(80)))
+    fitted, als = (
+        model(BOUNDED, bias="features", solver=name, max_iter=500).fit(X)
+        for name in (solver, "als")
+    )
+    assert fitted.loss_curve_[-1] < 1.03 * als.loss_curve_[-1]
+
+
 def test_equal_losses_work_as_one():
     X = low_rank(20, 6)
     loss = [("huber", [0]), (Huber(), [1]), (Huber(1), 2), (Huber(2.0), 3), ("squared", [4, 5])]

@@ -69,9 +69,13 @@ class MatrixFactorization(StreamingMixin, BaseFactorization):
     n_components : int, default=None
         Rank, at most ``min(n_samples, n_features)``. None: 10, or that minimum where it
         is smaller.
-    loss : str or loss object, default="squared"
+    loss : str, loss object, dict or list, default="squared"
         Cost of an entry, see :mod:`sklearn_mf.losses`: "squared", "huber", "absolute",
-        "quantile", "logistic" for data of 0 and 1, "poisson" for counts.
+        "quantile", "logistic" for data of 0 and 1, "poisson" for counts. For a loss of each
+        column a dict ``{loss: columns}``, a list of pairs ``(loss, columns)``, or a list
+        with one loss for each column. Columns as in
+        :class:`sklearn.compose.ColumnTransformer`: names, numbers, slices, masks or
+        callables; each must be named exactly once.
     bias : {False, "features", "samples", "both"}, default=False
         Offsets beside the product. "features": :math:`b_j`, not penalized, so that
         complete data are centred as in :class:`sklearn.decomposition.PCA`. "samples":

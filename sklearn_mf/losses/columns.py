@@ -82,18 +82,20 @@ class ColumnLosses:
 
     def _each(self, method, *arrays):
         out = np.empty_like(arrays[-1])
-        for part, where in self._places():
+        for part, where in self._places(out.shape):
             out[where] = getattr(part, method)(*(array[where] for array in arrays))
         return out
 
     def _each_pair(self, method, x, m):
         weight, target = np.empty_like(m), np.empty_like(m)
-        for part, where in self._places():
+        for part, where in self._places(m.shape):
             weight[where], target[where] = getattr(part, method)(x[where], m[where])
         return weight, target
 
-    def _places(self):
+    def _places(self, shape):
         """Each loss, and an index to the entries that are its own."""
+        if shape[0 if self.kinds.ndim == 2 else -1] != len(self.kinds):
+            raise ValueError(f"Kinds of shape {self.kinds.shape} for data of shape {shape}.")
         for number, part in enumerate(self.parts):
             found = np.flatnonzero(self.kinds == number)
             if len(found) == 0:

@@ -125,7 +125,7 @@ class DenseObservations(SharedRows):
         sides = self.row_weight, self.column_weight
         return HeldOut(
             DenseObservations(visible, self.weights, *sides, self.kinds),
-            StoredObservations(hidden, weights, *sides, self.kinds),
+            StoredObservations(hidden, weights, *sides, self._kinds_at((rows, columns))),
         )
 
     def _only(self, mask):
@@ -293,7 +293,11 @@ class DenseObservations(SharedRows):
         columns = np.nonzero(observed)[1].astype(np.int32)
         X = sparse.csr_array((self.values[observed], columns, starts), shape=self.shape)
         weights = None if self.weights is None else self.weights[observed]
-        return StoredObservations(X, weights, self.row_weight, self.column_weight)
+        sides = self.row_weight, self.column_weight
+        return StoredObservations(X, weights, *sides, self._kinds_at(observed))
+
+    def _kinds_at(self, cells):
+        return None if self.kinds is None else np.broadcast_to(self.kinds, self.shape)[cells]
 
 
 def equal_rows(observations, at_least):

@@ -122,7 +122,8 @@ class ZeroFilledObservations(SharedRows):
 
     def subset(self, rows):
         row_weight = None if self.row_weight is None else self.row_weight[rows]
-        return ZeroFilledObservations(self._X[rows], row_weight, self.column_weight, self.kinds)
+        kinds = kinds_of_rows(self.kinds, rows)
+        return ZeroFilledObservations(self._X[rows], row_weight, self.column_weight, kinds)
 
     def each_value(self):
         yield self._X.data[~np.isnan(self._X.data)]
