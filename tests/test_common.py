@@ -9,7 +9,7 @@ from itertools import product
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_mf import MatrixFactorization
+from sklearn_mf import MatrixFactorization, kernels
 from sklearn_mf.losses import Absolute, Huber, Poisson, Quantile
 from sklearn_mf.solvers import LBFGS, SGD, Adam, GradientDescent
 
@@ -25,6 +25,8 @@ ITERATIVE = {
     "lbfgs": LBFGS,
     "sgd": SGD,
 }
+if kernels.IMPLEMENTATION == "reference":
+    del ITERATIVE["sgd"]  # entry by entry in Python: hours
 
 
 def configurations():
@@ -33,7 +35,7 @@ def configurations():
         if solver == "svd" and bias in ("samples", "both"):
             continue  # refused, see test_validation.py
         yield MatrixFactorization(solver=solver, bias=bias, alpha_W=alpha, **COMMON)
-    for solver, (bias, alpha) in product(["adam", "lbfgs", "sgd"], [(False, 0.0), ("both", 0.1)]):
+    for solver, (bias, alpha) in product([*ITERATIVE][1:], [(False, 0.0), ("both", 0.1)]):
         yield MatrixFactorization(solver=solver, bias=bias, alpha_W=alpha, **COMMON)
     for solver, positive in product(["als", *ITERATIVE], [True, "W", "H"]):
         # Where nothing is signed, absolute values too; see test_lbfgs.py for the others.
