@@ -23,6 +23,11 @@ BIASES = [False, "features", "samples", "both"]
 MODULES = [kernels, reference]
 SMOOTH, GENERAL = (0.3, 0.0, -np.inf, None), (0.3, 0.02, 0.0, None)
 
+# Of the reference kernel an epoch takes as long as thousands of the compiled one.
+many_epochs = pytest.mark.skipif(
+    kernels.IMPLEMENTATION == "reference", reason="minutes on the reference kernels"
+)
+
 
 def work(dtype=np.float64, k=3, penalty=SMOOTH, weighted=False, n=400, n_groups=3, bias=False):
     """Arguments of the kernel: entries in blocks, one block empty."""
@@ -241,6 +246,7 @@ def test_too_many_zeros_are_refused_with_the_alternatives():
         MatrixFactorization(2, solver="sgd").fit(X)
 
 
+@many_epochs
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_it_reaches_the_objective_of_als(schedule, bias):
@@ -251,6 +257,7 @@ def test_it_reaches_the_objective_of_als(schedule, bias):
     assert 0.999 * als.loss_curve_[-1] < model.loss_curve_[-1] < 1.01 * als.loss_curve_[-1]
 
 
+@many_epochs
 @pytest.mark.parametrize("scaling", [0.0, 1.0])
 @pytest.mark.parametrize("weigh", ["samples", "entries", "both"])
 def test_weights_count_as_they_do_for_als(weigh, scaling):
@@ -277,6 +284,7 @@ def test_weights_count_as_they_do_for_als(weigh, scaling):
     assert 0.999 * als.loss_curve_[-1] < model.loss_curve_[-1] < 1.01 * als.loss_curve_[-1]
 
 
+@many_epochs
 @pytest.mark.parametrize("loss", ["huber", "logistic", "absolute"])
 def test_other_losses_come_near_the_objective_of_als(loss):
     X = fit_for(loss, punch_holes(low_rank(mean=1.0)))
@@ -312,6 +320,7 @@ def test_the_curve_is_the_objective(monkeypatch, bias, loss):
     np.testing.assert_allclose(*zip(*values, strict=True), rtol=1e-12)
 
 
+@many_epochs
 def test_held_out_entries_are_predicted_as_well_as_by_als():
     X = low_rank(300, 200, rank=4, noise=0.5, mean=3.0)
     hidden = np.random.default_rng(1).random(X.shape) < 0.8
