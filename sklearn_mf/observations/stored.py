@@ -205,22 +205,11 @@ class StoredObservations(ObservedMatrix):
 
     def descend_rows(self, design, offsets, penalty, start, accuracy):
         scale, *per_column = penalty
-        indptr, indices, targets, weights = self._entries(offsets)
-        k = design.shape[1]
         solution = np.empty_like(start)
-        step = max(1, EQUATIONS // (k * k + 1))
+        step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
         for first in range(0, len(start), step):
-            rows = slice(first, first + step)
-            pointers = indptr[first : first + step + 1]
-            there = slice(pointers[0], pointers[-1])
-            entries = (
-                pointers - pointers[0],
-                indices[there],
-                targets[there],
-                None if weights is None else weights[there],
-            )
-            threads = n_threads(len(entries[1]) * k**2)
-            equations = kernels.normal_equations(entries, design, threads)
+            rows = slice(first, min(first + step, len(start)))
+            equations = self.take(rows).normal_equations(design, offsets)
             part = scale[rows], *per_column
             solution[rows] = descend(equations, part, start[rows], accuracy)
         return solution

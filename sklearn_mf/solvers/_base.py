@@ -102,8 +102,6 @@ class BaseSolver(BaseEstimator):
         Whether the data may have holes.
     needs_start : bool
         Whether the factors that are handed in matter.
-    advice : str
-        What to change if the solver diverges.
     """
 
     requires_loss = ("gradient",)
@@ -111,7 +109,6 @@ class BaseSolver(BaseEstimator):
     needs_start = True
     init = "svd"
     window = 1
-    advice = "Scale X, or raise alpha_W and alpha_H."
 
     def solve(self, problem, W, Ht, *, max_iter=200, tol=1e-4, random_state=None, monitors=()):
         """Minimise the objective of a problem.
@@ -171,6 +168,14 @@ class BaseSolver(BaseEstimator):
                 stacklevel=4,
             )
         return state
+
+    @property
+    def advice(self):
+        """What to change if the solver diverges."""
+        rate = getattr(self, "learning_rate", "auto")
+        if rate == "auto":
+            return "Scale X, or raise alpha_W and alpha_H."
+        return f"Lower learning_rate (now {rate}), or use learning_rate='auto'."
 
     def check(self, problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""

@@ -116,13 +116,6 @@ class Adam(BaseSolver):
         self.batch_size = batch_size
         self.batches = batches
 
-    @property
-    def advice(self):
-        """What to change if the descent diverges."""
-        if self.learning_rate == "auto":
-            return super().advice
-        return f"Lower learning_rate (now {self.learning_rate}), or use learning_rate='auto'."
-
     def _step(self, problem, state):
         memory = state.memory
         if not memory:

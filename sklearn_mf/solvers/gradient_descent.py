@@ -84,13 +84,6 @@ class GradientDescent(BaseSolver):
         self.nesterov = nesterov
         self.preconditioned = preconditioned
 
-    @property
-    def advice(self):
-        """What to change if the descent diverges."""
-        if self.learning_rate == "auto":
-            return super().advice
-        return f"Lower learning_rate (now {self.learning_rate}), or use learning_rate='auto'."
-
     def check(self, problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
