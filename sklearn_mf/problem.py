@@ -425,7 +425,7 @@ def _refine(observations, design, offsets, penalty, start, reduction):
 
 
 def _descend(observations, design, offsets, penalty, start, accuracy):
-    return observations.descend_rows(design, offsets, penalty, start, accuracy)
+    return observations.descend_rows(design, offsets, penalty, start, accuracy).rows
 
 
 def _cheapest_scale(row_l1, row_squares, column_l1, column_squares):

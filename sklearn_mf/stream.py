@@ -218,7 +218,7 @@ class Stream:
         grams = np.ascontiguousarray(self.grams[:, free][:, :, free])
         penalty = self._column_penalty(problem)
         if not problem.columns.penalty.is_smooth:
-            return descend((grams, moments), penalty, Ht.astype(np.float64), FINE)
+            return descend((grams, moments), penalty, Ht.astype(np.float64), FINE).rows
         scale, ridge, _, _ = penalty
         if ridge.any() or len(grams) > 1:
             grams = grams + scale[:, None, None] * np.diag(ridge)

@@ -51,16 +51,55 @@ def test_descent_is_that_of_the_reference(dtype, shared, numbers, n_threads):
     arguments = grams, moments, penalty(40, 5, *numbers, dtype=dtype), start, 1e-6, 50
     before = start.copy()
     found = kernels.descend_rows(*arguments, n_threads)
-    np.testing.assert_allclose(found, reference.descend_rows(*arguments, 1), rtol=1e-3, atol=1e-4)
+    expected = reference.descend_rows(*arguments, 1)
+    for one, other, again in zip(found, expected, kernels.descend_rows(*arguments, 1), strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(one, again)
     np.testing.assert_array_equal(start, before)
-    np.testing.assert_array_equal(found, kernels.descend_rows(*arguments, 1))
+
+
+@pytest.mark.parametrize("kernel", [kernels, reference], ids=["chosen", "reference"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_violation_is_that_of_coordinate_descent_in_scikit_learn(kernel, shared):
+    from sklearn.decomposition import _cdnmf_fast
+
+    entries, design = rows(weighted=False)
+    grams, moments = reference.normal_equations(entries, np.abs(design), 1)
+    if shared:
+        grams = np.ascontiguousarray(grams.max(axis=0)[None] + np.eye(5))
+    scale, ridge, l1, lower = penalty(40, 5, 0.2, 0.1, 0.0)
+    start = np.maximum(np.random.default_rng(2).normal(size=moments.shape), 0)
+    numbers = scale, ridge, l1, lower
+    found, violation = kernel.descend_rows(grams, moments, numbers, start, 0.0, 1, 1)
+    for i in range(40):
+        W = start[i : i + 1].copy()
+        gram = grams[0 if shared else i] + scale[i] * np.diag(ridge)
+        # Its private function changes W; it is here for the numbers of one round.
+        moment = moments[i : i + 1] - scale[i] * l1
+        total = _cdnmf_fast._update_cdnmf_fast(W, gram, moment, np.arange(5))
+        np.testing.assert_allclose(violation[i], total)
+        np.testing.assert_allclose(found[i], W[0])
+
+
+def test_a_row_does_not_depend_on_those_beside_it():
+    entries, design = rows(n_rows=70)
+    moments = reference.normal_equations(entries, design, 1)[1]
+    gram = (design.T @ design)[None]
+    scale, *others = penalty(70, 5, 0.1, 0.2, 0.0)
+    start = np.zeros((70, 5))
+    found, _ = kernels.descend_rows(gram, moments, (scale, *others), start, 1e-3, 100, 1)
+    for part in (slice(3, 4), slice(5, 40)):
+        numbers = scale[part], *others
+        alone, _ = kernels.descend_rows(gram, moments[part], numbers, start[part], 1e-3, 100, 1)
+        np.testing.assert_array_equal(alone, found[part])
 
 
 @pytest.mark.parametrize("kernel", [kernels, reference], ids=["chosen", "reference"])
 def test_positive_rows_are_those_of_scipy(kernel):
     entries, design = rows(weighted=False)
     equations = kernel.normal_equations(entries, design, 1)
-    found = kernel.descend_rows(
+    found, _ = kernel.descend_rows(
         *equations, penalty(40, 5, lower=0.0), np.zeros((40, 5)), 1e-12, 10_000, 1
     )
     indptr, indices, targets, _ = entries
@@ -76,7 +115,7 @@ def test_rows_with_absolute_values_are_those_of_scikit_learn(positive):
     entries, design = rows(n_rows=8, n_columns=60, weighted=False)
     equations = kernels.normal_equations(entries, design, 1)
     numbers = penalty(8, 5, ridge=0.6, l1=0.9, lower=0.0 if positive else -INF)
-    found = kernels.descend_rows(*equations, numbers, np.zeros((8, 5)), 1e-12, 10_000, 1)
+    found, _ = kernels.descend_rows(*equations, numbers, np.zeros((8, 5)), 1e-12, 10_000, 1)
     indptr, indices, targets, _ = entries
     for i in range(8):
         part = slice(indptr[i], indptr[i + 1])
@@ -99,19 +138,20 @@ def test_no_row_costs_more_than_at_its_start():
         return quadratic + scale * (0.5 * v**2 @ ridge + np.abs(v) @ l1)
 
     costs = [
-        cost(kernels.descend_rows(grams, moments, numbers, start, 0.0, n, 1)) for n in range(6)
+        cost(kernels.descend_rows(grams, moments, numbers, start, 0.0, n, 1)[0]) for n in range(6)
     ]
     np.testing.assert_allclose(costs[0], cost(start))
     assert (np.diff(costs, axis=0) <= 1e-12).all()
     assert (costs[5] < costs[0]).all()
 
 
-def test_a_coefficient_of_which_nothing_is_known_is_zero():
-    gram = np.diag([1.0, 0.0])[None]
-    found = kernels.descend_rows(
-        gram, np.array([[2.0, 0.0]]), penalty(1, 2), np.ones((1, 2)), 1e-9, 10, 1
-    )
-    np.testing.assert_allclose(found, [[2.0, 0.0]])
+@pytest.mark.parametrize("kernel", [kernels, reference], ids=["chosen", "reference"])
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_a_coefficient_of_which_nothing_is_known_stays(kernel, n_rows):
+    grams, moments = np.array([np.diag([1.0, 0.0])] * n_rows), np.array([[2.0, 0.0]] * n_rows)
+    start = np.full((n_rows, 2), 0.5)
+    found, _ = kernel.descend_rows(grams, moments, penalty(n_rows, 2), start, 1e-9, 10, 1)
+    np.testing.assert_allclose(found, [[2.0, 0.5]] * n_rows)
 
 
 @pytest.mark.parametrize("with_weights", [False, True])
@@ -134,11 +174,24 @@ def test_every_kind_of_storage_gives_the_same_rows(with_weights):
     )
     arguments = design, offsets, numbers, start, (1e-10, 1000)
     expected = stored.descend_rows(*arguments)
-    np.testing.assert_allclose(holed.descend_rows(*arguments), expected, atol=1e-8)
-    assert (expected == 0).any()
+    found = holed.descend_rows(*arguments)
+    np.testing.assert_allclose(found.rows, expected.rows, atol=1e-8)
+    np.testing.assert_allclose(found.violation, expected.violation)
+    np.testing.assert_allclose(found.loss, expected.loss)
+    assert (expected.rows == 0).any()
+    # Against the residual itself.
+    residual = np.where(np.isnan(X), 0, (X - offsets - expected.rows @ design.T) ** 2)
+    nothing = np.where(np.isnan(X), 0, (X - offsets) ** 2)
+    counted = 1 if weight is None else weight
+    np.testing.assert_allclose(expected.loss, np.sum(counted * (residual - nothing), axis=1) / 2)
+    squares = np.sum(counted * np.where(np.isnan(X), 0, X**2))
+    np.testing.assert_allclose([holed.total_squares, stored.total_squares], squares)
     zeros = sparse.csr_array(np.where(np.isnan(X), 0, X))
     filled = observe(zeros, sample_weight=rng.random(150))
     dense = observe(zeros.toarray())
-    np.testing.assert_allclose(
-        filled.descend_rows(*arguments), dense.descend_rows(*arguments), atol=1e-8
-    )
+    found, expected = filled.descend_rows(*arguments), dense.descend_rows(*arguments)
+    np.testing.assert_allclose(found.rows, expected.rows, atol=1e-8)
+    np.testing.assert_allclose(found.loss, expected.loss)
+    squares = np.sum(zeros.toarray() ** 2, axis=1)
+    np.testing.assert_allclose(dense.total_squares, squares.sum())
+    np.testing.assert_allclose(filled.total_squares, squares @ filled.row_weight)

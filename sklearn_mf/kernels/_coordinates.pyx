@@ -1,24 +1,46 @@
 """Rows improved by coordinate descent on their normal equations: the twin of ``reference``.
 
-The gradient of a row is kept up to date: a coefficient that moves costs one pass over its row
-of the Gram matrix, one that stays costs nothing.
+Rows with a Gram matrix each descend one by one: the gradient of a row is kept up to date, so that a
+coefficient that moves costs one pass over its row of the Gram matrix, and one that stays costs
+nothing. Rows that share their Gram matrix descend side by side in vectors: see ``_row_system.h``.
 """
 from cython cimport floating
 from cython.parallel cimport parallel, prange
 from libc.math cimport fabs
-from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdint cimport int64_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc
 
 import numpy as np
 
+from sklearn_mf.kernels._row_system cimport (
+    choose_double_system, choose_float_system, double_system, float_system, panel_penalty
+)
 
-cdef void descend_row(
+cdef const float_system* singles = choose_float_system()
+cdef const double_system* doubles = choose_double_system()
+
+
+def descend_rows(grams, moments, penalty, start, tol, max_rounds, n_threads):
+    """See ``sklearn_mf.kernels.reference.descend_rows``."""
+    solution = np.array(start)
+    violation = np.zeros_like(solution, shape=len(solution))
+    if solution.size:
+        descend = _descend_together if len(grams) == 1 else _descend_singly
+        descend(grams, moments, *penalty, tol, max_rounds, n_threads, solution, violation)
+    return solution, violation
+
+
+# Rows with a Gram matrix each ------------------------------------------------------------
+
+
+cdef floating descend_row(
     int k, const floating* gram, const floating* moments, floating scale,
     const floating* ridge, const floating* l1, const floating* lower, floating tol,
     int max_rounds, floating* gradient, floating* v,
 ) noexcept nogil:
-    cdef int _round, c, j
-    cdef floating curvature, goal, size, after, step, moved, largest
+    """What the first round found the projected gradient to be."""
+    cdef int round, c, j
+    cdef floating curvature, goal, size, slope, after, step, moved, largest, violation = 0
     cdef const floating* row
     for c in range(k):
         gradient[c] = scale * ridge[c] * v[c] - moments[c]
@@ -26,14 +48,25 @@ cdef void descend_row(
         if v[c] != 0:
             for j in range(k):
                 gradient[j] += v[c] * gram[<int64_t>c * k + j]
-    for _round in range(max_rounds):
+    for round in range(max_rounds):
         moved = 0
         largest = 0
         for c in range(k):
             row = gram + <int64_t>c * k
             curvature = row[c] + scale * ridge[c]
-            after = 0
+            if round == 0:
+                slope = gradient[c]
+                if v[c] != 0:
+                    slope = <floating>fabs(slope + (scale if v[c] > 0 else -scale) * l1[c])
+                elif slope > 0 and lower[c] == 0:
+                    slope = 0
+                else:
+                    slope = max(<floating>fabs(slope) - scale * l1[c], 0)
+                violation += slope
+            # What no data and no ridge speak of stays: if zero, both factors might never leave it.
+            after = v[c]
             if curvature > 0:
+                after = 0
                 goal = curvature * v[c] - gradient[c]
                 size = <floating>fabs(goal) - scale * l1[c]
                 if size > 0:
@@ -49,26 +82,17 @@ cdef void descend_row(
                 moved = max(moved, <floating>fabs(step))
             largest = max(largest, <floating>fabs(after))
         if not moved > tol * largest:
-            return
+            break
+    return violation
 
 
-def descend_rows(grams, moments, penalty, start, tol, max_rounds, n_threads):
-    """See ``sklearn_mf.kernels.reference.descend_rows``."""
-    return _descend_rows(grams, moments, *penalty, start, tol, max_rounds, n_threads)
-
-
-def _descend_rows(
+def _descend_singly(
     const floating[:, :, ::1] grams, const floating[:, ::1] moments, const floating[::1] scale,
-    const floating[::1] ridge, const floating[::1] l1, const floating[::1] lower, start,
-    double tol, int max_rounds, int n_threads,
+    const floating[::1] ridge, const floating[::1] l1, const floating[::1] lower, double tol,
+    int max_rounds, int n_threads, floating[:, ::1] solution, floating[::1] violation,
 ):
-    cdef int64_t i, n_rows = moments.shape[0]
-    cdef int k = moments.shape[1]
-    solution = np.array(start)
-    if k == 0 or n_rows == 0:
-        return solution
-    cdef floating[:, ::1] out = solution
-    cdef int64_t step = <int64_t>k * k if grams.shape[0] > 1 else 0
+    cdef int64_t i, n_rows = solution.shape[0]
+    cdef int k = solution.shape[1]
     cdef floating* gradient = NULL
     cdef bint failed = False
     with nogil, parallel(num_threads=n_threads):
@@ -77,11 +101,78 @@ def _descend_rows(
             if gradient == NULL:
                 failed |= True
             else:
-                descend_row(
-                    k, &grams[0, 0, 0] + i * step, &moments[i, 0], scale[i], &ridge[0], &l1[0],
-                    &lower[0], <floating>tol, max_rounds, gradient, &out[i, 0],
+                violation[i] = descend_row(
+                    k, &grams[i, 0, 0], &moments[i, 0], scale[i], &ridge[0], &l1[0], &lower[0],
+                    <floating>tol, max_rounds, gradient, &solution[i, 0],
                 )
         free(gradient)
     if failed:
         raise MemoryError("No memory for the scratch space of the row solver.")
-    return solution
+
+
+# Rows that share theirs ------------------------------------------------------------------
+
+
+cdef void descend_abreast(
+    int64_t first, int64_t n, int k, const floating* gram, const panel_penalty* penalty,
+    const floating[:, ::1] moments, const floating[::1] scale, floating tol, int max_rounds,
+    floating* scratch, floating[:, ::1] solution, floating[::1] violation,
+) noexcept nogil:
+    """Rows from ``first`` on, n of them: as many as fit into vectors, or the last few."""
+    cdef int abreast = singles.abreast if floating is float else doubles.abreast
+    cdef floating* rows = scratch
+    cdef floating* targets = rows + <int64_t>k * abreast
+    cdef floating* scales = targets + <int64_t>k * abreast
+    cdef floating* violations = scales + abreast
+    cdef int64_t i
+    cdef int c
+    for i in range(abreast):
+        # Beyond the last row are rows of zeros, which stay.
+        scales[i] = scale[first + i] if i < n else 0
+        violations[i] = 0
+        for c in range(k):
+            rows[c * abreast + i] = solution[first + i, c] if i < n else 0
+            targets[c * abreast + i] = moments[first + i, c] if i < n else 0
+    if floating is float:
+        singles.descend_panel(
+            k, gram, penalty, scales, targets, tol, max_rounds, rows, violations
+        )
+    else:
+        doubles.descend_panel(
+            k, gram, penalty, scales, targets, tol, max_rounds, rows, violations
+        )
+    for i in range(n):
+        violation[first + i] = violations[i]
+        for c in range(k):
+            solution[first + i, c] = rows[c * abreast + i]
+
+
+def _descend_together(
+    const floating[:, :, ::1] grams, const floating[:, ::1] moments, const floating[::1] scale,
+    const floating[::1] ridge, const floating[::1] l1, const floating[::1] lower, double tol,
+    int max_rounds, int n_threads, floating[:, ::1] solution, floating[::1] violation,
+):
+    cdef int64_t i, n_rows = solution.shape[0]
+    cdef int k = solution.shape[1]
+    cdef int abreast = singles.abreast if floating is float else doubles.abreast
+    cdef int64_t n_panels = (n_rows + abreast - 1) // abreast
+    cdef panel_penalty penalty
+    penalty.ridge, penalty.l1, penalty.lower = &ridge[0], &l1[0], &lower[0]
+    cdef void* memory = NULL
+    cdef floating* scratch = NULL
+    cdef bint failed = False
+    with nogil, parallel(num_threads=n_threads):
+        memory = calloc(64 + <int64_t>(2 * k + 2) * abreast * sizeof(floating), 1)
+        scratch = <floating*>((<uintptr_t>memory + 63) // 64 * 64)
+        for i in prange(n_panels, schedule="dynamic", chunksize=4):
+            if memory == NULL:
+                failed |= True
+            else:
+                descend_abreast(
+                    i * abreast, min(abreast, n_rows - i * abreast), k, &grams[0, 0, 0],
+                    &penalty, moments, scale, <floating>tol, max_rounds, scratch, solution,
+                    violation,
+                )
+        free(memory)
+    if failed:
+        raise MemoryError("No memory for the scratch space of the row solver.")

@@ -1,6 +1,6 @@
 /* What is done for one row: weighted least squares (Gram matrix, Cholesky factor, solution),
- * and sums and products over the rows of a tall factor. And for one entry: a stochastic step
- * of its row and its column.
+ * and sums and products over the rows of a tall factor. For a few rows with one Gram matrix:
+ * coordinate descent. And for one entry: a stochastic step of its row and its column.
  *
  * A template: _row_system_dispatch.h includes it once for every pair of REAL (float, double)
  * and instruction set. NAME(x) names the instance, TARGET is its function attribute, BYTES
@@ -344,9 +344,71 @@ static TARGET double NAME(squared_error)(
     return sum;
 }
 
+/* Rounds of coordinate descent for ROWS rows that share a Gram matrix G: side by side in vectors,
+ * where one row alone would wait for itself. V and the moments have a coefficient of all rows
+ * after the other. A row that has come to rest stays, whatever the others do. `violation` gets
+ * the sums of what the first round found the projected gradients to be. */
+static TARGET void NAME(descend_panel)(
+    int k, const REAL *G, const panel_penalty *penalty, const REAL *scale, const REAL *moments,
+    REAL tol, int rounds, REAL *V, REAL *violation)
+{
+    enum { ROWS = PANEL_VECTORS * LANES };
+    const REAL *ridge = penalty->ridge, *l1 = penalty->l1, *lower = penalty->lower;
+    REAL moving[ROWS], moved[ROWS], largest[ROWS], slope[ROWS];
+    for (int i = 0; i < ROWS; i++) moving[i] = 1;
+    for (int round = 0; round < rounds; round++) {
+        for (int i = 0; i < ROWS; i++) moved[i] = largest[i] = 0;
+        for (int c = 0; c < k; c++) {
+            const REAL *row = G + (long)c * k, *target = moments + (long)c * ROWS;
+            REAL *v = V + (long)c * ROWS;
+            VECTOR sum[PANEL_VECTORS];
+            for (int b = 0; b < PANEL_VECTORS; b++)
+                sum[b] = -*(const VECTOR *)(target + b * LANES);
+            for (int j = 0; j < k; j++)
+                for (int b = 0; b < PANEL_VECTORS; b++)
+                    sum[b] += row[j] * *(const VECTOR *)(V + (long)j * ROWS + b * LANES);
+            for (int b = 0; b < PANEL_VECTORS; b++)
+                *(UNALIGNED *)(slope + b * LANES) = sum[b];
+            for (int i = 0; i < ROWS; i++) {
+                const REAL square = scale[i] * ridge[c], threshold = scale[i] * l1[c];
+                const REAL curvature = row[c] + square, before = v[i];
+                const REAL gradient = slope[i] + square * before;
+                const REAL goal = curvature * before - gradient;
+                REAL after = goal > threshold ? goal - threshold : 0;
+                after = goal < -threshold ? goal + threshold : after;
+                after *= 1 / (curvature > 0 ? curvature : 1);
+                after = after < lower[c] ? lower[c] : after;
+                after = curvature > 0 ? after : before;
+                after = moving[i] > 0 ? after : before;
+                const REAL step = after > before ? after - before : before - after;
+                const REAL size = after > 0 ? after : -after;
+                moved[i] = step > moved[i] ? step : moved[i];
+                largest[i] = size > largest[i] ? size : largest[i];
+                v[i] = after;
+                slope[i] = gradient;
+                slope[i] += before > 0 ? threshold : (before < 0 ? -threshold : 0);
+                /* At rest in a corner is what would be pushed across it. */
+                const REAL up = gradient + threshold < 0 ? -gradient - threshold : 0;
+                const REAL down = gradient > threshold && lower[c] < 0 ? gradient - threshold : 0;
+                slope[i] = before == 0 ? up + down : slope[i];
+                slope[i] = slope[i] > 0 ? slope[i] : -slope[i];
+            }
+            if (round == 0)
+                for (int i = 0; i < ROWS; i++) violation[i] += slope[i];
+        }
+        REAL any = 0;
+        for (int i = 0; i < ROWS; i++) {
+            moving[i] = moved[i] > tol * largest[i] ? moving[i] : 0;
+            any += moving[i];
+        }
+        if (any == 0) return;
+    }
+}
+
 static const SYSTEM NAME(system) = {
-    PANEL,           NAME(add_rows), NAME(remove_rows), NAME(cholesky),     NAME(substitute),
-    NAME(combine),   NAME(dots),     NAME(descend),     NAME(squared_error)};
+    PANEL,         PANEL_VECTORS *LANES, NAME(add_rows), NAME(remove_rows),
+    NAME(cholesky), NAME(substitute),     NAME(combine),  NAME(dots),
+    NAME(descend),  NAME(squared_error),  NAME(descend_panel)};
 
 #undef LANES
 #undef PANEL

@@ -15,11 +15,16 @@ cdef extern from "_row_system_dispatch.h":
         void* aside
         double has_bias, ridge, l1, lower, bias_ridge, adapt
 
+    ctypedef struct panel_penalty:
+        const void* ridge
+        const void* l1
+        const void* lower
+
     enum:
         BIAS, SQUARES, STRENGTH, ASIDE
 
     ctypedef struct float_system:
-        int panel
+        int panel, abreast
         void (*add_rows)(
             int n, int k, int stride, const float** rows, const float* roots,
             const float* targets, float* gathered, float* gram, float* solution,
@@ -46,9 +51,13 @@ cdef extern from "_row_system_dispatch.h":
             int64_t n, int stride, const entry_block* entries, const entry_side* left,
             const entry_side* right
         ) noexcept nogil
+        void (*descend_panel)(
+            int k, const float* gram, const panel_penalty* penalty, const float* scale,
+            const float* moments, float tol, int rounds, float* rows, float* violation
+        ) noexcept nogil
 
     ctypedef struct double_system:
-        int panel
+        int panel, abreast
         void (*add_rows)(
             int n, int k, int stride, const double** rows, const double* roots,
             const double* targets, double* gathered, double* gram, double* solution,
@@ -74,6 +83,10 @@ cdef extern from "_row_system_dispatch.h":
         double (*squared_error)(
             int64_t n, int stride, const entry_block* entries, const entry_side* left,
             const entry_side* right
+        ) noexcept nogil
+        void (*descend_panel)(
+            int k, const double* gram, const panel_penalty* penalty, const double* scale,
+            const double* moments, double tol, int rounds, double* rows, double* violation
         ) noexcept nogil
 
     const float_system* choose_float_system()

@@ -44,12 +44,21 @@ typedef struct {
     double has_bias, ridge, l1, lower, bias_ridge, adapt;
 } entry_side;
 
+/* Of the coefficients of a row, each of type REAL: ridge, factor of the absolute value, bound. */
+typedef struct {
+    const void *ridge, *l1, *lower;
+} panel_penalty;
+
+/* Vectors of rows that descend side by side. */
+#define PANEL_VECTORS 4
+
 enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
 
-/* What the kernels call; `panel` is the number that row strides must be multiples of. */
+/* What the kernels call; `panel` is the number that row strides must be multiples of, `abreast`
+ * that of the rows which descend_panel takes. */
 #define DECLARE(real)                                                                       \
     typedef struct {                                                                        \
-        int panel;                                                                          \
+        int panel, abreast;                                                                 \
         void (*add_rows)(int, int, int, const real *const *, const real *, const real *,    \
                          real *, real *, real *);                                           \
         void (*remove_rows)(int, int, int, const real *const *, const real *, real *, real *); \
@@ -61,6 +70,8 @@ enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
                         const entry_side *, real);                                          \
         double (*squared_error)(int64_t, int, const entry_block *, const entry_side *,      \
                                 const entry_side *);                                        \
+        void (*descend_panel)(int, const real *, const panel_penalty *, const real *,       \
+                              const real *, real, int, real *, real *);                     \
     } real##_system;
 
 DECLARE(float)

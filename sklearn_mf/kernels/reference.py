@@ -246,15 +246,19 @@ def descend_rows(grams, moments, penalty, start, tol, max_rounds, n_threads):
     Returns
     -------
     solution : C-ordered ndarray of shape (n_rows, k)
-        No row costs more than it did at the start. A coefficient of which nothing is known is
-        zero.
+        No row costs more than it did at the start. A coefficient of which nothing is known stays.
+    violation : ndarray of shape (n_rows,)
+        How far the start was from the minimum: the sum of the absolute values of what the first
+        round found the gradient to be, where no bound holds it.
     """
     scale, ridge, l1, lower = penalty
     solution = np.array(start)
+    violation = np.zeros_like(solution, shape=len(solution))
     for i, v in enumerate(solution):
         gram = grams[i if len(grams) > 1 else 0]
-        _descend(gram, moments[i], (scale[i] * ridge, scale[i] * l1, lower), v, (tol, max_rounds))
-    return solution
+        part = scale[i] * ridge, scale[i] * l1, lower
+        violation[i] = _descend(gram, moments[i], part, v, (tol, max_rounds))
+    return solution, violation
 
 
 def _descend(gram, moments, penalty, v, accuracy):
@@ -262,10 +266,14 @@ def _descend(gram, moments, penalty, v, accuracy):
     tol, max_rounds = accuracy
     curvature = np.diag(gram) + ridge
     gradient = gram @ v + ridge * v - moments
-    for _ in range(max_rounds):
+    violation = 0.0
+    for n_rounds in range(max_rounds):
         moved = 0.0
         for c in range(len(v)):
-            after = v.dtype.type(0)
+            if n_rounds == 0:
+                violation += _slope(gradient[c], l1[c], lower[c], v[c])
+            # What no data and no ridge speak of stays: if zero, both factors might never leave it.
+            after = v[c]
             if curvature[c] > 0:
                 goal = curvature[c] * v[c] - gradient[c]
                 after = np.sign(goal) * max(abs(goal) - l1[c], 0) / curvature[c]
@@ -277,7 +285,15 @@ def _descend(gram, moments, penalty, v, accuracy):
                 v[c] = after
                 moved = max(moved, abs(step))
         if not moved > tol * np.abs(v).max():
-            return
+            break
+    return violation
+
+
+def _slope(gradient, l1, lower, v):
+    """How steep the cost of one coefficient is on the side to which it may move."""
+    if v != 0:
+        return abs(gradient + np.sign(v) * l1)
+    return max(-gradient - l1, 0, gradient - l1 if lower < 0 else 0)
 
 
 def least_squares_operator(rows, weights, ridge):

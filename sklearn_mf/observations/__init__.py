@@ -9,13 +9,14 @@ never written to.
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.observations._base import ObservedMatrix, descend
+from sklearn_mf.observations._base import Descent, ObservedMatrix, descend
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.stored import StoredObservations, keep_entries
 from sklearn_mf.observations.zero_filled import ZeroFilledObservations
 
 __all__ = [
     "DenseObservations",
+    "Descent",
     "ObservedMatrix",
     "StoredObservations",
     "ZeroFilledObservations",

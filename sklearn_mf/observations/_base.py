@@ -78,6 +78,11 @@ class ObservedMatrix:
         """Sum over observed j of ``e_ij * (x_ij - offsets_j - row_offsets_i) * dense_j``."""
         raise NotImplementedError
 
+    @cached_property
+    def total_squares(self):
+        """Weighted sum of the squares of what is observed."""
+        return sum(block.total(np.square(block.values)) for _, block in self.blocks())
+
     def row_totals(self):
         """Sum over observed j of ``e_ij`` times the column's weight, for every row i."""
         return self._row_totals
@@ -122,7 +127,7 @@ class ObservedMatrix:
 
         Returns
         -------
-        solution : ndarray of shape (n_rows, k)
+        descent : Descent
             No row costs more than at its start.
         """
         raise NotImplementedError
@@ -167,6 +172,36 @@ class ObservedMatrix:
             W_gradient[rows] = by_row
             Ht_gradient += by_column
         return total, W_gradient, Ht_gradient
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Rows improved by coordinate descent.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, k)
+        Where they are now.
+    violation : ndarray of shape (n_rows,)
+        How far each was from its minimum at the start; see ``kernels.descend_rows``.
+    loss : ndarray of shape (n_rows,)
+        The squared loss of each row now, less that of a row of zeros.
+    """
+
+    rows: np.ndarray
+    violation: np.ndarray
+    loss: np.ndarray
+
+    @classmethod
+    def empty(cls, start):
+        """Of rows that parts are to be put into."""
+        per_row = np.zeros_like(start, shape=len(start))
+        return cls(np.array(start), per_row, per_row.astype(np.float64))
+
+    def put(self, rows, part):
+        """Write the descent of some rows in its place."""
+        for name in ("rows", "violation", "loss"):
+            getattr(self, name)[rows] = getattr(part, name)
 
 
 @dataclass(frozen=True)
@@ -251,15 +286,17 @@ class SharedRows(ObservedMatrix):
 
     def descend_rows(self, design, offsets, penalty, start, accuracy):
         scale, *per_column = penalty
-        solution = np.array(start)
+        if self.complete:
+            return descend(self.normal_equations(design, offsets), penalty, start, accuracy)
+        descent = Descent.empty(start)
         for rows in self._row_groups:
             gram, moments = self._group_equations(rows, design, offsets)
             part = scale[rows], *per_column
-            solution[rows] = descend((gram[None], moments), part, start[rows], accuracy)
+            descent.put(rows, descend((gram[None], moments), part, start[rows], accuracy))
         for rows in self._row_chunks(self._single_rows):
             part, block = (scale[rows], *per_column), self.take(rows).stored()
-            solution[rows] = block.descend_rows(design, offsets, part, start[rows], accuracy)
-        return solution
+            descent.put(rows, block.descend_rows(design, offsets, part, start[rows], accuracy))
+        return descent
 
     def normal_equations(self, design, offsets):
         n_rows, k = self.shape[0], design.shape[1]
@@ -329,18 +366,15 @@ class SharedRows(ObservedMatrix):
 def descend(equations, penalty, start, accuracy):
     """Coordinate descent on normal equations, one for each row or one for all."""
     grams, moments = equations
+    start, moments = np.ascontiguousarray(start), np.ascontiguousarray(moments)
+    tol = max(accuracy[0], 10 * float(np.finfo(start.dtype).eps))
     threads = n_threads(moments.size * moments.shape[1] * accuracy[1])
-    start = np.ascontiguousarray(start)
-    eps = 10 * float(np.finfo(start.dtype).eps)
-    return kernels.descend_rows(
-        grams,
-        np.ascontiguousarray(moments),
-        penalty,
-        start,
-        max(accuracy[0], eps),
-        accuracy[1],
-        threads,
+    rows, violation = kernels.descend_rows(
+        grams, moments, penalty, start, tol, accuracy[1], threads
     )
+    images = rows @ grams[0] if len(grams) == 1 else (grams @ rows[:, :, None])[:, :, 0]
+    loss = np.einsum("ik,ik->i", rows, 0.5 * images - moments, dtype=np.float64)
+    return Descent(rows, violation, loss)
 
 
 def may_be_hidden(rows, columns, n_in_row, n_in_column):

@@ -204,6 +204,10 @@ class DenseObservations(SharedRows):
         return total
 
     @cached_property
+    def total_squares(self):
+        return self._squares if self.complete else super().total_squares
+
+    @cached_property
     def _squares(self):
         if self.column_weight is None:
             return self.sum_of_squares()

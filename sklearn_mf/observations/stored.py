@@ -7,6 +7,7 @@ from scipy import sparse
 
 from sklearn_mf import kernels
 from sklearn_mf.observations._base import (
+    Descent,
     HeldOut,
     ObservedMatrix,
     block_entries,
@@ -205,14 +206,14 @@ class StoredObservations(ObservedMatrix):
 
     def descend_rows(self, design, offsets, penalty, start, accuracy):
         scale, *per_column = penalty
-        solution = np.empty_like(start)
+        descent = Descent.empty(start)
         step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
         for first in range(0, len(start), step):
             rows = slice(first, min(first + step, len(start)))
             equations = self.take(rows).normal_equations(design, offsets)
             part = scale[rows], *per_column
-            solution[rows] = descend(equations, part, start[rows], accuracy)
-        return solution
+            descent.put(rows, descend(equations, part, start[rows], accuracy))
+        return descent
 
     def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
         threads = n_threads(self.n_observed * design.shape[1])

@@ -160,6 +160,10 @@ class ZeroFilledObservations(SharedRows):
         return self._squares
 
     @cached_property
+    def total_squares(self):
+        return self._squares + sum(block.total_squares for _, block in self._holed_blocks())
+
+    @cached_property
     def _squares(self):
         X = self._filled
         if self.complete and self.row_weight is None and self.column_weight is None:
