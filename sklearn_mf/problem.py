@@ -320,6 +320,47 @@ class Problem:
         """Better W for this Ht by a few rounds of coordinate descent, whatever the penalty."""
         return self._improved_rows(Ht, W, partial(_descend, accuracy=ROUGH))
 
+    def descend(self, Ht, W, accuracy, order):
+        """Coordinate descent of W for this Ht under the squared loss, and what it saw.
+
+        Parameters
+        ----------
+        Ht : ndarray of shape (n_columns, k)
+            The fixed factor.
+        W : ndarray of shape (n_rows, k)
+            Where to start.
+        accuracy : tuple of (float, int)
+            What a round's largest move may be beside the largest coefficient, and rounds at most.
+        order : ndarray of int of shape (k,)
+            In which the coefficients of a row are visited.
+
+        Returns
+        -------
+        descent : Descent
+            The rows, their loss and how far they were from rest.
+        """
+        design, offsets = self._design(Ht)
+        scale, *per_column = self.row_penalty
+        penalty = scale, *(numbers[order] for numbers in per_column)
+        design = np.ascontiguousarray(design[:, order])
+        descent = self.observations.descend_rows(design, offsets, penalty, W[:, order], accuracy)
+        rows = np.empty_like(descent.rows)
+        rows[:, order] = descent.rows
+        return replace(descent, rows=rows)
+
+    def value_after(self, descent, Ht):
+        """Objective where a descent of the rows ended: of what it saw, if that has the digits."""
+        samples = self.observations
+        if not (self.rows.has_bias or self.columns.has_bias or self.offset):
+            loss = 0.5 * samples.total_squares + float(descent.loss @ self.row_weight)
+            if loss > np.sqrt(np.finfo(samples.dtype).eps) * samples.total_squares:
+                return loss + self.penalty(descent.rows, Ht)
+        return self.value(descent.rows, Ht)
+
+    def feasible(self, W):
+        """The nearest rows that the penalty allows."""
+        return self._prox_rows(W, W.dtype.type(0))
+
     def _improved_rows(self, Ht, W, improve):
         design, offsets = self._design(Ht)
         if self.loss.is_squared:

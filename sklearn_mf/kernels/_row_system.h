@@ -17,14 +17,19 @@
 
 #define UNALIGNED NAME(unaligned)
 #define QUAD NAME(quad)
+#define MASK NAME(mask)
 
 #if SKLEARN_MF_VECTORS
 typedef REAL VECTOR __attribute__((vector_size(BYTES), may_alias));
 typedef REAL UNALIGNED __attribute__((vector_size(BYTES), may_alias, aligned(sizeof(REAL))));
 typedef REAL QUAD __attribute__((vector_size(16), may_alias));
+typedef __typeof__((VECTOR){0} > (VECTOR){0}) MASK;
+/* C knows no ?: of vectors. */
+#define SELECT(mask, a, b) ((VECTOR)(((mask) & (MASK)(a)) | (~(mask) & (MASK)(b))))
 #else
 typedef REAL VECTOR;
 typedef REAL UNALIGNED;
+#define SELECT(mask, a, b) ((mask) ? (a) : (b))
 #endif
 
 /* A[i0:i0+HEIGHT, j0:j0+PANEL] += or -= X[:, i0:]' X[:, j0:], summed over the n rows of X. */
@@ -344,64 +349,72 @@ static TARGET double NAME(squared_error)(
     return sum;
 }
 
-/* Rounds of coordinate descent for ROWS rows that share a Gram matrix G: side by side in vectors,
- * where one row alone would wait for itself. V and the moments have a coefficient of all rows
- * after the other. A row that has come to rest stays, whatever the others do. `violation` gets
- * the sums of what the first round found the projected gradients to be. */
+static TARGET ALWAYS_INLINE VECTOR NAME(larger)(VECTOR a, VECTOR b) { return SELECT(a > b, a, b); }
+
+/* How steep the cost of a coefficient is on the side to which it may move: what coordinate descent
+ * is to make zero. */
+static TARGET ALWAYS_INLINE VECTOR NAME(steepness)(
+    VECTOR v, VECTOR gradient, VECTOR threshold, int bounded)
+{
+    const VECTOR zero = {0};
+    const VECTOR up = NAME(larger)(-gradient - threshold, zero);
+    const VECTOR down = bounded ? zero : NAME(larger)(gradient - threshold, zero);
+    VECTOR slope = gradient + SELECT(v > zero, threshold, -threshold);
+    slope = NAME(larger)(slope, -slope);
+    return SELECT(v == zero, up + down, slope);
+}
+
+/* Rounds of coordinate descent for PANEL_VECTORS vectors of rows that share a Gram matrix G: side
+ * by side, where one row alone would wait for itself. V and the moments have a coefficient of all
+ * rows after the other. A row that has come to rest stays, whatever the others do. `violation`
+ * gets the sums of what the first round found. */
 static TARGET void NAME(descend_panel)(
     int k, const REAL *G, const panel_penalty *penalty, const REAL *scale, const REAL *moments,
     REAL tol, int rounds, REAL *V, REAL *violation)
 {
-    enum { ROWS = PANEL_VECTORS * LANES };
     const REAL *ridge = penalty->ridge, *l1 = penalty->l1, *lower = penalty->lower;
-    REAL moving[ROWS], moved[ROWS], largest[ROWS], slope[ROWS];
-    for (int i = 0; i < ROWS; i++) moving[i] = 1;
+    const int abreast = PANEL_VECTORS * LANES;
+    const VECTOR zero = {0};
+    VECTOR moving[PANEL_VECTORS];
+    for (int b = 0; b < PANEL_VECTORS; b++) moving[b] = zero + 1;
     for (int round = 0; round < rounds; round++) {
-        for (int i = 0; i < ROWS; i++) moved[i] = largest[i] = 0;
+        VECTOR moved[PANEL_VECTORS], largest[PANEL_VECTORS], any = zero;
+        for (int b = 0; b < PANEL_VECTORS; b++) moved[b] = largest[b] = zero;
         for (int c = 0; c < k; c++) {
-            const REAL *row = G + (long)c * k, *target = moments + (long)c * ROWS;
-            REAL *v = V + (long)c * ROWS;
+            const REAL *row = G + (long)c * k;
+            const VECTOR *target = (const VECTOR *)(moments + (long)c * abreast);
+            VECTOR *v = (VECTOR *)(V + (long)c * abreast);
             VECTOR sum[PANEL_VECTORS];
-            for (int b = 0; b < PANEL_VECTORS; b++)
-                sum[b] = -*(const VECTOR *)(target + b * LANES);
-            for (int j = 0; j < k; j++)
-                for (int b = 0; b < PANEL_VECTORS; b++)
-                    sum[b] += row[j] * *(const VECTOR *)(V + (long)j * ROWS + b * LANES);
-            for (int b = 0; b < PANEL_VECTORS; b++)
-                *(UNALIGNED *)(slope + b * LANES) = sum[b];
-            for (int i = 0; i < ROWS; i++) {
-                const REAL square = scale[i] * ridge[c], threshold = scale[i] * l1[c];
-                const REAL curvature = row[c] + square, before = v[i];
-                const REAL gradient = slope[i] + square * before;
-                const REAL goal = curvature * before - gradient;
-                REAL after = goal > threshold ? goal - threshold : 0;
-                after = goal < -threshold ? goal + threshold : after;
-                after *= 1 / (curvature > 0 ? curvature : 1);
-                after = after < lower[c] ? lower[c] : after;
-                after = curvature > 0 ? after : before;
-                after = moving[i] > 0 ? after : before;
-                const REAL step = after > before ? after - before : before - after;
-                const REAL size = after > 0 ? after : -after;
-                moved[i] = step > moved[i] ? step : moved[i];
-                largest[i] = size > largest[i] ? size : largest[i];
-                v[i] = after;
-                slope[i] = gradient;
-                slope[i] += before > 0 ? threshold : (before < 0 ? -threshold : 0);
-                /* At rest in a corner is what would be pushed across it. */
-                const REAL up = gradient + threshold < 0 ? -gradient - threshold : 0;
-                const REAL down = gradient > threshold && lower[c] < 0 ? gradient - threshold : 0;
-                slope[i] = before == 0 ? up + down : slope[i];
-                slope[i] = slope[i] > 0 ? slope[i] : -slope[i];
+            for (int b = 0; b < PANEL_VECTORS; b++) sum[b] = -target[b];
+            for (int j = 0; j < k; j++) {
+                const VECTOR *other = (const VECTOR *)(V + (long)j * abreast);
+                for (int b = 0; b < PANEL_VECTORS; b++) sum[b] += row[j] * other[b];
             }
-            if (round == 0)
-                for (int i = 0; i < ROWS; i++) violation[i] += slope[i];
+            for (int b = 0; b < PANEL_VECTORS; b++) {
+                const VECTOR scales = ((const VECTOR *)scale)[b], before = v[b];
+                const VECTOR square = scales * ridge[c], threshold = scales * l1[c];
+                const VECTOR curvature = row[c] + square, gradient = sum[b] + square * before;
+                const VECTOR goal = curvature * before - gradient;
+                VECTOR after = NAME(larger)(goal - threshold, zero);
+                after = SELECT(goal < -threshold, goal + threshold, after);
+                after /= SELECT(curvature > zero, curvature, zero + 1);
+                after = NAME(larger)(after, zero + lower[c]);
+                after = SELECT(curvature > zero, after, before);
+                after = SELECT(moving[b] > zero, after, before);
+                const VECTOR step = after - before;
+                moved[b] = NAME(larger)(moved[b], NAME(larger)(step, -step));
+                largest[b] = NAME(larger)(largest[b], NAME(larger)(after, -after));
+                v[b] = after;
+                if (round == 0)
+                    ((VECTOR *)violation)[b] +=
+                        NAME(steepness)(before, gradient, threshold, lower[c] == 0);
+            }
         }
-        REAL any = 0;
-        for (int i = 0; i < ROWS; i++) {
-            moving[i] = moved[i] > tol * largest[i] ? moving[i] : 0;
-            any += moving[i];
+        for (int b = 0; b < PANEL_VECTORS; b++) {
+            moving[b] = SELECT(moved[b] > tol * largest[b], moving[b], zero);
+            any += moving[b];
         }
-        if (any == 0) return;
+        if (NAME(total)(any) == 0) return;
     }
 }
 
@@ -415,6 +428,8 @@ static const SYSTEM NAME(system) = {
 #undef VECTOR
 #undef UNALIGNED
 #undef QUAD
+#undef MASK
+#undef SELECT
 #undef NAME
 #undef TARGET
 #undef BYTES

@@ -32,6 +32,8 @@ class ObservedMatrix:
         Which of several losses every entry has, in a shape that broadcasts to ``values``.
     complete : bool
         Whether every cell is observed, with entry weight one.
+    n_observed, n_stored : int
+        How many entries are observed, and how many numbers a product with X multiplies.
     """
 
     def __init__(self, shape, dtype, row_weight, column_weight, kinds):

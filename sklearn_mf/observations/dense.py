@@ -58,6 +58,10 @@ class DenseObservations(SharedRows):
     def n_observed(self):
         return sum(int(block._observed().sum()) for _, block in self.blocks())
 
+    @property
+    def n_stored(self):
+        return self.values.size
+
     def _observed(self):
         return ~np.isnan(self.values)
 

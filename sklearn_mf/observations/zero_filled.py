@@ -40,6 +40,7 @@ class ZeroFilledObservations(SharedRows):
         missing = np.isnan(X.data)
         self.complete = not missing.any()
         self.n_observed = X.shape[0] * X.shape[1] - int(missing.sum())
+        self.n_stored = X.nnz
         self._full_rows, self._filled = np.ones(X.shape[0], dtype=bool), X
         if not self.complete:
             # Holed rows are answered by dense blocks; here they need only be finite.

@@ -40,6 +40,8 @@ class State:
         The objective after every iteration.
     seconds : list of float
         Time since the start, after every iteration.
+    violation : float or None
+        How far the solver is from rest, beside where it was at the start, if it can tell.
     validation_scores : list of float
         The score of hidden entries after every iteration, where some are hidden.
     converged : bool
@@ -60,6 +62,7 @@ class State:
     Ht: np.ndarray
     objective: float
     loss: float | None = None
+    violation: float | None = None
     history: list = field(default_factory=list)
     seconds: list = field(default_factory=list)
     validation_scores: list = field(default_factory=list)
@@ -293,6 +296,8 @@ class _Record:
 
     def _has_stalled(self, n_iter):
         window, history = self.solver.window, self.state.history
+        if self.state.violation is not None:
+            return self.state.violation <= self.limits.tol
         if n_iter < window:
             return False
         before = self.first if n_iter == window else history[-1 - window]

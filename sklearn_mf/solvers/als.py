@@ -102,7 +102,7 @@ class ALS(BaseSolver):
         points, images = state.memory["points"], state.memory["images"]
         Ht = state.Ht
         if images:
-            _, Ht = problem.prox(state.W, _extrapolated(points, images), 0.0, 0.0)
+            Ht = problem.T.feasible(_extrapolated(points, images))
         W_next, Ht_next = self._sweep(problem, state, Ht)
         objective = problem.value(W_next, Ht_next)
         if Ht is not state.Ht and not objective <= state.objective:

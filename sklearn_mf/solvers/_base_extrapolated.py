@@ -1,0 +1,71 @@
+"""Sweeps that start beyond the last factors: for solvers that improve one factor after the other."""
+
+from sklearn_mf.solvers._base import BaseSolver
+
+# The numbers of Ang & Gillis (2019): by how much a sweep first goes beyond the last factors, how
+# that and its limit grow while the objective falls, and by what it is divided where it rose.
+FIRST_SHARE, GROWTH, GROWTH_OF_LIMIT, CUT = 0.5, 1.05, 1.01, 1.5
+
+
+class ExtrapolatedSolver(BaseSolver):
+    """Base of solvers that improve the rows of W, then those of H, from where they are heading.
+
+    A solver adds ``_improve(problem, fixed, rows, state)``, which returns better rows for the
+    fixed factor, as something with ``rows`` and ``violation``, and ``_value(problem, improved,
+    fixed)``, the objective there. Both serve either side, by ``problem.T``.
+
+    Each factor moves beyond its improved rows by a share of the last step. Where the objective
+    rises after all, the sweep is thrown away and another one starts from the last factors, which
+    the solver must not make worse. After a sweep each component is scaled so that its penalties
+    are least, which alternation would find only slowly.
+    """
+
+    extrapolated = True
+
+    def _step(self, problem, state):
+        memory = state.memory
+        if not memory:
+            memory.update(share=FIRST_SHARE, limit=1.0, ahead=state.Ht, last_share=FIRST_SHARE)
+        share = memory["share"] if self.extrapolated else 0.0
+        W, Ht, objective, violation = self._sweep(problem, state, memory["ahead"], share)
+        if share and not objective <= state.objective:
+            memory.update(share=share / CUT, limit=memory["last_share"])
+            W, Ht, objective, violation = self._sweep(problem, state, state.Ht, 0.0)
+            memory["ahead"] = Ht
+        else:
+            memory["last_share"] = share
+            share = min(memory["limit"], GROWTH * share)
+            memory.update(share=share, limit=min(1.0, GROWTH_OF_LIMIT * memory["limit"]))
+            memory["ahead"] = self._beyond(problem.T, Ht, state.Ht, share)
+        first = memory.setdefault("violation", violation)
+        state.violation = self._rest(state, objective, violation / first if first else 0.0)
+        state.W, state.Ht = W, Ht
+        return objective
+
+    def _sweep(self, problem, state, Ht, share):
+        rows = self._improve(problem, Ht, state.W, state)
+        W = self._beyond(problem, rows.rows, state.W, share)
+        columns = self._improve(problem.T, W, Ht, state)
+        violation = float(rows.violation @ problem.row_weight + columns.violation.sum())
+        Ht, objective = columns.rows, self._value(problem.T, columns, W)
+        if self.extrapolated:
+            penalty = problem.penalty(W, Ht)
+            W, Ht = problem.balanced(W, Ht)
+            objective += problem.penalty(W, Ht) - penalty
+        return W, Ht, objective, violation
+
+    def _beyond(self, problem, after, before, share):
+        """Where rows are that go on as they went."""
+        if not share:
+            return after
+        return problem.feasible(after + after.dtype.type(share) * (after - before))
+
+    def _rest(self, state, objective, violation):
+        """How far from rest the solver is, where it began at one."""
+        return violation
+
+    def _improve(self, problem, fixed, rows, state):
+        raise NotImplementedError
+
+    def _value(self, problem, improved, fixed):
+        raise NotImplementedError

@@ -1,0 +1,110 @@
+"""Coordinate descent on one factor after the other: HALS and its faster descendants."""
+
+import numpy as np
+
+from sklearn_mf.solvers._base import SOLVERS
+from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
+from sklearn_mf.utils._validation import Integral, Interval, StrOptions
+
+# Rounds that repay the product with X which they share: their cost is that of rounds over rows of
+# k coefficients, its cost that of the row's entries.
+MOST_ROUNDS, ROUNDS_PER_ENTRY = 10, 2
+# A row ends its rounds when none of its coefficients moves by more than this share of the largest.
+ROUGH = 1e-2
+
+
+@SOLVERS.register
+class CoordinateDescent(ExtrapolatedSolver):
+    r"""Coordinate descent on the rows of W, then on those of H, and so on.
+
+    With H fixed the objective of a row of W is a quadratic form, whose Gram matrix and moments
+    are found once. Then its coefficients go in turn to where the objective is least, the others
+    fixed:
+
+    .. math::
+
+        w_c \leftarrow \max\left(0,\; w_c - \frac{\partial_c}{G_{cc} + \alpha}\right)
+
+    for positive factors under a ridge; absolute values threshold it. This is the algorithm of
+    scikit-learn's ``NMF(solver="cd")``, also known as HALS, with three differences: entries may
+    be missing; a few rounds share the product with X, which costs most; and each sweep starts
+    beyond the last factors. It serves factors of either sign as well, and is made for positive
+    ones and for ``l1_ratio > 0``.
+
+    It stops when the sum of the absolute projected gradients is `tol` times that of the first
+    sweep, as in scikit-learn.
+
+    A sweep costs ``O(n_stored * k)`` where every row counts the same columns, else
+    ``O(n_observed * k**2)``.
+
+    Parameters
+    ----------
+    rounds : "auto" or int, default="auto"
+        Rounds over the coefficients of a row before the other factor's turn, at most. "auto": as
+        many as the product with X is worth, up to ten.
+    extrapolated : bool, default=True
+        Whether sweeps start beyond the last factors. The objective never rises in any case.
+    shuffle : bool, default=False
+        Whether the coefficients are visited in another random order in every half sweep.
+
+    See Also
+    --------
+    MultiplicativeUpdate : For other losses of non-negative data.
+    ALS : Solves for whole rows.
+
+    References
+    ----------
+    Cichocki, A. & Phan, A.-H. (2009). Fast local algorithms for large scale nonnegative matrix
+    and tensor factorizations. IEICE Transactions E92-A(3). :doi:`10.1587/transfun.E92.A.708`
+
+    Gillis, N. & Glineur, F. (2012). Accelerated multiplicative updates and hierarchical ALS
+    algorithms for nonnegative matrix factorization. Neural Computation 24(4).
+    :doi:`10.1162/NECO_a_00256`
+
+    Ang, A. M. S. & Gillis, N. (2019). Accelerating nonnegative matrix factorization algorithms
+    using extrapolation. Neural Computation 31(2). :doi:`10.1162/neco_a_01157`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf import MatrixFactorization
+    >>> from sklearn_mf.solvers import CoordinateDescent
+    >>> X = np.array([[1.0, 2.0], [2.0, np.nan], [3.0, 6.0]])
+    >>> model = MatrixFactorization(1, positive=True, solver=CoordinateDescent()).fit(X)
+    >>> print(model.inverse_transform(model.transform(X)).round(2))
+    [[1. 2.]
+     [2. 4.]
+     [3. 6.]]
+    """
+
+    name = "cd"
+    requires_loss = ("is_squared",)
+
+    _parameter_constraints: dict = {
+        "rounds": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "extrapolated": ["boolean"],
+        "shuffle": ["boolean"],
+    }
+
+    def __init__(self, rounds="auto", extrapolated=True, shuffle=False):
+        self.rounds = rounds
+        self.extrapolated = extrapolated
+        self.shuffle = shuffle
+
+    def _improve(self, problem, fixed, rows, state):
+        order = np.arange(problem.width)
+        if self.shuffle:
+            order = state.random_state.permutation(problem.width)
+        return problem.descend(fixed, rows, (ROUGH, self._rounds(problem)), order)
+
+    def _value(self, problem, improved, fixed):
+        return problem.value_after(improved, fixed)
+
+    def _rounds(self, problem):
+        if self.rounds != "auto":
+            return self.rounds
+        samples = problem.observations
+        if not samples.complete:  # Gram matrices of their own are worth many rounds
+            return MOST_ROUNDS
+        per_row = samples.n_stored / max(1, samples.shape[0])
+        return int(np.clip(1 + ROUNDS_PER_ENTRY * per_row / problem.width, 1, MOST_ROUNDS))
