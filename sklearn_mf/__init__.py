@@ -1,6 +1,6 @@
 """Matrix factorization with missing entries, for scikit-learn."""
 
-from sklearn_mf import losses, penalties, plotting, solvers
+from sklearn_mf import components, losses, penalties, plotting, solvers
 from sklearn_mf.estimators import MatrixFactorization
 from sklearn_mf.utils._show_versions import show_versions
 
@@ -9,6 +9,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "MatrixFactorization",
     "__version__",
+    "components",
     "losses",
     "penalties",
     "plotting",

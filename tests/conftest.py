@@ -55,3 +55,13 @@ def complete():
 @pytest.fixture
 def holed():
     return punch_holes(low_rank(mean=1.0))
+
+
+@pytest.fixture
+def plt():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    yield plt
+    plt.close("all")

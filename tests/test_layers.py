@@ -13,6 +13,7 @@ MAX_LINES = 600
 # A module stands on the floor of the longest prefix of its name.
 FLOORS = {
     "sklearn_mf": 8,
+    "sklearn_mf.components": 8,
     "sklearn_mf.plotting": 8,
     "sklearn_mf.utils.discovery": 8,
     "sklearn_mf.utils._show_versions": 8,

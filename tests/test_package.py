@@ -16,8 +16,9 @@ import sklearn_mf
 from sklearn_mf import MatrixFactorization, losses, penalties, solvers
 from sklearn_mf.utils import discovery
 
-MODULES = ["sklearn_mf", "sklearn_mf.estimators", "sklearn_mf.kernels"]
-MODULES += ["sklearn_mf.losses", "sklearn_mf.penalties", "sklearn_mf.solvers"]
+MODULES = ["sklearn_mf", "sklearn_mf.components", "sklearn_mf.estimators", "sklearn_mf.kernels"]
+MODULES += ["sklearn_mf.losses", "sklearn_mf.penalties", "sklearn_mf.plotting"]
+MODULES += ["sklearn_mf.solvers"]
 
 
 def python(code, *options, **environment):

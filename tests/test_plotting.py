@@ -13,16 +13,6 @@ from sklearn_mf.plotting import LossCurveDisplay
 
 
 @pytest.fixture
-def plt():
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    yield plt
-    plt.close("all")
-
-
-@pytest.fixture
 def model(holed):
     return MatrixFactorization(
         3, solver="als", alpha_W=0.01, early_stopping=True, max_iter=500, random_state=0

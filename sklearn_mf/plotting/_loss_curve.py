@@ -1,4 +1,4 @@
-"""Displays in the idiom of scikit-learn. Matplotlib is needed only to draw."""
+"""How a fit came about."""
 
 from sklearn.utils.validation import check_is_fitted
 

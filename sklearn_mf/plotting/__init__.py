@@ -1,0 +1,6 @@
+"""Displays in the idiom of scikit-learn. Matplotlib is needed only to draw."""
+
+from sklearn_mf.plotting._components import ComponentsDisplay
+from sklearn_mf.plotting._loss_curve import LossCurveDisplay
+
+__all__ = ["ComponentsDisplay", "LossCurveDisplay"]
