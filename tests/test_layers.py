@@ -22,6 +22,7 @@ FLOORS = {
     "sklearn_mf.stream": 6,
     "sklearn_mf.problem": 5,
     "sklearn_mf.validation": 5,
+    "sklearn_mf.nonnegative": 5,
     "sklearn_mf.initialization": 4,
     "sklearn_mf.losses": 3,
     "sklearn_mf.penalties": 3,

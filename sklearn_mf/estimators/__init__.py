@@ -1,5 +1,6 @@
 """What users see: estimators in scikit-learn's sense."""
 
 from sklearn_mf.estimators._matrix_factorization import MatrixFactorization
+from sklearn_mf.estimators._nmf import NMF
 
-__all__ = ["MatrixFactorization"]
+__all__ = ["NMF", "MatrixFactorization"]

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import threads_for
+from sklearn_mf.estimators._base_fits import model_attributes
 from sklearn_mf.initialization import start, zeros
 from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
 from sklearn_mf.utils._validation import check_X, fit_context
@@ -105,16 +106,3 @@ default=None
     @property
     def _offset(self):
         return self._stream.offset
-
-
-def model_attributes(problem, Ht, offset=None):
-    """What a features' factor means for an estimator."""
-    k = problem.n_components
-    offset = problem.offset if offset is None else offset
-    bias = Ht[:, k] if problem.columns.has_bias else np.zeros_like(Ht[:, 0])
-    return {
-        "components_": np.ascontiguousarray(Ht[:, :k].T),
-        "feature_bias_": bias + bias.dtype.type(offset),
-        "loss_": problem.loss,
-        "n_components_": k,
-    }

@@ -1,19 +1,13 @@
 """The workhorse: low-rank factorization of data with holes."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
-from sklearn_mf.estimators._base import (
-    BaseFactorization,
-    SquaredErrorOfMean,
-    threads_for,
-    warn_of_empty_columns,
-    warn_of_empty_rows,
-)
-from sklearn_mf.estimators._base_streams import StreamingMixin, model_attributes
+from sklearn_mf.estimators._base import threads_for
+from sklearn_mf.estimators._base_fits import SolvedFactorization
+from sklearn_mf.estimators._base_streams import StreamingMixin
 from sklearn_mf.initialization import INITS, first_bias, overall_constant, start, zeros
 from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
@@ -21,8 +15,6 @@ from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, BaseSolver, GradientDescent, Spectral
 from sklearn_mf.stream import Past
-from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
-from sklearn_mf.utils._monitors import Printer
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
@@ -32,13 +24,12 @@ from sklearn_mf.utils._validation import (
     StrOptions,
     check_growth,
     check_parameters,
-    check_X,
     fit_context,
 )
 from sklearn_mf.validation import EarlyStopping, HiddenScore, hold_out
 
 
-class MatrixFactorization(StreamingMixin, BaseFactorization):
+class MatrixFactorization(StreamingMixin, SolvedFactorization):
     r"""Low-rank matrix factorization of data with missing entries.
 
     Finds codes W and components H so that :math:`X \approx W H`, from the observed
@@ -331,79 +322,38 @@ default=None
         return self._fitted_codes(problem, state) if W is None else W
 
     def _fit(self, X, y, sample_weight, entry_weight):
-        """Fit; what was solved, how, and the codes if they were needed."""
-        goes_on = self.warm_start and hasattr(self, "components_")
-        if goes_on:
+        if self._goes_on:
             check_growth(self, X)
-        table, given = X, {"X": X, "y": y}
-        X = check_X(self, X, reset=True)
-        n_components = self._check_n_components(X.shape)
-        loss = self._resolve_loss(table, X)
-        observations = self._observe(X, loss, entry_weight, sample_weight)
-        _check_observed(observations)
-        problem = self._problem(observations, loss, n_components)
-        solver = self._check_solver(problem)
-        random_state = check_random_state(self.random_state)
-        held_out = None
-        if self.early_stopping:
-            held_out = hold_out(observations, self.validation_fraction, random_state)
-            problem = replace(problem, observations=held_out.visible)
-        with threads_for(problem.observations):
-            if self._has_sample_bias:
-                problem = replace(problem, offset=overall_constant(problem))
-            W, Ht = zeros(problem)
-            if solver.needs_start:
-                if goes_on:
-                    init = self._last_factor(problem)
-                else:
-                    init = self._check_init(X, problem, solver, random_state)
-                W, Ht = start(problem, init, random_state)
-            monitors = self._monitors(problem, solver, held_out, given)
-            state = solver.solve(
-                problem,
-                W,
-                Ht,
-                max_iter=self.max_iter,
-                tol=0 if self.early_stopping else self.tol,  # hidden entries decide
-                random_state=random_state,
-                monitors=monitors,
-            )
-            if state.interrupted and not state.history:
-                raise KeyboardInterrupt  # before there was anything to keep
-            vars(self).update(self._fitted_attributes(problem, solver, state))
-            if self.early_stopping:
-                problem = replace(problem, observations=observations)
-            W, half_squares = None, state.loss
-            if half_squares is None:
-                W = self._fitted_codes(problem, state)
-                error = loss if loss.is_squared else SquaredErrorOfMean(loss)
-                half_squares = observations.total_loss(*self._model_factors(W), error)
-            self._set_stream(Past.of(problem, state.Ht, W))
-        self.reconstruction_err_ = float(np.sqrt(2 * half_squares))
-        if state.interrupted:
-            raise KeyboardInterrupt
-        warn_of_empty_rows(observations)
-        for monitor in monitors:
-            monitor.finish()
-        return problem, state, W
+        return super()._fit(X, y, sample_weight, entry_weight)
 
-    def _monitors(self, problem, solver, held_out, given):
-        """Who watches the solver."""
-        monitors = []
+    @property
+    def _goes_on(self):
+        return self.warm_start and hasattr(self, "components_")
+
+    def _prepared(self, problem, solver, random_state):
+        judges = []
+        if self.early_stopping:
+            held_out = hold_out(problem.observations, self.validation_fraction, random_state)
+            problem = replace(problem, observations=held_out.visible)
+        if self._has_sample_bias:
+            with threads_for(problem.observations):
+                problem = replace(problem, offset=overall_constant(problem))
         if self.early_stopping:
             score = HiddenScore(solver, problem, held_out)
-            monitors.append(EarlyStopping(score, self.tol, self.n_iter_no_change))
-        if has_callbacks(self):
-            attributes = partial(self._fitted_attributes, problem, solver)
-            monitors.append(FitTasks(self, given, self.max_iter, attributes))
-        if self.verbose:
-            monitors.append(Printer(solver.name, self.verbose))
-        return monitors
+            judges.append(EarlyStopping(score, self.tol, self.n_iter_no_change))
+        return problem, judges
 
-    def _fitted_codes(self, problem, state):
-        """What `transform` would say, whatever W the solver had."""
-        with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
-            return problem.fold_in(state.Ht)
+    def _start(self, X, problem, solver, random_state):
+        if not solver.needs_start:
+            return zeros(problem)
+        if self._goes_on:
+            init = self._last_factor(problem)
+        else:
+            init = self._check_init(X, problem, solver, random_state)
+        return start(problem, init, random_state)
+
+    def _finish(self, problem, state, W):
+        self._set_stream(Past.of(problem, state.Ht, W))
 
     @property
     def _has_sample_bias(self):
@@ -512,21 +462,9 @@ default=None
         return np.column_stack([Ht, bias])
 
     def _fitted_attributes(self, problem, solver, state):
-        """What `fit` sets, at the factors of a state."""
         scores = state.validation_scores
         return {
-            **model_attributes(problem, state.Ht),
-            "n_iter_": max(1, state.n_iter),
-            "loss_curve_": list(state.history),
-            "loss_curve_seconds_": list(state.seconds),
+            **super()._fitted_attributes(problem, solver, state),
             "validation_scores_": list(scores) if self.early_stopping else None,
             "best_validation_score_": max(scores) if self.early_stopping else None,
-            "solver_": solver,
         }
-
-
-def _check_observed(observations):
-    """Refuse data without any entry; say which features have none."""
-    if not observations.T.row_totals().any():
-        raise ValueError("X has no observed entry: everything is missing, or has weight 0.")
-    warn_of_empty_columns(observations)

@@ -1,4 +1,4 @@
-"""Sweeps that start beyond the last factors: for solvers that improve one factor after the other."""
+"""Sweeps that start beyond the last factors, of solvers that improve one after the other."""
 
 from sklearn_mf.solvers._base import BaseSolver
 

@@ -1,0 +1,127 @@
+"""How estimators are fitted by a solver: from data to attributes, the same for all of them."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from sklearn_mf.estimators._base import (
+    BaseFactorization,
+    SquaredErrorOfMean,
+    threads_for,
+    warn_of_empty_columns,
+    warn_of_empty_rows,
+)
+from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
+from sklearn_mf.utils._monitors import Printer
+from sklearn_mf.utils._validation import check_X
+
+
+class SolvedFactorization(BaseFactorization):
+    """Base of estimators that a solver fits.
+
+    A subclass has the parameters ``max_iter``, ``tol``, ``random_state`` and ``verbose``. It says
+    in ``_resolve_loss``, ``_check_n_components``, ``_problem`` and ``_check_solver`` what is to
+    be solved and by whom, and in ``_start`` from where.
+    """
+
+    def _fit(self, X, y, sample_weight, entry_weight):
+        """Fit; what was solved, how, and the codes if they were needed."""
+        table, given = X, {"X": X, "y": y}
+        X = check_X(self, X, reset=True)
+        n_components = self._check_n_components(X.shape)
+        loss = self._resolve_loss(table, X)
+        observations = self._observe(X, loss, entry_weight, sample_weight)
+        _check_observed(observations)
+        problem = self._problem(observations, loss, n_components)
+        solver = self._check_solver(problem)
+        random_state = check_random_state(self.random_state)
+        problem, judges = self._prepared(problem, solver, random_state)
+        with threads_for(problem.observations):
+            W, Ht = self._start(X, problem, solver, random_state)
+            monitors = [*judges, *self._monitors(problem, solver, given)]
+            state = solver.solve(
+                problem,
+                W,
+                Ht,
+                max_iter=self.max_iter,
+                tol=0 if judges else self.tol,
+                random_state=random_state,
+                monitors=monitors,
+            )
+            if state.interrupted and not state.history:
+                raise KeyboardInterrupt  # before there was anything to keep
+            vars(self).update(self._fitted_attributes(problem, solver, state))
+            if problem.observations is not observations:
+                problem = replace(problem, observations=observations)
+            W, half_squares = None, state.loss
+            if half_squares is None:
+                W = self._fitted_codes(problem, state)
+                half_squares = self._total_error(observations, W)
+            self._finish(problem, state, W)
+        self.reconstruction_err_ = float(np.sqrt(2 * half_squares))
+        if state.interrupted:
+            raise KeyboardInterrupt
+        warn_of_empty_rows(observations)
+        for monitor in monitors:
+            monitor.finish()
+        return problem, state, W
+
+    def _prepared(self, problem, solver, random_state):
+        """What the solver is to see of the problem, and who judges by the rest when to stop."""
+        return problem, []
+
+    def _finish(self, problem, state, W):
+        """Keep what a later fit needs."""
+
+    def _monitors(self, problem, solver, given):
+        """Who watches the solver."""
+        monitors = []
+        if has_callbacks(self):
+            attributes = partial(self._fitted_attributes, problem, solver)
+            monitors.append(FitTasks(self, given, self.max_iter, attributes))
+        if self.verbose:
+            monitors.append(Printer(solver.name, self.verbose))
+        return monitors
+
+    def _fitted_codes(self, problem, state):
+        """What `transform` would say, whatever W the solver had."""
+        with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
+            return problem.fold_in(state.Ht)
+
+    def _fitted_attributes(self, problem, solver, state):
+        """What `fit` sets, at the factors of a state."""
+        return {
+            **model_attributes(problem, state.Ht),
+            "n_iter_": max(1, state.n_iter),
+            "loss_curve_": list(state.history),
+            "loss_curve_seconds_": list(state.seconds),
+            "solver_": solver,
+        }
+
+    def _total_error(self, observations, W):
+        """What `reconstruction_err_` is made of: half the squared error, on the data's scale."""
+        loss = self.loss_
+        error = loss if loss.is_squared else SquaredErrorOfMean(loss)
+        return observations.total_loss(*self._model_factors(W), error)
+
+
+def model_attributes(problem, Ht, offset=None):
+    """What a features' factor means for an estimator."""
+    k = problem.n_components
+    offset = problem.offset if offset is None else offset
+    bias = Ht[:, k] if problem.columns.has_bias else np.zeros_like(Ht[:, 0])
+    return {
+        "components_": np.ascontiguousarray(Ht[:, :k].T),
+        "feature_bias_": bias + bias.dtype.type(offset),
+        "loss_": problem.loss,
+        "n_components_": k,
+    }
+
+
+def _check_observed(observations):
+    """Refuse data without any entry; say which features have none."""
+    if not observations.T.row_totals().any():
+        raise ValueError("X has no observed entry: everything is missing, or has weight 0.")
+    warn_of_empty_columns(observations)

@@ -1,0 +1,89 @@
+"""Starting points of non-negative factors, by the names that scikit-learn gives them."""
+
+import numpy as np
+
+from sklearn_mf.initialization import column_means, leading_directions
+
+NONNEGATIVE_INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
+
+# Coefficients below this are zero, as in scikit-learn.
+LEAST = 1e-6
+# Products with X and back that find the singular vectors: as many as scikit-learn spends.
+STEPS = 6
+# Of the mean of X: what the random numbers are that stand for zeros.
+SMALL = 0.01
+
+
+def nonnegative_start(problem, init, random_state):
+    """First W and Ht, nowhere negative.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved.
+    init : {"random", "nndsvd", "nndsvda", "nndsvdar"}
+        Drawn from a normal distribution, without its signs; or the larger halves of the singular
+        vectors (Boutsidis & Gallopoulos 2008, :doi:`10.1016/j.patcog.2007.09.010`), their zeros
+        left, or filled with the mean of X, or with small random numbers.
+    random_state : RandomState
+        Source of random numbers.
+
+    Returns
+    -------
+    W : ndarray of shape (n_rows, k)
+        The samples' factor. It is not drawn where ``init="random"``, but the same for all rows,
+        so that a sample of weight two starts as the same sample twice.
+    Ht : ndarray of shape (n_columns, k)
+        The features' factor.
+    """
+    samples, k = problem.observations, problem.n_components
+    n_rows, n_columns = samples.shape
+    mean = _mean(samples)
+    if init == "random":
+        scale = np.sqrt(mean / k)
+        Ht = scale * np.abs(random_state.standard_normal((k, n_columns))).T
+        W = np.full((n_rows, k), scale)
+    else:
+        W, Ht = _halves_of_singular_vectors(problem, random_state)
+    if init in ("nndsvda", "nndsvdar"):
+        for V in (W, Ht):
+            fill = mean
+            if init == "nndsvdar":
+                fill = SMALL * mean * np.abs(random_state.standard_normal(V.shape))
+            np.copyto(V, fill, where=V == 0)
+    Ht[problem.T.observations.row_totals() == 0] = 0
+    return tuple(np.ascontiguousarray(V, dtype=samples.dtype) for V in (W, Ht))
+
+
+def _mean(observations):
+    """Mean of what is observed."""
+    totals = observations.T.row_totals().astype(np.float64)
+    return float(column_means(observations).astype(np.float64) @ totals / totals.sum())
+
+
+def _halves_of_singular_vectors(problem, random_state):
+    """Each pair of singular vectors cut off at zero, with the signs that keep more of it."""
+    samples, k = problem.observations, problem.n_components
+    no_offsets = np.zeros(samples.shape[1], dtype=samples.dtype)
+    found = leading_directions(problem, no_offsets, STEPS, random_state)
+    right = found.vectors.astype(np.float64)
+    left = samples.product(found.vectors, no_offsets).astype(np.float64)
+    # What is missing makes singular values small; the share observed scales them back.
+    cells = samples.row_totals() @ problem.row_weight
+    weight = samples.column_weight
+    n_columns = samples.shape[1] if weight is None else weight.sum()
+    left *= n_columns * problem.row_weight.sum() / cells
+    W, Ht = np.zeros((samples.shape[0], k)), np.zeros((samples.shape[1], k))
+    # The leading pair has one sign but for rounding error.
+    left[:, 0], right[:, 0] = np.abs(left[:, 0]), np.abs(right[:, 0])
+    for c in range(k):
+        halves = [[np.maximum(sign * V[:, c], 0) for V in (left, right)] for sign in (1, -1)]
+        norms = [(np.sqrt(u**2 @ problem.row_weight), np.linalg.norm(v)) for u, v in halves]
+        kept = max((0, 1), key=lambda half: norms[half][0] * norms[half][1])
+        (u, v), (u_norm, v_norm) = halves[kept], norms[kept]
+        # The singular value is in u; the root of what is kept goes to either side.
+        if u_norm > 0 and v_norm > 0:
+            root = np.sqrt(u_norm * v_norm)
+            W[:, c], Ht[:, c] = u * (root / u_norm), v * (root / v_norm)
+    W[LEAST > W], Ht[Ht < LEAST] = 0, 0
+    return W, Ht
