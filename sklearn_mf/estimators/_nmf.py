@@ -309,11 +309,13 @@ default=None
             H = self._check_factor(H, "H", (k, shape[1]), X.dtype)
             return W, np.ascontiguousarray(H.T)
         init = self.init
+        # A sample of weight two counts as two, or it would not start as the sample twice.
+        most = min(problem.row_weight.sum(dtype=np.float64), shape[1])
         if init is None:
-            init = "nndsvda" if k <= min(shape) else "random"
-        if init != "random" and k > min(shape):
+            init = "nndsvda" if k <= most else "random"
+        if init != "random" and k > most:
             raise ValueError(
-                f"init={init!r} needs n_components <= min(n_samples, n_features)={min(shape)}, "
+                f"init={init!r} needs n_components <= min(n_samples, n_features)={most:g}, "
                 f"but n_components={k}. Use init='random'."
             )
         return nonnegative_start(problem, init, random_state)

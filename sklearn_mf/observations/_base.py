@@ -32,8 +32,8 @@ class ObservedMatrix:
         Which of several losses every entry has, in a shape that broadcasts to ``values``.
     complete : bool
         Whether every cell is observed, with entry weight one.
-    n_observed, n_stored : int
-        How many entries are observed, and how many numbers a product with X multiplies.
+    n_observed : int
+        How many entries are observed.
     """
 
     def __init__(self, shape, dtype, row_weight, column_weight, kinds):
@@ -230,6 +230,8 @@ class HeldOut:
 
 class SharedRows(ObservedMatrix):
     """Rows that miss the same entries share one factorization; the others are solved singly.
+
+    ``stored_per_row`` is how many numbers a product with a row of X multiplies, on average.
 
     Subclasses tell the groups of such rows in ``_row_groups``, solve one of them in
     ``_solve_group``, and give its normal equations in ``_group_equations``. Where

@@ -59,8 +59,8 @@ class DenseObservations(SharedRows):
         return sum(int(block._observed().sum()) for _, block in self.blocks())
 
     @property
-    def n_stored(self):
-        return self.values.size
+    def stored_per_row(self):
+        return float(total_weight(self.column_weight, self.shape[1], self.dtype))
 
     def _observed(self):
         return ~np.isnan(self.values)

@@ -32,7 +32,7 @@ class StoredObservations(ObservedMatrix):
         self.indptr, self.indices = X.indptr, X.indices
         self.values = X.data
         self.weights = weights
-        self.n_observed = self.n_stored = len(X.data)
+        self.n_observed = len(X.data)
 
     def _transposed(self):
         # The order of the entries by column, found once and applied to data and weights.

@@ -40,7 +40,6 @@ class ZeroFilledObservations(SharedRows):
         missing = np.isnan(X.data)
         self.complete = not missing.any()
         self.n_observed = X.shape[0] * X.shape[1] - int(missing.sum())
-        self.n_stored = X.nnz
         self._full_rows, self._filled = np.ones(X.shape[0], dtype=bool), X
         if not self.complete:
             # Holed rows are answered by dense blocks; here they need only be finite.
@@ -155,6 +154,13 @@ class ZeroFilledObservations(SharedRows):
         for rows, block in self._holed_blocks():
             out[rows] = block.row_totals()
         return out
+
+    @cached_property
+    def stored_per_row(self):
+        X = self._X
+        weight = np.ones(self.shape[1]) if self.column_weight is None else self.column_weight
+        per_row = sparse.csr_array((np.ones(X.nnz), X.indices, X.indptr), X.shape) @ weight
+        return float(np.average(per_row, weights=self.row_weight))
 
     def sum_of_squares(self):
         """Weighted sum of the squares of complete data."""

@@ -9,6 +9,11 @@ from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 # Rounds that repay the product with X which they share: their cost is that of rounds over rows of
 # k coefficients, its cost that of the row's entries.
 MOST_ROUNDS, ROUNDS_PER_ENTRY = 10, 2
+# The first sweeps take one round: whole solutions at a start that knows little throw components
+# away that would be needed.
+SINGLE_ROUNDS = 2
+# What is left of a component that the other factor does not use, sweep by sweep: it may yet be.
+FADING = 0.5
 # A row ends its rounds when none of its coefficients moves by more than this share of the largest.
 ROUGH = 1e-2
 
@@ -41,7 +46,7 @@ class CoordinateDescent(ExtrapolatedSolver):
     ----------
     rounds : "auto" or int, default="auto"
         Rounds over the coefficients of a row before the other factor's turn, at most. "auto": as
-        many as the product with X is worth, up to ten.
+        many as the product with X is worth, up to ten; one in the first two sweeps.
     extrapolated : bool, default=True
         Whether sweeps start beyond the last factors. The objective never rises in any case.
     shuffle : bool, default=False
@@ -95,16 +100,24 @@ class CoordinateDescent(ExtrapolatedSolver):
         order = np.arange(problem.width)
         if self.shuffle:
             order = state.random_state.permutation(problem.width)
-        return problem.descend(fixed, rows, (ROUGH, self._rounds(problem)), order)
+        rounds = self._rounds(problem, state)
+        descent = problem.descend(fixed, rows, (ROUGH, rounds), order)
+        unused = ~fixed[:, : problem.n_components].any(axis=0)
+        if self.extrapolated and unused.any():
+            faded = descent.rows
+            faded[:, : problem.n_components][:, unused] = FADING * rows[:, : len(unused)][:, unused]
+        return descent
 
     def _value(self, problem, improved, fixed):
         return problem.value_after(improved, fixed)
 
-    def _rounds(self, problem):
+    def _rounds(self, problem, state):
         if self.rounds != "auto":
             return self.rounds
+        if state.n_iter < SINGLE_ROUNDS:
+            return 1
         samples = problem.observations
         if not samples.complete:  # Gram matrices of their own are worth many rounds
             return MOST_ROUNDS
-        per_row = samples.n_stored / max(1, samples.shape[0])
-        return int(np.clip(1 + ROUNDS_PER_ENTRY * per_row / problem.width, 1, MOST_ROUNDS))
+        worth = ROUNDS_PER_ENTRY * samples.stored_per_row / problem.width
+        return min(1 + round(worth), MOST_ROUNDS)

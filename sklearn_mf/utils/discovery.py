@@ -15,7 +15,7 @@ def all_estimators():
     --------
     >>> from sklearn_mf.utils.discovery import all_estimators
     >>> print([name for name, _ in all_estimators()])
-    ['MatrixFactorization']
+    ['MatrixFactorization', 'NMF']
     """
     from sklearn_mf import estimators
 
@@ -34,7 +34,7 @@ def all_solvers():
     --------
     >>> from sklearn_mf.utils.discovery import all_solvers
     >>> print([name for name, _ in all_solvers()])
-    ['adam', 'als', 'gd', 'lbfgs', 'sgd', 'svd']
+    ['adam', 'als', 'cd', 'gd', 'lbfgs', 'sgd', 'svd']
     """
     from sklearn_mf.solvers import SOLVERS
 
