@@ -102,10 +102,10 @@ class CoordinateDescent(ExtrapolatedSolver):
             order = state.random_state.permutation(problem.width)
         rounds = self._rounds(problem, state)
         descent = problem.descend(fixed, rows, (ROUGH, rounds), order)
-        unused = ~fixed[:, : problem.n_components].any(axis=0)
-        if self.extrapolated and unused.any():
-            faded = descent.rows
-            faded[:, : problem.n_components][:, unused] = FADING * rows[:, : len(unused)][:, unused]
+        if self.extrapolated:
+            k = problem.n_components
+            unused = ~fixed[problem.T.row_weight > 0, :k].any(axis=0)
+            descent.rows[:, :k][:, unused] = FADING * rows[:, :k][:, unused]
         return descent
 
     def _value(self, problem, improved, fixed):
