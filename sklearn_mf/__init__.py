@@ -1,13 +1,14 @@
 """Matrix factorization with missing entries, for scikit-learn."""
 
 from sklearn_mf import components, losses, penalties, plotting, solvers
-from sklearn_mf.estimators import NMF, MatrixFactorization
+from sklearn_mf.estimators import NMF, FactorizationImputer, MatrixFactorization
 from sklearn_mf.utils._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "NMF",
+    "FactorizationImputer",
     "MatrixFactorization",
     "__version__",
     "components",

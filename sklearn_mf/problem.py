@@ -397,6 +397,15 @@ class Problem:
         left = np.column_stack([W, np.ones_like(W, shape=len(W))])
         return block.model(left, np.column_stack([design, offsets]))
 
+    def row_systems(self, Ht):
+        """Matrices of the normal equations of the rows of W, and what of them is penalty.
+
+        For the squared loss. One for each row, or one for all.
+        """
+        grams, _ = self.observations.normal_equations(*self._design(Ht))
+        penalty = self.penalty_scale[: len(grams), None, None] * np.diag(self._ridge)
+        return grams + penalty, penalty
+
     def fold_in(self, Ht):
         """Best W for this Ht: what a code means, whatever solver found Ht.
 

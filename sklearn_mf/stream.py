@@ -210,6 +210,16 @@ class Stream:
         scale[seen] = self.totals[seen] * all_rows ** (problem.alpha_scaling - 1)
         return scale, *(part.astype(np.float64) for part in per_column)
 
+    def column_systems(self, problem):
+        """Matrices of the normal equations of the features, and what of them is penalty.
+
+        One for each feature, or one for all.
+        """
+        free = _free(problem)
+        scale, ridge, _, _ = self._column_penalty(problem)
+        penalty = scale[: len(self.grams), None, None] * np.diag(ridge)
+        return self.grams[:, free][:, :, free] + penalty, penalty
+
     def _solved(self, problem, Ht):
         """Components that solve the normal equations."""
         free = _free(problem)

@@ -11,6 +11,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mf.estimators._base_uncertainty import standard_deviations
 from sklearn_mf.initialization import column_constants
 from sklearn_mf.losses import BaseLoss, Squared
 from sklearn_mf.losses.columns import check_data
@@ -151,8 +152,8 @@ default=None
         values = self.loss_.mean(left @ right.T)
         return wrap_in_container(self, values, X, self._input_names())
 
-    def predict_entries(self, X, rows, columns):
-        """Predict single entries, without the whole reconstruction.
+    def predict_entries(self, X, rows, columns, return_std=False):
+        r"""Predict single entries, without the whole reconstruction.
 
         Parameters
         ----------
@@ -162,11 +163,24 @@ default=None
             Rows of X.
         columns : array-like of int of shape (n_entries,)
             Columns of X.
+        return_std : bool, default=False
+            Whether to return standard deviations too. They need ``loss="squared"`` and `fit`,
+            and leave aside that penalties may be absolute values, or factors positive.
 
         Returns
         -------
         values : ndarray of shape (n_entries,)
             Expected value of every pair of a row and a column, on the scale of the data.
+        std : ndarray of shape (n_entries,)
+            If `return_std`: standard deviation of a new observation there, the square root of
+
+            .. math::
+
+                \sigma^2 + h_j^\top \mathrm{Cov}(w_i) h_j + w_i^\top \mathrm{Cov}(h_j) w_i
+                + \mathrm{tr}(\mathrm{Cov}(w_i) \mathrm{Cov}(h_j))
+
+            with the covariances of the ridge regressions that codes and components are, and
+            the noise :math:`\sigma^2` the squared residuals of `fit` per degree of freedom.
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
@@ -177,7 +191,9 @@ default=None
                 f"rows has {len(rows)} entries, columns has {len(columns)}: they go in pairs."
             )
         needed, rows = np.unique(rows, return_inverse=True)
-        left, right = self._model_factors(self._codes(self._observe(X[needed], self.loss_)))
+        observations = self._observe(X[needed], self.loss_)
+        W = self._codes(observations)
+        left, right = self._model_factors(W)
         order = np.argsort(rows, kind="stable")
         indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(needed)))])
         pairs = sparse.csr_array(
@@ -186,7 +202,9 @@ default=None
         values = np.empty(len(rows), dtype=left.dtype)
         loss = self.loss_.at_columns(pairs.indices)
         values[order] = loss.mean(StoredObservations(pairs).model(left, right))
-        return values
+        if not return_std:
+            return values
+        return values, standard_deviations(self, observations, W, (rows, columns))
 
     def score(self, X, y=None):
         """R^2 of hidden entries against the means of the features; D^2 under other losses.

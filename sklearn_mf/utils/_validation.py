@@ -9,6 +9,7 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     MissingValues,
     Options,
@@ -16,9 +17,11 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils._set_output import _get_container_adapter
+from sklearn.utils.validation import _check_feature_names_in as input_names
 from sklearn.utils.validation import _check_sample_weight, _get_feature_names, validate_data
 
 __all__ = [
+    "HasMethods",
     "Integral",
     "Interval",
     "MissingValues",
@@ -28,16 +31,21 @@ __all__ = [
     "check_X",
     "check_entry_weight",
     "check_growth",
+    "check_limits",
     "check_matplotlib_support",
     "check_parameters",
     "check_sample_weight",
+    "check_table",
     "column_indices",
     "fit_context",
+    "input_names",
     "is_nan",
     "wrap_in_container",
 ]
 
 FLOATS = [np.float64, np.float32]
+# How the types of columns that hold no numbers begin, in pandas and in polars.
+NO_NUMBERS = ("category", "categorical", "enum", "str", "utf8", "datetime", "timedelta")
 
 
 def check_parameters(instance):
@@ -89,6 +97,57 @@ def check_X(estimator, X, *, reset):
         X.data[X.data == missing_values] = np.nan
         return X
     return np.where(missing_values == X, X.dtype.type(np.nan), X)
+
+
+def check_table(estimator, X, *, reset):
+    """Validate a dense table with holes: a float array, with NaN where missing.
+
+    X itself is never changed, and not copied unless it must be converted.
+    """
+    _refuse_categories(X)
+    missing_values = estimator.missing_values
+    holes_are_nan = is_nan(missing_values)
+    finite = "allow-nan" if holes_are_nan else True
+    X = validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite=finite)
+    return X if holes_are_nan else np.where(missing_values == X, X.dtype.type(np.nan), X)
+
+
+def _refuse_categories(X):
+    """Say which columns of a DataFrame hold categories, strings or dates."""
+    if not hasattr(X, "dtypes") or not hasattr(X, "columns"):
+        return
+    kinds = zip(X.columns, X.dtypes, strict=True)
+    bad = [str(name) for name, kind in kinds if _holds_no_numbers(X[name], kind)]
+    if bad:
+        raise ValueError(
+            f"X has columns of categories, strings or dates: {bad}. Only numbers can be imputed "
+            "here: leave such columns out, or encode them, each with its own imputer in a "
+            "ColumnTransformer."
+        )
+
+
+def _holds_no_numbers(column, kind):
+    name = str(kind).lower()
+    if name == "object":
+        return any(isinstance(value, str) for value in column)
+    return name.startswith(NO_NUMBERS)
+
+
+def check_limits(min_value, max_value, n_features):
+    """Validate the range of imputed values: a least and a largest one for every feature."""
+    limits = []
+    for name, value in (("min_value", min_value), ("max_value", max_value)):
+        limit = np.asarray(value, dtype=np.float64)
+        if limit.shape not in ((), (n_features,)):
+            raise ValueError(
+                f"{name} has the shape {limit.shape}, it must be a number or have one for each "
+                f"of the {n_features} features."
+            )
+        limits.append(np.broadcast_to(limit, n_features))
+    low, high = limits
+    if not (low < high).all():
+        raise ValueError("min_value must be less than max_value, for every feature.")
+    return low, high
 
 
 def check_growth(estimator, X):

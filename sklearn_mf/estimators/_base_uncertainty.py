@@ -1,0 +1,83 @@
+"""From fitted factors to the standard deviations of entries."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sklearn_mf.stream import Past
+from sklearn_mf.uncertainty import covariances, degrees_of_freedom, entry_variances
+
+
+def standard_deviations(estimator, observations, W, cells):
+    """Of new observations of some entries.
+
+    Parameters
+    ----------
+    estimator : BaseFactorization
+        Fitted.
+    observations : ObservedMatrix
+        Rows to predict entries of.
+    W : ndarray of shape (n_rows, n_features_out)
+        Their codes.
+    cells : tuple of ndarray of int
+        Rows and columns of the entries.
+
+    Returns
+    -------
+    std : ndarray of shape (n_entries,)
+        Standard deviations.
+    """
+    past = getattr(estimator, "_stream", None)
+    if not estimator.loss_.is_squared:
+        raise ValueError("return_std=True needs loss='squared': other losses have no noise.")
+    if not isinstance(past, Past):
+        raise ValueError(
+            f"return_std=True: of its rows this {type(estimator).__name__} keeps too little to "
+            "know. Use MatrixFactorization, and fit instead of partial_fit."
+        )
+    problem = estimator._problem(observations, estimator.loss_, estimator.n_components_)
+    problem = replace(problem, offset=past.offset)
+    Ht = estimator._factor_so_far(problem).astype(np.float64)
+    stream = past.resumed(problem, Ht)
+    left, right = (part.astype(np.float64) for part in estimator._model_factors(W))
+    columns = stream.column_systems(problem)
+    noise = _noise_variance(estimator, problem, past, (right, columns))
+    # Biases are the last columns: of the samples in W, of the features beside it.
+    width, q = problem.width, left.shape[1]
+    systems, _ = problem.row_systems(Ht.astype(observations.dtype))
+    C, D = np.zeros((len(systems), q, q)), np.zeros((len(columns[0]), q, q))
+    C[:, :width, :width] = covariances(systems, noise, past.moment[:width, :width])
+    free = [*range(problem.n_components), q - 1][: columns[0].shape[1]]
+    prior = (right.T @ right / len(right))[np.ix_(free, free)]
+    D[np.ix_(range(len(D)), free, free)] = covariances(columns[0], noise, prior)
+    sides = (left, C, _numbers(C, left)), (right, D, _numbers(D, right))
+    return np.sqrt(noise + entry_variances(*sides, *cells)).astype(observations.dtype)
+
+
+def _numbers(covariance, factor):
+    """Which covariance each row of a factor has: its own, or the one of all."""
+    return np.arange(len(factor)) if len(covariance) > 1 else np.zeros(len(factor), dtype=np.intp)
+
+
+def _noise_variance(estimator, problem, past, columns):
+    """Squared residuals of `fit` per degree of freedom.
+
+    All rows are taken to have as many entries as they have on average, which is exact where
+    ``alpha_scaling`` is one, or nothing is penalized. Mixtures of the components that make
+    the same model count once.
+    """
+    right, (systems, penalties) = columns
+    of_columns = degrees_of_freedom(systems, penalties)
+    of_columns = of_columns.sum() * (len(right) / len(of_columns))
+    design = right[:, : problem.width]
+    n_in_row = past.n_entries / past.n_rows
+    gram = (design.T * past.totals) @ design / past.n_rows
+    penalty = n_in_row**problem.alpha_scaling * np.diag(problem.row_penalty[1]).astype(np.float64)
+    of_row = float(degrees_of_freedom((gram + penalty)[None], penalty[None])[0])
+    free = past.n_entries - past.n_rows * of_row - of_columns + of_row**2
+    if free < 1:
+        raise ValueError(
+            f"return_std=True finds no noise: {past.n_entries:.0f} entries are no more than "
+            f"n_components={problem.n_components} can fit. Lower n_components, or raise alpha_W."
+        )
+    return estimator.reconstruction_err_**2 / free

@@ -1,0 +1,297 @@
+r"""A factorization that knows how sure it is, and so needs no parameter: variational Bayes.
+
+For standardized data, noise of its own in every column,
+
+.. math::
+
+    x_{ij} \sim N(w_i^\top h_j + b_j,\ \psi_j), \qquad
+    w_i \sim N(0, I), \qquad h_j \sim N(0, \mathrm{diag}(\lambda)^{-1}),
+
+the posterior is approximated by independent normal distributions of the rows of both factors
+(Bishop 1999, :doi:`10.1049/cp:19991160`; Ilin & Raiko 2010, *Practical approaches to principal
+component analysis in the presence of missing values*, JMLR 11). Each factor's posterior is a
+ridge regression on the other one, the uncertainty of whose rows adds to the Gram matrices.
+Noise and precisions :math:`\lambda` are fitted too: components that do not help fade away. With as
+many components as columns, this is the normal distribution of the columns, shrunk.
+
+A row is written ``(w, 1)`` on the left and ``(h, b)`` on the right, so that biases need no case.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.utils.extmath import randomized_svd
+
+from sklearn_mf.observations import DenseObservations
+from sklearn_mf.uncertainty import entry_variances
+
+# Share of the entries that choose the rank, and iterations at most for every rank.
+HIDDEN_SHARE = 0.1
+MAX_ITER, TOL = 40, 3e-3
+# Largest rank that is tried; ranks without a gain after which no larger one is, one alone where
+# the next one costs more.
+MAX_RANK, PATIENCE, CHEAP_RANK = 64, 2, 8
+# What a larger rank must leave of the error to be one.
+GAIN = 0.998
+# Entries that the mean noise of all columns counts as in the noise of each, and the least
+# noise of standardized data.
+NOISE_PRIOR, LEAST_NOISE = 2.0, 1e-6
+# Least share of the noise that new components leave at their start.
+FIRST_NOISE = 0.05
+# Numbers in the covariances of the rows that are looked at together.
+BLOCK = 1 << 21
+
+
+@dataclass(frozen=True)
+class VariationalFactors:
+    """Posterior of the columns' factor, from which that of any row follows.
+
+    Attributes
+    ----------
+    right : ndarray of shape (n_features, k + 1)
+        Means of the rows ``(h, b)``.
+    covariance : ndarray of shape (n_features, k + 1, k + 1)
+        Their covariances.
+    noise : ndarray of shape (n_features,)
+        Variance of each column around the model.
+    precision : ndarray of shape (k,)
+        Of the prior of each component.
+    """
+
+    right: np.ndarray
+    covariance: np.ndarray
+    noise: np.ndarray
+    precision: np.ndarray
+
+    @classmethod
+    def of_means(cls, X):
+        """The factorization of rank zero: the mean and the variance of every column."""
+        counts = np.maximum((~np.isnan(X)).sum(axis=0), 1)
+        mean = np.nansum(X, axis=0) / counts
+        noise = np.maximum(np.nansum((X - mean) ** 2, axis=0) / counts, LEAST_NOISE)
+        covariance = (noise / counts)[:, None, None]
+        return cls(mean[:, None], covariance, noise, np.zeros(0))
+
+    @property
+    def rank(self):
+        """Number of components."""
+        return len(self.precision)
+
+    def rows(self, X):
+        """Posterior of the rows of the left factor.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Standardized data, NaN where missing.
+
+        Yields
+        ------
+        rows : ndarray of int
+            Some of the rows.
+        left : ndarray of shape (n_rows, k + 1)
+            Means of ``(w, 1)``.
+        patterns : ndarray of bool of shape (n_patterns, n_features)
+            Which columns are observed in rows that miss the same ones.
+        which : ndarray of int of shape (n_rows,)
+            The pattern of each row.
+        covariance : ndarray of shape (n_patterns, k + 1, k + 1)
+            Covariance of the rows of each pattern; of the constant 1 it is zero.
+        """
+        k, q = self.rank, self.rank + 1
+        # E[r r'] / noise of every column.
+        squares = self.right[:, :, None] * self.right[:, None, :] + self.covariance
+        squares = (squares[:, :k] / self.noise[:, None, None]).reshape(len(self.right), k * q)
+        step = max(1, BLOCK // (q * q + X.shape[1]))
+        for start in range(0, len(X), step):
+            block = X[start : start + step]
+            observed = ~np.isnan(block)
+            patterns, which = _patterns(observed)
+            sums = (patterns.astype(X.dtype) @ squares).reshape(len(patterns), k, q)
+            covariance = np.zeros((len(patterns), q, q))
+            covariance[:, :k, :k] = np.linalg.inv(sums[:, :, :k] + np.eye(k))
+            moments = np.where(observed, block / self.noise, 0) @ self.right[:, :k]
+            moments -= sums[which, :, k]
+            left = np.ones((len(block), q))
+            left[:, :k] = (covariance[which, :k, :k] @ moments[:, :, None])[:, :, 0]
+            yield np.arange(start, start + len(block)), left, patterns, which, covariance
+
+    def predict(self, X):
+        """Expected value of every cell."""
+        return np.concatenate([left @ self.right.T for _, left, *_ in self.rows(X)])
+
+    def variances(self, X):
+        """Variance of every missing cell around its expected value; zero where observed."""
+        variance, every = np.zeros_like(X), np.arange(len(self.right))
+        for rows, left, _, which, covariance in self.rows(X):
+            i, columns = np.nonzero(np.isnan(X[rows]))
+            sides = (left, covariance, which), (self.right, self.covariance, every)
+            variance[rows[i], columns] = self.noise[columns] + entry_variances(*sides, i, columns)
+        return variance
+
+    def sample(self, X, random_state):
+        """One draw of all cells: of the columns' factor, then of the rows' one, then of noise."""
+        roots = _roots(self.covariance)
+        shift = random_state.standard_normal(self.right.shape)
+        right = self.right + (roots @ shift[:, :, None])[:, :, 0]
+        drawn = replace(self, right=right, covariance=np.zeros_like(self.covariance))
+        values = random_state.standard_normal(X.shape) * np.sqrt(self.noise)
+        for rows, left, _, which, covariance in drawn.rows(X):
+            shift = random_state.standard_normal(left.shape)
+            left = left + (_roots(covariance)[which] @ shift[:, :, None])[:, :, 0]
+            values[rows] += left @ right.T
+        return values
+
+    def grown(self, X, rank, random_state):
+        """With more components, along the leading directions of what these leave."""
+        observed = ~np.isnan(X)
+        rest = np.where(observed, X - self.predict(X), 0)
+        more = rank - self.rank
+        _, lengths, directions = randomized_svd(rest, more, random_state=random_state)
+        new = directions.T * lengths / np.sqrt(len(X) * observed.mean())
+        right = np.insert(self.right, [self.rank] * more, new, axis=1)
+        covariance = np.zeros((len(right), rank + 1, rank + 1))
+        old = [*range(self.rank), rank]
+        covariance[np.ix_(range(len(right)), old, old)] = self.covariance
+        precision = 1 / np.maximum((right[:, :rank] ** 2).mean(axis=0), LEAST_NOISE)
+        # Noise that starts too high hides the components; it falls slowly, and rises fast.
+        noise = np.maximum(FIRST_NOISE * self.noise, self.noise - (new**2).sum(axis=1))
+        return VariationalFactors(right, covariance, noise, precision)
+
+    def fitted(self, X):
+        """Iterate until the noise falls no more.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Standardized data, NaN where missing.
+
+        Returns
+        -------
+        factors : VariationalFactors
+            The posterior.
+        """
+        if self.rank == 0:
+            return self.of_means(X)
+        factors, before = self, np.inf
+        for _ in range(MAX_ITER):
+            factors = factors._updated(X)
+            after = np.log(factors.noise).mean()
+            if abs(before - after) < TOL:
+                break
+            before = after
+        return factors
+
+    def _updated(self, X):
+        q, (n, p) = self.rank + 1, X.shape
+        filled = np.nan_to_num(X)
+        grams, moments = np.zeros((p, q * q)), np.zeros((p, q))
+        total = np.zeros((q, q))
+        for rows, left, patterns, which, covariance in self.rows(X):
+            observed = ~np.isnan(X[rows])
+            squares = (left[:, :, None] * left[:, None, :]).reshape(-1, q * q)
+            counts = np.bincount(which, minlength=len(patterns))
+            spread = covariance.reshape(-1, q * q) * counts[:, None]
+            grams += observed.T.astype(X.dtype) @ squares + patterns.T.astype(X.dtype) @ spread
+            moments += filled[rows].T @ left
+            total += squares.sum(axis=0).reshape(q, q) + spread.sum(axis=0).reshape(q, q)
+        grams = grams.reshape(p, q, q)
+        prior = np.diag(np.append(self.precision, 0))
+        inverse = np.linalg.inv(grams + self.noise[:, None, None] * prior)
+        right = (inverse @ moments[:, :, None])[:, :, 0]
+        covariance = self.noise[:, None, None] * inverse
+        # Expected squares of what is left: those of the data, of the model, and both.
+        second = right[:, :, None] * right[:, None, :] + covariance
+        squares = np.einsum("ij,ij->j", filled, filled)
+        squares += np.einsum("jkl,jkl->j", grams, second) - 2 * np.einsum(
+            "jk,jk->j", right, moments
+        )
+        counts = grams[:, -1, -1]
+        squares = np.maximum(squares, 0)
+        mean = squares.sum() / counts.sum()
+        noise = (squares + NOISE_PRIOR * mean) / (counts + NOISE_PRIOR)
+        return replace(
+            self, right=right, covariance=covariance, noise=np.maximum(noise, LEAST_NOISE)
+        )._turned(total / n)
+
+    def _turned(self, second):
+        """The same model, in the form in which the codes are as their prior wants them.
+
+        Centred, of variance one; the components orthogonal, so that each has its own precision.
+        Without this step iterations are many (Ilin & Raiko 2010, section 4.2).
+        """
+        k = self.rank
+        turn = np.eye(k + 1)
+        mean = second[:k, k]
+        turn[:k, k] = mean
+        turn[:k, :k] = np.linalg.cholesky(second[:k, :k] - np.outer(mean, mean))
+        right, covariance = self.right @ turn, turn.T @ self.covariance @ turn
+        sums = right.T @ right + covariance.sum(axis=0)
+        _, vectors = np.linalg.eigh(sums[:k, :k])
+        turn = np.eye(k + 1)
+        turn[:k, :k] = vectors[:, ::-1]
+        right, covariance = right @ turn, turn.T @ covariance @ turn
+        squares = np.einsum("jk,jk->k", right, right) + np.einsum("jkk->k", covariance)
+        precision = len(right) / np.maximum(squares[:k], LEAST_NOISE)
+        return replace(self, right=right, covariance=covariance, precision=precision)
+
+
+def fit_variational(X, random_state):
+    """Choose the rank on hidden entries, then fit to all.
+
+    Ranks are doubled, each fit going on from the one before, until hidden entries are predicted
+    no better. The means of the columns, rank zero, are the first candidate.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Standardized data, NaN where missing.
+    random_state : RandomState
+        Chooses the entries to hide.
+
+    Returns
+    -------
+    factors : VariationalFactors
+        Fitted to all of X.
+    errors : dict of {int: float}
+        Mean squared error of the hidden entries at every rank that was tried.
+    """
+    held_out = DenseObservations(X).hold_out(HIDDEN_SHARE, random_state)
+    visible, hidden = held_out.visible.values, held_out.hidden
+    rows = np.repeat(np.arange(len(X)), np.diff(hidden.indptr))
+    best = factors = VariationalFactors.of_means(visible)
+    errors, waited = {}, 0
+    for rank in _ranks(min(X.shape) - 1):
+        if rank:
+            factors = factors.grown(visible, rank, random_state).fitted(visible)
+        predicted = factors.predict(visible)[rows, hidden.indices]
+        error = float(np.mean((predicted - hidden.values) ** 2)) if len(rows) else 0.0
+        # Of standardized data nobody needs to know more than the least noise.
+        gained = not errors or error < GAIN * min(errors.values()) - LEAST_NOISE
+        waited = 0 if gained else waited + 1
+        errors[rank] = error
+        if waited == 0:
+            best = factors
+        elif waited == PATIENCE or rank > CHEAP_RANK:
+            break
+    return best.fitted(X), errors
+
+
+def _ranks(largest):
+    largest = min(largest, MAX_RANK)
+    return sorted({0, largest, *(2**i for i in range(largest.bit_length()))})
+
+
+def _patterns(observed):
+    """Rows that occur in a mask, and which of them each row is."""
+    packed = np.ascontiguousarray(np.packbits(observed, axis=1))
+    _, first, which = np.unique(
+        packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True
+    )
+    return observed[first], which.ravel()
+
+
+def _roots(covariance):
+    """A root of each covariance, which may be singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
