@@ -9,7 +9,7 @@ from itertools import product
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_mf import MatrixFactorization, kernels
+from sklearn_mf import NMF, MatrixFactorization, kernels
 from sklearn_mf.losses import Absolute, Huber, Poisson, Quantile
 from sklearn_mf.solvers import LBFGS, SGD, Adam, GradientDescent
 
@@ -25,19 +25,25 @@ ITERATIVE = {
     "lbfgs": LBFGS,
     "sgd": SGD,
 }
-if kernels.IMPLEMENTATION == "reference":
-    del ITERATIVE["sgd"]  # entry by entry in Python: hours
 
 
 def configurations():
     """Every solver over biases, penalties, constraints and losses that it serves."""
+    if kernels.IMPLEMENTATION == "reference":
+        # Loops in Python take hours for all of them; what they compute is tested elsewhere.
+        for solver in ("als", "svd"):
+            yield MatrixFactorization(solver=solver, bias="features", alpha_W=0.1, **COMMON)
+        yield MatrixFactorization(positive=True, alpha_W=0.1, l1_ratio=0.5, **COMMON)
+        return
+    yield from (NMF(max_iter=1000), NMF(init="random", random_state=0, max_iter=1000))
+    yield NMF(3, alpha_W=0.1, l1_ratio=0.5)
     for solver, bias, alpha in product(["als", "svd", "gd"], BIASES, [0.0, 0.1]):
         if solver == "svd" and bias in ("samples", "both"):
             continue  # refused, see test_validation.py
         yield MatrixFactorization(solver=solver, bias=bias, alpha_W=alpha, **COMMON)
     for solver, (bias, alpha) in product([*ITERATIVE][1:], [(False, 0.0), ("both", 0.1)]):
         yield MatrixFactorization(solver=solver, bias=bias, alpha_W=alpha, **COMMON)
-    for solver, positive in product(["als", *ITERATIVE], [True, "W", "H"]):
+    for solver, positive in product(["als", "cd", *ITERATIVE], [True, "W", "H"]):
         # Where nothing is signed, absolute values too; see test_lbfgs.py for the others.
         l1_ratio = 0.5 if positive is True else 0.0
         yield MatrixFactorization(

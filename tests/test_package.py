@@ -132,10 +132,11 @@ class TestKernels:
 
 
 def test_the_import_adds_little_to_that_of_scikit_learn():
-    code = "import sklearn.decomposition\nfrom time import perf_counter\nt = perf_counter()\n"
-    code += "import sklearn_mf\nprint(perf_counter() - t)"
-    # A busy machine can only make it slower: one good run is proof.
-    assert any(float(python(code).stdout) < 0.1 for _ in range(5))
+    code = "from time import perf_counter\nstart = perf_counter()\nimport sklearn.decomposition\n"
+    code += "theirs = perf_counter()\nimport sklearn_mf\n"
+    code += "print((perf_counter() - theirs) / (theirs - start))"
+    # A busy machine can only disturb it: one good run is proof.
+    assert any(float(python(code).stdout) < 0.2 for _ in range(5))
 
 
 def test_the_import_brings_no_optional_package():

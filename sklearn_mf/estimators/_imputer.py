@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
@@ -198,6 +197,9 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
             )
         self.indicator_ = None
         if self.add_indicator:
+            # Here, because it brings all of sklearn.neighbors with it.
+            from sklearn.impute import MissingIndicator
+
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
         self._fit_model(X[:, self._seen], y, fit_params)
         return self
