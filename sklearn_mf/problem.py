@@ -11,6 +11,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from sklearn_mf.losses import BaseLoss
+from sklearn_mf.multiplicative import first_codes
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import BasePenalty
 
@@ -424,8 +425,11 @@ class Problem:
         return _solve if self.rows.penalty.is_smooth else partial(_descend, accuracy=FINE)
 
     def _fold_in_block(self, block, design, offsets, penalty):
-        codes = np.zeros((block.shape[0], self.width), dtype=design.dtype)
-        tol = max(1e-8, 10 * np.finfo(codes.dtype).eps)
+        if self.loss.takes_any_model:
+            codes, tol = np.zeros((block.shape[0], self.width), dtype=design.dtype), 1e-8
+        else:
+            codes, tol = first_codes(block, self.loss, design, penalty), 1e-10
+        tol = max(tol, 10 * np.finfo(codes.dtype).eps)
         moving = np.arange(len(codes))
         scale, *per_column = penalty
         for _ in range(FOLD_IN_ITERATIONS):

@@ -26,6 +26,7 @@ FLOORS = {
     "sklearn_mf.nonnegative": 5,
     "sklearn_mf.uncertainty": 5,
     "sklearn_mf.initialization": 4,
+    "sklearn_mf.multiplicative": 4,
     "sklearn_mf.losses": 3,
     "sklearn_mf.penalties": 3,
     "sklearn_mf.observations": 2,

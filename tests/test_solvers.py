@@ -490,8 +490,10 @@ def test_the_registered_solvers_are_those_of_the_documentation():
     assert {name: cls.__name__ for name, cls in SOLVERS.items()} == {
         "adam": "Adam",
         "als": "ALS",
+        "cd": "CoordinateDescent",
         "gd": "GradientDescent",
         "lbfgs": "LBFGS",
+        "mu": "MultiplicativeUpdate",
         "sgd": "SGD",
         "svd": "Spectral",
     }

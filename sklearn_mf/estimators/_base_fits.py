@@ -60,7 +60,8 @@ class SolvedFactorization(BaseFactorization):
                 W = self._fitted_codes(problem, state)
                 half_squares = self._total_error(observations, W)
             self._finish(problem, state, W)
-        self.reconstruction_err_ = float(np.sqrt(2 * half_squares))
+        # Of a perfect fit rounding error is left, of either sign.
+        self.reconstruction_err_ = float(np.sqrt(2 * max(half_squares, 0.0)))
         if state.interrupted:
             raise KeyboardInterrupt
         warn_of_empty_rows(observations)
@@ -103,7 +104,7 @@ class SolvedFactorization(BaseFactorization):
     def _total_error(self, observations, W):
         """What `reconstruction_err_` is made of: half the squared error, on the data's scale."""
         loss = self.loss_
-        error = loss if loss.is_squared else SquaredErrorOfMean(loss)
+        error = loss if loss.is_squared or not loss.takes_any_model else SquaredErrorOfMean(loss)
         return observations.total_loss(*self._model_factors(W), error)
 
 

@@ -7,11 +7,11 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_non_negative
 
 from sklearn_mf.estimators._base_fits import SolvedFactorization
-from sklearn_mf.losses import Squared
+from sklearn_mf.losses import BetaDivergence, Squared
 from sklearn_mf.nonnegative import NONNEGATIVE_INITS, nonnegative_start
 from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
-from sklearn_mf.solvers import BaseSolver, CoordinateDescent
+from sklearn_mf.solvers import BaseSolver, CoordinateDescent, MultiplicativeUpdate
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
@@ -21,6 +21,8 @@ from sklearn_mf.utils._validation import (
     check_parameters,
     fit_context,
 )
+
+BETAS = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0}
 
 
 class NMF(SolvedFactorization):
@@ -150,7 +152,7 @@ class NMF(SolvedFactorization):
         ],
         "init": [StrOptions({*NONNEGATIVE_INITS, "custom"}), None],
         "solver": [StrOptions({"cd", "mu"}), BaseSolver],
-        "beta_loss": [StrOptions({"frobenius", "kullback-leibler", "itakura-saito"}), Real],
+        "beta_loss": [StrOptions(set(BETAS)), Real],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
@@ -271,7 +273,13 @@ default=None
             del self._custom
 
     def _resolve_loss(self, table, X):
-        return Squared()
+        beta = BETAS.get(self.beta_loss, self.beta_loss)
+        if self.solver == "cd" and beta != 2:
+            raise ValueError(
+                "Invalid beta_loss parameter: solver 'cd' does not handle beta_loss = "
+                f"{self.beta_loss!r}. Use solver='mu'."
+            )
+        return Squared() if beta == 2 else BetaDivergence(float(beta))
 
     def _check_n_components(self, shape):
         if self.n_components not in (None, "auto"):
@@ -297,6 +305,8 @@ default=None
         solver = self.solver
         if solver == "cd":
             solver = CoordinateDescent(shuffle=self.shuffle)
+        elif solver == "mu":
+            solver = MultiplicativeUpdate()
         check_parameters(solver)
         solver.check(problem)
         return solver
@@ -311,6 +321,14 @@ default=None
         init = self.init
         # A sample of weight two counts as two, or it would not start as the sample twice.
         most = min(problem.row_weight.sum(dtype=np.float64), shape[1])
+        if init == "nndsvd" and solver.name == "mu":
+            warnings.warn(
+                "The multiplicative update ('mu') solver cannot update zeros present in the "
+                "initialization, and so leads to poorer results when used jointly with "
+                "init='nndsvd'. You may try init='nndsvda' or init='nndsvdar' instead.",
+                UserWarning,
+                stacklevel=5,
+            )
         if init is None:
             init = "nndsvda" if k <= most else "random"
         if init != "random" and k > most:

@@ -8,9 +8,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from sklearn_mf.losses._base import LOSSES, BaseLoss
+from sklearn_mf.losses.beta import BetaDivergence
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["BaseLoss", *sorted(cls.__name__ for cls in LOSSES.values())]
+__all__ = ["BaseLoss", "BetaDivergence", *sorted(cls.__name__ for cls in LOSSES.values())]
 globals().update({cls.__name__: cls for cls in LOSSES.values()})

@@ -43,6 +43,10 @@ class BaseLoss(BaseEstimator):
     fits_mean = False
     # Data must not be negative; scikit-learn's tag of that name.
     positive_only = False
+    # Model values may be any number; otherwise a solver must keep them positive.
+    takes_any_model = True
+    # A zero costs its model value, so that zeros need not be looked at one by one.
+    is_sum_at_zero = False
     # Which of several losses an entry has: there is only one.
     kinds = None
 

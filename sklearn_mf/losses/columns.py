@@ -43,6 +43,11 @@ class ColumnLosses:
         """Whether the mean of a column tells its best constant, whatever its loss."""
         return all(part.fits_mean for part in self.parts)
 
+    @property
+    def takes_any_model(self):
+        """Whether all parts do."""
+        return all(part.takes_any_model for part in self.parts)
+
     def at(self, kinds):
         """The same losses for data that lie otherwise."""
         return ColumnLosses(self.parts, kinds)

@@ -36,6 +36,23 @@ class Squared(BaseLoss):
         """The error; see `BaseLoss.gradient`."""
         return m - x
 
+    def split(self, x, m):
+        """The derivative in two parts, of data and models that are not negative.
+
+        Parameters
+        ----------
+        x : ndarray
+            Data.
+        m : ndarray of the same shape
+            Model values.
+
+        Returns
+        -------
+        attraction, repulsion : ndarray of the same shape
+            What draws the model up and down; the derivative is the second less the first.
+        """
+        return x, m
+
     def quadratic(self, x, m):
         """Weight one, target x: the loss is its own bound.
 

@@ -1,7 +1,7 @@
 """What every view of the data answers, and what follows from it for all of them."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -9,6 +9,8 @@ from sklearn_mf import kernels
 from sklearn_mf.utils._threads import n_threads
 
 BLOCK_ENTRIES = 1 << 19
+# So many that what is done to them one by one stays in the cache.
+CACHED_ENTRIES = 1 << 16
 
 
 def block_entries(entries=None):
@@ -132,6 +134,25 @@ class ObservedMatrix:
         descent : Descent
             No row costs more than at its start.
         """
+        improve = partial(descend, accuracy=accuracy)
+        return self.improve_rows(design, offsets, penalty, start, improve)
+
+    def improve_rows(self, design, offsets, penalty, start, improve):
+        """Improve rows under the squared loss, by what needs their normal equations alone.
+
+        Parameters
+        ----------
+        design, offsets, penalty, start
+            As in `descend_rows`.
+        improve : callable
+            Gets the normal equations, the penalty and the start of some rows; returns their
+            `Descent`.
+
+        Returns
+        -------
+        descent : Descent
+            Of all rows.
+        """
         raise NotImplementedError
 
     def normal_equations(self, design, offsets):
@@ -174,6 +195,47 @@ class ObservedMatrix:
             W_gradient[rows] = by_row
             Ht_gradient += by_column
         return total, W_gradient, Ht_gradient
+
+    def split_gradient(self, W, Ht, loss, *, with_loss=False):
+        """The derivative of the loss to W in two parts, and the loss if it is asked for.
+
+        Parameters
+        ----------
+        W : ndarray of shape (n_rows, k)
+            Non-negative rows.
+        Ht : ndarray of shape (n_columns, k)
+            Non-negative other factor.
+        loss : BetaDivergence
+            Splits its own derivative.
+        with_loss : bool
+            Whether to sum up the loss, too.
+
+        Returns
+        -------
+        total : float
+            The loss; 0 where nobody asked.
+        up, down : ndarray of shape (n_rows, k)
+            The derivative is the second less the first; without the row weights.
+        """
+        total, up, down = 0.0, np.zeros_like(W), np.zeros_like(W)
+        shares_down = loss.is_sum_at_zero and self.complete
+        if shares_down:
+            down[:] = self._weighted_sum(Ht)
+        for rows, block in self.blocks(CACHED_ENTRIES):
+            model = block.model(W[rows], Ht)
+            if with_loss:
+                value, attraction, repulsion = loss.value_and_split(block.values, model)
+                total += block.total(value)
+            else:
+                attraction, repulsion = loss.split(block.values, model)
+            up[rows] = block.pull_rows(attraction, Ht)
+            if not shares_down:
+                down[rows] = block.pull_rows(repulsion, Ht)
+        return total, up, down
+
+    def _weighted_sum(self, Ht):
+        """Sum over all columns of their weight times ``Ht_j``."""
+        return Ht.sum(axis=0) if self.column_weight is None else self.column_weight @ Ht
 
 
 @dataclass(frozen=True)
@@ -288,18 +350,18 @@ class SharedRows(ObservedMatrix):
             )
         return solution, status
 
-    def descend_rows(self, design, offsets, penalty, start, accuracy):
+    def improve_rows(self, design, offsets, penalty, start, improve):
         scale, *per_column = penalty
         if self.complete:
-            return descend(self.normal_equations(design, offsets), penalty, start, accuracy)
+            return improve(self.normal_equations(design, offsets), penalty, start)
         descent = Descent.empty(start)
         for rows in self._row_groups:
             gram, moments = self._group_equations(rows, design, offsets)
             part = scale[rows], *per_column
-            descent.put(rows, descend((gram[None], moments), part, start[rows], accuracy))
+            descent.put(rows, improve((gram[None], moments), part, start[rows]))
         for rows in self._row_chunks(self._single_rows):
             part, block = (scale[rows], *per_column), self.take(rows).stored()
-            descent.put(rows, block.descend_rows(design, offsets, part, start[rows], accuracy))
+            descent.put(rows, block.improve_rows(design, offsets, part, start[rows], improve))
         return descent
 
     def normal_equations(self, design, offsets):

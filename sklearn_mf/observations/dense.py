@@ -139,6 +139,8 @@ class DenseObservations(SharedRows):
 
     def model(self, W, Ht):
         """Model values, in the layout of ``values``."""
+        if self.values.strides[0] < self.values.strides[1]:
+            return (Ht @ W.T).T  # in the same memory order, for elementwise work
         return W @ Ht.T
 
     def total(self, elementwise):
@@ -157,6 +159,10 @@ class DenseObservations(SharedRows):
         weighted = self._weigh(elementwise)
         by_row = weighted @ Ht
         return by_row, self._weigh_rows(weighted).T @ W
+
+    def pull_rows(self, elementwise, Ht):
+        """The first of `pull_back` alone."""
+        return self._weigh(elementwise) @ Ht
 
     def _weigh(self, elementwise):
         weighted = elementwise

@@ -11,7 +11,6 @@ from sklearn_mf.observations._base import (
     HeldOut,
     ObservedMatrix,
     block_entries,
-    descend,
     may_be_hidden,
     multiply,
     times_dense,
@@ -50,6 +49,8 @@ class StoredObservations(ObservedMatrix):
     def blocks(self, entries=None):
         limits = np.arange(0, self.n_observed, block_entries(entries))
         starts = np.unique(np.searchsorted(self.indptr, limits, side="right") - 1)
+        if len(starts) == 0:
+            return
         for start, stop in zip(starts, [*starts[1:], self.shape[0]], strict=True):
             rows = slice(int(start), int(stop))
             yield rows, self.take(rows)
@@ -148,6 +149,11 @@ class StoredObservations(ObservedMatrix):
         weighted = self._weigh(elementwise)
         return self._csr(weighted) @ Ht, self._csr(self._weigh_rows(weighted)).T @ W
 
+    def pull_rows(self, elementwise, Ht):
+        """The first of `pull_back` alone."""
+        weighted = np.ascontiguousarray(self._weigh(elementwise))
+        return times_dense((self.indptr, self.indices, weighted, None), Ht)
+
     def _weigh(self, elementwise):
         weighted = multiply(elementwise, self.weights)
         if self.column_weight is not None:
@@ -204,7 +210,7 @@ class StoredObservations(ObservedMatrix):
         threads = n_threads(self.n_observed * design.shape[1] ** 2)
         return kernels.normal_equations(self._entries(offsets), design, threads)
 
-    def descend_rows(self, design, offsets, penalty, start, accuracy):
+    def improve_rows(self, design, offsets, penalty, start, improve):
         scale, *per_column = penalty
         descent = Descent.empty(start)
         step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
@@ -212,7 +218,7 @@ class StoredObservations(ObservedMatrix):
             rows = slice(first, min(first + step, len(start)))
             equations = self.take(rows).normal_equations(design, offsets)
             part = scale[rows], *per_column
-            descent.put(rows, descend(equations, part, start[rows], accuracy))
+            descent.put(rows, improve(equations, part, start[rows]))
         return descent
 
     def refine_rows(self, design, offsets, ridge, penalized, start, reduction):

@@ -162,6 +162,50 @@ class ZeroFilledObservations(SharedRows):
         per_row = sparse.csr_array((np.ones(X.nnz), X.indices, X.indptr), X.shape) @ weight
         return float(np.average(per_row, weights=self.row_weight))
 
+    # Where a zero costs its model value, sums of the factors stand for the zeros -------------
+
+    @cached_property
+    def _nonzeros(self):
+        """What is stored; rows with a hole, which are looked at one by one, weigh nothing."""
+        row_weight = self.row_weight
+        if not self.complete:
+            row_weight = multiply(self._full_rows.astype(self.dtype), row_weight)
+        return StoredObservations(self._filled, None, row_weight, self.column_weight)
+
+    def total_loss(self, W, Ht, loss):
+        if not getattr(loss, "is_sum_at_zero", False):
+            return super().total_loss(W, Ht, loss)
+        total = self._sum_of_model(W, self._weighted_sum(Ht))
+        for rows, block in self._nonzeros.blocks():
+            model = block.model(W[rows], Ht)
+            total += block.total(loss.value(block.values, model) - model)
+        return total + sum(b.total_loss(W[rows], Ht, loss) for rows, b in self._holed_blocks())
+
+    def split_gradient(self, W, Ht, loss, *, with_loss=False):
+        if not loss.is_sum_at_zero:
+            return super().split_gradient(W, Ht, loss, with_loss=with_loss)
+        up, down = np.zeros_like(W), np.zeros_like(W)
+        down[:] = sums = self._weighted_sum(Ht)
+        total = self._sum_of_model(W, sums) if with_loss else 0.0
+        for rows, block in self._nonzeros.blocks():
+            model = block.model(W[rows], Ht)
+            if with_loss:
+                value, attraction, _ = loss.value_and_split(block.values, model)
+                total += block.total(value - model)
+            else:
+                attraction, _ = loss.split(block.values, model)
+            up[rows] = block.pull_rows(attraction, Ht)
+        for rows, block in self._holed_blocks():
+            part, up[rows], down[rows] = block.split_gradient(
+                W[rows], Ht, loss, with_loss=with_loss
+            )
+            total += part
+        return total, up, down
+
+    def _sum_of_model(self, W, sums):
+        weight = self._nonzeros.row_weight
+        return float((W.sum(axis=0) if weight is None else weight @ W) @ sums)
+
     def sum_of_squares(self):
         """Weighted sum of the squares of complete data."""
         return self._squares

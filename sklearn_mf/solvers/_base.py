@@ -107,7 +107,7 @@ class BaseSolver(BaseEstimator):
         Whether the factors that are handed in matter.
     """
 
-    requires_loss = ("gradient",)
+    requires_loss = ("gradient", "takes_any_model")
     allows_missing = True
     needs_start = True
     init = "svd"

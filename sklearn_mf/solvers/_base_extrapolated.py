@@ -6,6 +6,10 @@ from sklearn_mf.solvers._base import BaseSolver
 # that and its limit grow while the objective falls, and by what it is divided where it rose.
 FIRST_SHARE, GROWTH, GROWTH_OF_LIMIT, CUT = 0.5, 1.05, 1.01, 1.5
 
+# Rounds that repay the product with X which they share: their cost is that of a square of the
+# rank for each row, the product's that of the row's entries (Gillis & Glineur 2012).
+MOST_ROUNDS, ROUNDS_PER_ENTRY = 10, 2
+
 
 class ExtrapolatedSolver(BaseSolver):
     """Base of solvers that improve the rows of W, then those of H, from where they are heading.
@@ -36,7 +40,7 @@ class ExtrapolatedSolver(BaseSolver):
             memory["last_share"] = share
             share = min(memory["limit"], GROWTH * share)
             memory.update(share=share, limit=min(1.0, GROWTH_OF_LIMIT * memory["limit"]))
-            memory["ahead"] = self._beyond(problem.T, Ht, state.Ht, share)
+            memory["ahead"] = self._ahead(problem.T, Ht, state.Ht, share)
         first = memory.setdefault("violation", violation)
         state.violation = self._rest(state, objective, violation / first if first else 0.0)
         state.W, state.Ht = W, Ht
@@ -60,6 +64,10 @@ class ExtrapolatedSolver(BaseSolver):
             return after
         return problem.feasible(after + after.dtype.type(share) * (after - before))
 
+    def _ahead(self, problem, after, before, share):
+        """Where the next sweep starts."""
+        return self._beyond(problem, after, before, share)
+
     def _rest(self, state, objective, violation):
         """How far from rest the solver is, where it began at one."""
         return violation
@@ -69,3 +77,12 @@ class ExtrapolatedSolver(BaseSolver):
 
     def _value(self, problem, improved, fixed):
         raise NotImplementedError
+
+    @staticmethod
+    def _worthwhile_rounds(problem):
+        """How many rounds over the rows of a side are worth one product with X."""
+        samples = problem.observations
+        if not samples.complete:  # Gram matrices of their own are worth many rounds
+            return MOST_ROUNDS
+        worth = ROUNDS_PER_ENTRY * samples.stored_per_row / problem.width
+        return min(1 + round(worth), MOST_ROUNDS)

@@ -6,9 +6,6 @@ from sklearn_mf.solvers._base import SOLVERS
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
-# Rounds that repay the product with X which they share: their cost is that of rounds over rows of
-# k coefficients, its cost that of the row's entries.
-MOST_ROUNDS, ROUNDS_PER_ENTRY = 10, 2
 # The first sweeps take one round: whole solutions at a start that knows little throw components
 # away that would be needed.
 SINGLE_ROUNDS = 2
@@ -116,8 +113,4 @@ class CoordinateDescent(ExtrapolatedSolver):
             return self.rounds
         if state.n_iter < SINGLE_ROUNDS:
             return 1
-        samples = problem.observations
-        if not samples.complete:  # Gram matrices of their own are worth many rounds
-            return MOST_ROUNDS
-        worth = ROUNDS_PER_ENTRY * samples.stored_per_row / problem.width
-        return min(1 + round(worth), MOST_ROUNDS)
+        return self._worthwhile_rounds(problem)

@@ -34,7 +34,7 @@ def all_solvers():
     --------
     >>> from sklearn_mf.utils.discovery import all_solvers
     >>> print([name for name, _ in all_solvers()])
-    ['adam', 'als', 'cd', 'gd', 'lbfgs', 'sgd', 'svd']
+    ['adam', 'als', 'cd', 'gd', 'lbfgs', 'mu', 'sgd', 'svd']
     """
     from sklearn_mf.solvers import SOLVERS
 

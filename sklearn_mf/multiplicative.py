@@ -1,0 +1,176 @@
+"""Multiplicative updates of the rows of one non-negative factor, the other fixed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_mf.observations import Descent
+
+# What stands for a divisor of zero, and below what coefficients are zero; as in scikit-learn.
+FLOOR = float(np.finfo(np.float32).eps)
+LEAST = float(np.finfo(np.float64).eps)
+# Updates from a constant before Newton's method: enough to choose among several minima.
+FIRST_UPDATES = 30
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What the entries of each row want of its coefficients.
+
+    Attributes
+    ----------
+    up, down : ndarray of shape (n_rows, k)
+        The derivative to the rows is the second less the first, neither of them negative.
+    loss : float or None
+        Of all entries, where it was asked for.
+    """
+
+    up: np.ndarray
+    down: np.ndarray
+    loss: float | None = None
+
+
+def pull(problem, W, Ht):
+    """The two parts of the derivative to W at these factors.
+
+    Parameters
+    ----------
+    problem : Problem
+        The data, and a loss with ``split``.
+    W : ndarray of shape (n_rows, k)
+        The rows.
+    Ht : ndarray of shape (n_columns, k)
+        The other factor.
+
+    Returns
+    -------
+    pull : Pull
+        Without the loss.
+    """
+    _, up, down = problem.observations.split_gradient(W, Ht, problem.loss)
+    return Pull(up, down)
+
+
+def pull_and_loss(problem, W, Ht):
+    """As `pull`, and the loss, which costs logarithms or powers more.
+
+    Parameters
+    ----------
+    problem : Problem
+        The data, and a loss with ``value_and_split``.
+    W : ndarray of shape (n_rows, k)
+        The rows.
+    Ht : ndarray of shape (n_columns, k)
+        The other factor.
+
+    Returns
+    -------
+    pull : Pull
+        With the loss.
+    """
+    loss, up, down = problem.observations.split_gradient(W, Ht, problem.loss, with_loss=True)
+    return Pull(up, down, loss)
+
+
+def multiplied(at, penalty, W, exponent):
+    r"""Rows times a power of the ratio of the derivative's parts, penalties in the second.
+
+    .. math::
+
+        w \leftarrow w \left(\frac{\mathrm{up}}
+        {\mathrm{down} + \lambda_1 + \lambda_2 w}\right)^\gamma
+
+    Parameters
+    ----------
+    at : Pull
+        At these rows.
+    penalty : tuple of (scale, ridge, l1, lower)
+        A number a row, then three arrays with a number a coefficient.
+    W : ndarray of shape (n_rows, k)
+        The rows.
+    exponent : float
+        The power.
+
+    Returns
+    -------
+    W : ndarray of shape (n_rows, k)
+        The rows updated; what was zero stays zero.
+    """
+    scale, ridge, l1, _ = penalty
+    divisor = at.down + scale[:, None] * (ridge * W + l1)
+    divisor[divisor == 0] = FLOOR
+    ratio = np.divide(at.up, divisor, out=divisor)
+    if exponent != 1:
+        ratio **= ratio.dtype.type(exponent)
+    ratio *= W
+    return ratio
+
+
+def multiply(equations, penalty, start, rounds):
+    """Rounds of multiplicative updates under the squared loss, on normal equations.
+
+    Parameters
+    ----------
+    equations : tuple of (grams, moments)
+        A Gram matrix for each row or one for all, and the moments of each row.
+    penalty : tuple of (scale, ridge, l1, lower)
+        A number a row, then three arrays with a number a coefficient.
+    start : ndarray of shape (n_rows, k)
+        Where to start.
+    rounds : int
+        How often every coefficient is multiplied.
+
+    Returns
+    -------
+    descent : Descent
+        No row costs more than at its start.
+    """
+    (grams, moments), (scale, ridge, l1, _) = equations, penalty
+
+    def images(rows):
+        return rows @ grams[0] if len(grams) == 1 else (grams @ rows[:, :, None])[:, :, 0]
+
+    rows, underflow = start, float(np.sqrt(np.finfo(start.dtype).tiny))
+    for _ in range(rounds):
+        divisor = images(rows)
+        if ridge.any() or l1.any():
+            divisor += scale[:, None] * (ridge * rows + l1)
+        divisor[divisor == 0] = FLOOR
+        ratio = np.divide(np.maximum(moments, 0), divisor, out=divisor)
+        ratio *= rows
+        # Numbers so small that their products underflow would take many times as long.
+        ratio[ratio < underflow] = 0
+        rows = ratio
+    loss = np.einsum("ik,ik->i", rows, 0.5 * images(rows) - moments, dtype=np.float64)
+    return Descent(rows, np.zeros_like(rows, shape=len(rows)), loss)
+
+
+def first_codes(observations, loss, design, penalty):
+    """Positive rows near a minimum: the best constant of each row, updated a few times.
+
+    Parameters
+    ----------
+    observations : ObservedMatrix
+        The data.
+    loss : BetaDivergence
+        Splits its derivative.
+    design : ndarray of shape (n_columns, k)
+        The other factor.
+    penalty : tuple of (scale, ridge, l1, lower)
+        A number a row, then three arrays with a number a coefficient.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_rows, k)
+        Each depends on its own row alone; zero, where the row has nothing but zeros.
+    """
+    ones = np.ones_like(design, shape=(len(design), 1))
+    no_offsets = np.zeros_like(design, shape=len(design))
+    of_data = observations.product(ones, no_offsets)
+    of_model = observations.pull_rows(np.ones_like(observations.values), design).sum(axis=1)
+    codes = np.zeros_like(design, shape=(observations.shape[0], design.shape[1]))
+    np.divide(of_data, of_model[:, None], out=codes, where=of_model[:, None] > 0)
+    for _ in range(FIRST_UPDATES):
+        _, *parts = observations.split_gradient(codes, design, loss)
+        codes = multiplied(Pull(*parts), penalty, codes, loss.exponent)
+    return codes
