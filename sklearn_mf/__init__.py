@@ -1,6 +1,6 @@
 """Matrix factorization with missing entries, for scikit-learn."""
 
-from sklearn_mf import components, losses, penalties, plotting, solvers
+from sklearn_mf import components, losses, model_selection, penalties, plotting, solvers
 from sklearn_mf.estimators import NMF, FactorizationImputer, MatrixFactorization
 from sklearn_mf.utils._show_versions import show_versions
 
@@ -13,6 +13,7 @@ __all__ = [
     "__version__",
     "components",
     "losses",
+    "model_selection",
     "penalties",
     "plotting",
     "show_versions",

@@ -14,6 +14,7 @@ MAX_LINES = 600
 FLOORS = {
     "sklearn_mf": 8,
     "sklearn_mf.components": 8,
+    "sklearn_mf.model_selection": 8,
     "sklearn_mf.plotting": 8,
     "sklearn_mf.utils.discovery": 8,
     "sklearn_mf.utils._show_versions": 8,

@@ -1,0 +1,30 @@
+"""Choosing ranks, penalties and estimators by hidden entries.
+
+A row whose code was fitted on all of its entries is reconstructed better by every higher rank,
+so splits of rows alone cannot choose one. Here entries are hidden, and predicted from the others.
+"""
+
+from sklearn_mf.model_selection._bi_cross_validation import bi_cross_val_score
+from sklearn_mf.model_selection._cross_validation import cross_val_entries
+from sklearn_mf.model_selection._entries import hide_entries, observed_entries
+from sklearn_mf.model_selection._holdout import EntryHoldout
+from sklearn_mf.model_selection._scorer import MaskedEntryScorer
+from sklearn_mf.model_selection._split import (
+    EntryKFold,
+    EntryShuffleSplit,
+    EntryTimeSeriesSplit,
+    train_test_entry_split,
+)
+
+__all__ = [
+    "EntryHoldout",
+    "EntryKFold",
+    "EntryShuffleSplit",
+    "EntryTimeSeriesSplit",
+    "MaskedEntryScorer",
+    "bi_cross_val_score",
+    "cross_val_entries",
+    "hide_entries",
+    "observed_entries",
+    "train_test_entry_split",
+]

@@ -1,0 +1,107 @@
+"""Cross-validation over entries."""
+
+from time import perf_counter
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_mf.model_selection._entries import hide_entries, observed_entries
+from sklearn_mf.model_selection._metrics import check_metric, check_unstored, score_hidden
+from sklearn_mf.model_selection._split import EntryKFold
+from sklearn_mf.utils._validation import Integral
+
+
+def cross_val_entries(
+    estimator,
+    X,
+    *,
+    cv=None,
+    metric="r2",
+    groups=None,
+    params=None,
+    n_jobs=None,
+    return_estimator=False,
+):
+    """Cross-validate by hidden entries: the like of `cross_validate` for factorizations.
+
+    For each split the whole estimator, which may be a pipeline, is fitted on the entries to
+    train on, and predicts the entries to test with from them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `transform` and `inverse_transform`; cloned for every split.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Data. Missing entries are NaN, or, in a sparse X, not stored. Never changed.
+    cv : int, splitter or iterable, default=None
+        None: an :class:`EntryKFold` of five folds; an int: of so many. They are always the
+        same folds. A splitter of entries, or pairs of arrays of entries to train on and to
+        test with, in the order of :func:`observed_entries`.
+    metric : str or callable, default="r2"
+        What is scored, as in :class:`MaskedEntryScorer`.
+    groups : array-like, default=None
+        Passed on to `split` of the splitter; times for :class:`EntryTimeSeriesSplit`.
+    params : dict, default=None
+        Parameters for `fit` of the estimator.
+    n_jobs : int, default=None
+        Number of splits to fit in parallel, as in
+        :func:`sklearn.model_selection.cross_validate`.
+    return_estimator : bool, default=False
+        Whether to return the fitted estimators.
+
+    Returns
+    -------
+    scores : dict of ndarray of shape (n_splits,)
+        "test_score", "fit_time", "score_time", and where asked for the list "estimator".
+
+    See Also
+    --------
+    sklearn.model_selection.cross_validate : Splits rows.
+
+    References
+    ----------
+    Wold, S. (1978). Cross-validatory estimation of the number of components in factor and
+    principal components models. Technometrics 20(4), 397-405.
+    :doi:`10.1080/00401706.1978.10489693`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf import MatrixFactorization
+    >>> from sklearn_mf.model_selection import cross_val_entries
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(100, 2)) @ rng.normal(size=(2, 20)) + rng.normal(size=(100, 20)) / 2
+    >>> for n_components in (1, 2, 3):
+    ...     model = MatrixFactorization(n_components, alpha_W=0.01)
+    ...     print(cross_val_entries(model, X)["test_score"].mean().round(2))
+    0.46
+    0.9
+    0.89
+    """
+    check_metric(metric)
+    check_unstored(estimator, X)
+    if cv is None or isinstance(cv, Integral):
+        cv = EntryKFold(5 if cv is None else cv, random_state=0)
+    splits = cv.split(X, groups=groups) if hasattr(cv, "split") else cv
+    results = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_score)(clone(estimator), X, train, test, metric, params or {})
+        for train, test in splits
+    )
+    estimators, *columns = zip(*results, strict=True)
+    names = ("fit_time", "score_time", "test_score")
+    scores = {name: np.array(column) for name, column in zip(names, columns, strict=True)}
+    if return_estimator:
+        scores["estimator"] = list(estimators)
+    return scores
+
+
+def _fit_and_score(estimator, X, train, test, metric, params):
+    start = perf_counter()
+    # What is neither in train nor in test, as later entries are, is not seen either.
+    unseen = np.setdiff1d(np.arange(len(observed_entries(X)[0])), train)
+    visible = hide_entries(X, unseen)
+    estimator.fit(visible, **params)
+    fitted = perf_counter()
+    score = score_hidden(estimator, X, visible, np.sort(test), metric)
+    return estimator, fitted - start, perf_counter() - fitted, score

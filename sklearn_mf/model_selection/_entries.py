@@ -1,0 +1,113 @@
+"""Observed entries of a matrix, in one order for dense and sparse ones, and copies without some."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+
+
+def observed_entries(X):
+    """Positions and values of the observed entries of X, row by row.
+
+    Their order is the numbering that the splitters of this module use.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Data. Missing entries are NaN, or, in a sparse X, not stored.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_observed,)
+        Row of every observed entry, ascending.
+    columns : ndarray of shape (n_observed,)
+        Column of every observed entry, ascending within a row.
+    values : ndarray of shape (n_observed,)
+        What X has there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.model_selection import observed_entries
+    >>> rows, columns, values = observed_entries([[1.0, np.nan], [3.0, 4.0]])
+    >>> rows, columns, values
+    (array([0, 1, 1]), array([0, 0, 1]), array([1., 3., 4.]))
+    """
+    X = check_holed(X)
+    if sparse.issparse(X):
+        rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+        observed = ~np.isnan(X.data)
+        return rows[observed], X.indices[observed].astype(np.intp), X.data[observed]
+    rows, columns = np.nonzero(~np.isnan(X))
+    return rows, columns, X[rows, columns]
+
+
+def hide_entries(X, entries):
+    """A copy of X in which some observed entries are missing.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Data. Missing entries are NaN, or, in a sparse X, not stored. Never changed.
+    entries : array-like of int of shape (n_hidden,)
+        Numbers of the entries to hide, in the order of :func:`observed_entries`.
+
+    Returns
+    -------
+    X_visible : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
+        NaN where entries are hidden; a sparse matrix does not store them. A DataFrame keeps
+        its names.
+
+    Raises
+    ------
+    ValueError
+        If `entries` has a number that no observed entry has.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.model_selection import hide_entries
+    >>> hide_entries([[1.0, np.nan], [3.0, 4.0]], [1])
+    array([[ 1., nan],
+           [nan,  4.]])
+    """
+    array = check_holed(X)
+    rows, columns, _ = observed_entries(array)
+    entries = np.asarray(entries)
+    if entries.size and not np.issubdtype(entries.dtype, np.integer):
+        raise ValueError(f"entries must be integers, got dtype {entries.dtype}.")
+    if entries.size and not (entries.min() >= 0 and entries.max() < len(rows)):
+        raise ValueError(
+            f"entries has numbers from {entries.min()} to {entries.max()}, but the observed "
+            f"entries of X are numbered from 0 to {len(rows) - 1}."
+        )
+    entries = entries.astype(np.intp)
+    if sparse.issparse(array):
+        return _without_stored(array, entries)
+    hidden = np.zeros(array.shape, dtype=bool)
+    hidden[rows[entries], columns[entries]] = True
+    if hasattr(X, "iloc"):
+        return X.mask(hidden)
+    array = check_array(array, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+    array = np.where(hidden, array.dtype.type(np.nan), array)
+    # A data frame of another kind than pandas is made anew from its names.
+    return type(X)(array, schema=list(X.columns)) if hasattr(X, "columns") else array
+
+
+def check_holed(X):
+    """X as an array, or CSR with columns in order and no entry twice; NaN are allowed."""
+    X = check_array(X, accept_sparse=True, ensure_all_finite="allow-nan", input_name="X")
+    if not sparse.issparse(X):
+        return X
+    X = X.tocsr()
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def _without_stored(X, entries):
+    # Stored NaN are missing: they have no number, and go with the hidden ones.
+    kept = ~np.isnan(X.data)
+    kept[np.flatnonzero(kept)[entries]] = False
+    indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr].astype(X.indptr.dtype)
+    return type(X)((X.data[kept], X.indices[kept], indptr), shape=X.shape)

@@ -1,0 +1,255 @@
+"""A meta-estimator that hides entries before it fits."""
+
+from sklearn import get_config
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.utils import Bunch, check_random_state, get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_mf.model_selection._entries import hide_entries
+from sklearn_mf.model_selection._metrics import (
+    check_metric,
+    check_unstored,
+    hide_and_score,
+    reads_unstored_as_missing,
+)
+from sklearn_mf.model_selection._split import EntryShuffleSplit
+from sklearn_mf.utils._validation import (
+    HasMethods,
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    fit_context,
+)
+
+
+class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+    """Fit on a part of the entries, and score on the others.
+
+    `fit` hides a share of the observed entries and fits the whole estimator, which may be a
+    pipeline, on the rest; `score` of the same data is that of the hidden entries. So it
+    answers how well entries are predicted of rows that took part in the fit, such as
+    ratings of known users. In a search all rows are in the fit and in the test::
+
+        rows = np.arange(len(X))
+        GridSearchCV(EntryHoldout(estimator), grid, cv=[(rows, rows)])
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `transform` and `inverse_transform`.
+    test_size : float or int, default=0.2
+        Share of the observed entries to hide, in (0, 1), or their number. Every row and
+        every column keeps one.
+    stratify : {"rows", "columns"} or None, default=None
+        Whether the same share of each row, or of each column, is hidden.
+    metric : str or callable, default="r2"
+        What `score` returns, as in :class:`MaskedEntryScorer`.
+    random_state : int, RandomState instance or None, default=0
+        Which entries are hidden. With an int they are the same ones for all candidates of a
+        search. A list of integers in the grid gives repetitions.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        Fitted on the entries that were not hidden.
+    splitter_ : EntryShuffleSplit
+        What chose them, and does so again in `score`.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had string names.
+
+    See Also
+    --------
+    MaskedEntryScorer : Hides entries of rows that were not in the fit.
+    cross_val_entries : Hides each entry once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn_mf import MatrixFactorization
+    >>> from sklearn_mf.model_selection import EntryHoldout
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(100, 2)) @ rng.normal(size=(2, 20)) + rng.normal(size=(100, 20)) / 2
+    >>> rows = np.arange(len(X))
+    >>> grid = {"estimator__n_components": [1, 2, 3, 4]}
+    >>> holdout = EntryHoldout(MatrixFactorization(alpha_W=0.01))
+    >>> GridSearchCV(holdout, grid, cv=[(rows, rows)]).fit(X).best_params_
+    {'estimator__n_components': 2}
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "transform", "inverse_transform"])],
+        "test_size": [
+            Interval(Real, 0, 1, closed="neither"),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "stratify": [StrOptions({"rows", "columns"}), None],
+        "metric": [str, callable],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, estimator, *, test_size=0.2, stratify=None, metric="r2", random_state=0):
+        self.estimator = estimator
+        self.test_size = test_size
+        self.stratify = stratify
+        self.metric = metric
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, **params):
+        """Hide entries and fit the estimator on the rest.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, with holes or without; never changed.
+        y : array-like of shape (n_samples,), default=None
+            Passed on to the estimator.
+        **params : dict
+            Parameters for `fit` of the estimator; with metadata routing, those it requests.
+
+        Returns
+        -------
+        self : EntryHoldout
+            The fitted estimator.
+        """
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, "fit", **params)
+        else:
+            routed = Bunch(estimator=Bunch(fit=params))
+        check_metric(self.metric)
+        check_unstored(self.estimator, X)
+        # `score` must find the same entries, also where `random_state` gives others each time.
+        seed = self.random_state
+        if not isinstance(seed, Integral):
+            seed = int(check_random_state(seed).randint(2**31 - 1))
+        splitter = EntryShuffleSplit(
+            1, test_size=self.test_size, stratify=self.stratify, random_state=seed
+        )
+        _, hidden = next(splitter.split(X))
+        estimator = clone(self.estimator)
+        self.estimator_ = estimator.fit(hide_entries(X, hidden), y, **routed.estimator.fit)
+        self.splitter_ = splitter
+        validate_data(self, X, skip_check_array=True)
+        return self
+
+    def score(self, X, y=None):
+        """Score of hidden entries.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data of the fit: those entries are hidden that were so in the fit. Of other
+            data, entries drawn in the same way.
+        y : Ignored
+            Not used, present by convention.
+
+        Returns
+        -------
+        score : float
+            Higher is better.
+        """
+        check_is_fitted(self)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return hide_and_score(self.estimator_, X, self.splitter_, self.metric)
+
+    def transform(self, X):
+        """Codes of samples, from all of their entries.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, with holes or without.
+
+        Returns
+        -------
+        W : ndarray of shape (n_samples, n_features_out)
+            What the estimator makes of them.
+        """
+        check_is_fitted(self)
+        return self.estimator_.transform(X)
+
+    def inverse_transform(self, X):
+        """Reconstruct data from codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_out)
+            Codes, as `transform` returns them.
+
+        Returns
+        -------
+        X_reconstructed : ndarray of shape (n_samples, n_features)
+            What the estimator makes of them.
+        """
+        check_is_fitted(self)
+        return self.estimator_.inverse_transform(X)
+
+    @available_if(lambda self: hasattr(self.estimator, "predict_entries"))
+    def predict_entries(self, X, rows, columns):
+        """Predict single entries, without the whole reconstruction.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            What is observed of the samples.
+        rows : array-like of int of shape (n_entries,)
+            Rows of X.
+        columns : array-like of int of shape (n_entries,)
+            Columns of X.
+
+        Returns
+        -------
+        values : ndarray of shape (n_entries,)
+            What the estimator predicts.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_entries(X, rows, columns)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Passed on to the estimator.
+
+        Returns
+        -------
+        feature_names_out : ndarray of str
+            Names that the estimator gives.
+        """
+        check_is_fitted(self)
+        return self.estimator_.get_feature_names_out(input_features)
+
+    def get_metadata_routing(self):
+        """Where metadata go: to `fit` of the estimator.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            As scikit-learn describes it.
+        """
+        return MetadataRouter(owner=self).add(
+            estimator=self.estimator,
+            method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+        )
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "estimator_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        # Where entries are hidden, they are missing.
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse &= reads_unstored_as_missing(self.estimator)
+        tags.transformer_tags = inner.transformer_tags
+        tags.non_deterministic = inner.non_deterministic
+        return tags

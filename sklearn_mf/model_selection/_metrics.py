@@ -1,0 +1,174 @@
+"""How well hidden entries are predicted: higher is better for every metric."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy import sparse
+from sklearn.metrics import mean_absolute_error, ndcg_score, root_mean_squared_error
+from sklearn.utils import gen_batches
+
+from sklearn_mf.components import last_step
+from sklearn_mf.model_selection._entries import hide_entries, observed_entries
+from sklearn_mf.validation import explained_share
+
+# Numbers in a reconstruction, which is dense: so much of it is made at a time.
+BLOCK_SIZE = 2**23
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Hidden entries and what an estimator predicts for them.
+
+    Attributes
+    ----------
+    estimator : estimator
+        What predicted them.
+    visible : {array-like, sparse matrix} of shape (n_samples, n_features)
+        What it predicted them from.
+    rows, columns, values : ndarray of shape (n_hidden,)
+        The hidden entries.
+    predicted : ndarray of shape (n_hidden,)
+        Their predictions.
+    """
+
+    estimator: object
+    visible: object
+    rows: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    predicted: np.ndarray
+
+
+def check_metric(metric):
+    """The function of a `Prediction` that a ``metric`` parameter means."""
+    if callable(metric):
+        return lambda prediction: metric(prediction.values, prediction.predicted)
+    name, _, k = metric.partition("@")
+    if name == "ndcg" and (metric == name or (k.isdecimal() and int(k) > 0)):
+        return partial(_ndcg, k=int(k) if k else None)
+    if metric not in METRICS:
+        raise ValueError(
+            f"metric must be one of {sorted(METRICS)}, 'ndcg', 'ndcg@10' or such, or a callable "
+            f"metric(y_true, y_pred); got {metric!r}."
+        )
+    return METRICS[metric]
+
+
+def reads_unstored_as_missing(estimator):
+    """Whether what is removed from a sparse X is missing for an estimator, and not zero."""
+    parameters = estimator.get_params().items()
+    stated = {value for name, value in parameters if name.split("__")[-1] == "unstored"}
+    return stated == {"missing"}
+
+
+def check_unstored(estimator, X):
+    """Refuse sparse X, if entries that are removed from it would be read as zeros."""
+    if sparse.issparse(X) and not reads_unstored_as_missing(estimator):
+        raise ValueError(
+            "Entries of a sparse X cannot be hidden from an estimator that reads what is not "
+            "stored as zeros. Use unstored='missing', if it is missing; else pass X.toarray()."
+        )
+
+
+def score_hidden(estimator, X, visible, hidden, metric):
+    """Score of a fitted estimator on hidden entries of X, predicted from the visible ones.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, with `transform` and `inverse_transform`.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The data.
+    visible : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X without the hidden entries, and maybe others.
+    hidden : ndarray of int
+        Their numbers.
+    metric : str or callable
+        See `check_metric`.
+
+    Returns
+    -------
+    score : float
+        Higher is better.
+    """
+    rows, columns, values = (array[hidden] for array in observed_entries(X))
+    predicted = _predict(estimator, visible, rows, columns)
+    values = values.astype(predicted.dtype)
+    prediction = Prediction(estimator, visible, rows, columns, values, predicted)
+    return float(check_metric(metric)(prediction))
+
+
+def hide_and_score(estimator, X, splitter, metric):
+    """Hide what a splitter's first split tests, and score it; see `score_hidden`."""
+    check_metric(metric)
+    check_unstored(estimator, X)
+    _, hidden = next(splitter.split(X))
+    return score_hidden(estimator, X, hide_entries(X, hidden), hidden, metric)
+
+
+def _predict(estimator, visible, rows, columns):
+    """Reconstruction at entries whose rows ascend; of all others, a block at a time."""
+    codes = estimator.transform(visible)
+    n_samples, n_features = visible.shape
+    predicted = np.empty(len(rows))
+    for block in gen_batches(n_samples, max(1, BLOCK_SIZE // n_features)):
+        part = codes.iloc[block] if hasattr(codes, "iloc") else codes[block]
+        here = slice(*np.searchsorted(rows, [block.start, block.stop]))
+        model = np.asarray(estimator.inverse_transform(part))
+        predicted[here] = model[rows[here] - block.start, columns[here]]
+    return predicted
+
+
+def _r2(prediction):
+    """Against the means of the visible entries of each feature: what `SimpleImputer` predicts."""
+    _, columns, values = observed_entries(prediction.visible)
+    n_features = prediction.visible.shape[1]
+    counts = np.bincount(columns, minlength=n_features)
+    means = np.bincount(columns, weights=values, minlength=n_features) / np.maximum(counts, 1)
+    error = np.sum((prediction.values - prediction.predicted) ** 2)
+    baseline = np.sum((prediction.values - means[prediction.columns]) ** 2)
+    return explained_share(error, baseline)
+
+
+def _rmse(prediction):
+    return -root_mean_squared_error(prediction.values, prediction.predicted)
+
+
+def _mae(prediction):
+    return -mean_absolute_error(prediction.values, prediction.predicted)
+
+
+def _deviance(prediction):
+    """Twice the mean loss of the estimator, on the scale of X."""
+    fitted = getattr(last_step(prediction.estimator), "loss_", None)
+    if fitted is None:
+        raise ValueError(
+            "metric='deviance' needs an estimator with a loss_, at the end of a pipeline or "
+            f"alone; {type(prediction.estimator).__name__} has none. Use metric='r2'."
+        )
+    loss = fitted.at_columns(prediction.columns)
+    return -2 * np.mean(loss.value(prediction.values, loss.from_mean(prediction.predicted)))
+
+
+def _ndcg(prediction, k):
+    """Mean over the rows with at least two hidden entries; their values are the gains."""
+    if prediction.values.size and prediction.values.min() < 0:
+        raise ValueError("metric='ndcg' needs values that are not negative: they are the gains.")
+    counts = np.bincount(prediction.rows)
+    total = n_rows = 0
+    # Rows with as many hidden entries as one another are one table.
+    for count in np.unique(counts[counts > 1]):
+        chosen = counts[prediction.rows] == count
+        shape = (-1, count)
+        gains, ranks = (
+            array[chosen].reshape(shape) for array in (prediction.values, prediction.predicted)
+        )
+        total += len(gains) * ndcg_score(gains, ranks, k=k)
+        n_rows += len(gains)
+    if n_rows == 0:
+        raise ValueError("metric='ndcg' needs rows with at least two hidden entries: hide more.")
+    return total / n_rows
+
+
+METRICS = {"r2": _r2, "rmse": _rmse, "mae": _mae, "deviance": _deviance}

@@ -1,0 +1,361 @@
+"""Splits of the observed entries of a matrix, in the idiom of scikit-learn's splitters."""
+
+from abc import abstractmethod
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_random_state
+
+from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
+from sklearn_mf.utils._validation import (
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    check_parameters,
+)
+
+
+class BaseEntrySplit(BaseEstimator, BaseCrossValidator):
+    """Base of splitters of observed entries; subclasses say which entries each split tests."""
+
+    def split(self, X, y=None, groups=None):
+        """Numbers of the entries to train on and to test with.
+
+        Every row and every column that has an observed entry keeps one to train on.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data. Missing entries are NaN, or, in a sparse X, not stored.
+        y : Ignored
+            Not used, present by convention.
+        groups : Ignored
+            Not used, present by convention.
+
+        Yields
+        ------
+        train : ndarray of int
+            Entries to train on, in the order of :func:`observed_entries`.
+        test : ndarray of int
+            Entries to test with.
+        """
+        check_parameters(self)
+        X = check_holed(X)
+        shape = X.shape
+        rows, columns, _ = observed_entries(X)
+        for train, test, order in self._splits(rows, columns, shape, groups):
+            for lines in (rows, columns):
+                train, test = _keep_one_of_each(lines, train, test, order)
+            if not test.any():
+                raise ValueError(
+                    f"{type(self).__name__} finds nothing to hide in X (n_samples="
+                    f"{shape[0]}, n_features={shape[1]}, {len(rows)} observed "
+                    "entries): every row and every column keeps one. More entries are needed, or "
+                    "fewer splits."
+                )
+            yield np.flatnonzero(train), np.flatnonzero(test)
+
+    @abstractmethod
+    def _splits(self, rows, columns, shape, groups):
+        """Yield masks of train and test, and the order in which entries return to train."""
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """How many splits there are.
+
+        Parameters
+        ----------
+        X : Ignored
+            Not used, present by convention.
+        y : Ignored
+            Not used, present by convention.
+        groups : Ignored
+            Not used, present by convention.
+
+        Returns
+        -------
+        n_splits : int
+            The parameter.
+        """
+        return self.n_splits
+
+
+class EntryKFold(BaseEntrySplit):
+    """K folds of the observed entries: each entry is hidden once.
+
+    An entry that is the last one of its row or its column in the other folds is never
+    hidden, so that there is something to learn every row and column from.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds.
+    stratify : {"rows", "columns"} or None, default=None
+        Whether each row, or each column, has about the same share of its entries in each
+        fold. None: entries are drawn without regard to where they are.
+    random_state : int, RandomState instance or None, default=None
+        Source of random numbers; an int gives the same folds every time.
+
+    See Also
+    --------
+    EntryShuffleSplit : Random splits, of any size.
+    sklearn.model_selection.KFold : Folds of rows.
+
+    References
+    ----------
+    Wold, S. (1978). Cross-validatory estimation of the number of components in factor and
+    principal components models. Technometrics 20(4), 397-405.
+    :doi:`10.1080/00401706.1978.10489693`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.model_selection import EntryKFold
+    >>> X = np.arange(12.0).reshape(3, 4)
+    >>> for train, test in EntryKFold(3, random_state=0).split(X):
+    ...     print(len(train), len(test))
+    8 4
+    8 4
+    8 4
+    """
+
+    _parameter_constraints: dict = {
+        "n_splits": [Interval(Integral, 2, None, closed="left")],
+        "stratify": [StrOptions({"rows", "columns"}), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, n_splits=5, *, stratify=None, random_state=None):
+        self.n_splits = n_splits
+        self.stratify = stratify
+        self.random_state = random_state
+
+    def _splits(self, rows, columns, shape, groups):
+        order = _shuffled(rows, columns, self.stratify, check_random_state(self.random_state))
+        fold = np.empty(len(rows), dtype=np.intp)
+        fold[order] = np.arange(len(rows)) % self.n_splits
+        for number in range(self.n_splits):
+            test = fold == number
+            yield ~test, test, order
+
+
+class EntryShuffleSplit(BaseEntrySplit):
+    """Random splits of the observed entries.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+        Number of splits, each drawn anew.
+    test_size : float or int, default=0.2
+        Share of the observed entries to hide, in (0, 1), or their number.
+    stratify : {"rows", "columns"} or None, default=None
+        Whether the same share of each row, or of each column, is hidden. None: entries are
+        drawn without regard to where they are.
+    random_state : int, RandomState instance or None, default=None
+        Source of random numbers; an int gives the same splits every time.
+
+    See Also
+    --------
+    EntryKFold : Each entry is hidden once.
+    EntryTimeSeriesSplit : Later entries are predicted from earlier ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.model_selection import EntryShuffleSplit
+    >>> X = np.arange(12.0).reshape(3, 4)
+    >>> cv = EntryShuffleSplit(1, test_size=0.25, stratify="rows", random_state=0)
+    >>> [(train, test)] = cv.split(X)
+    >>> len(train), test // 4
+    (9, array([0, 1, 2]))
+    """
+
+    _parameter_constraints: dict = {
+        "n_splits": [Interval(Integral, 1, None, closed="left")],
+        "test_size": [
+            Interval(Real, 0, 1, closed="neither"),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "stratify": [StrOptions({"rows", "columns"}), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, n_splits=10, *, test_size=0.2, stratify=None, random_state=None):
+        self.n_splits = n_splits
+        self.test_size = test_size
+        self.stratify = stratify
+        self.random_state = random_state
+
+    def _splits(self, rows, columns, shape, groups):
+        rng = check_random_state(self.random_state)
+        n_entries = len(rows)
+        n_test = _number_of(self.test_size, n_entries)
+        for _ in range(self.n_splits):
+            order = _shuffled(rows, columns, self.stratify, rng)
+            # Evenly spaced in an order of rows, or columns, is the same share of each of them.
+            chosen = (np.arange(n_test) + rng.uniform()) * n_entries / max(n_test, 1)
+            test = np.zeros(n_entries, dtype=bool)
+            test[order[chosen.astype(np.intp)]] = True
+            yield ~test, test, order
+
+
+class EntryTimeSeriesSplit(BaseEntrySplit):
+    """Splits in the order of time: later entries are predicted from all earlier ones.
+
+    As in :class:`sklearn.model_selection.TimeSeriesSplit`, each split tests with the entries
+    that follow those it trains on, and entries that come later still are in neither. Of a
+    row or column that was not there yet, the earliest entry is trained on: nothing else is
+    known of it.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of splits. The entries, in the order of time, are cut into one part more.
+
+    See Also
+    --------
+    EntryShuffleSplit : Without regard to time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.model_selection import EntryTimeSeriesSplit
+    >>> X = np.arange(12.0).reshape(3, 4)
+    >>> times = np.arange(12)
+    >>> for train, test in EntryTimeSeriesSplit(2).split(X, groups=times):
+    ...     print(train, test)
+    [0 1 2 3 4 8] [5 6 7]
+    [0 1 2 3 4 5 6 7 8] [ 9 10 11]
+    """
+
+    _parameter_constraints: dict = {"n_splits": [Interval(Integral, 1, None, closed="left")]}
+
+    def __init__(self, n_splits=5):
+        self.n_splits = n_splits
+
+    def split(self, X, y=None, groups=None):
+        """Numbers of the entries to train on and to test with.
+
+        Every row and every column that has an observed entry keeps one to train on.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data. Missing entries are NaN, or, in a sparse X, not stored.
+        y : Ignored
+            Not used, present by convention.
+        groups : array-like of shape (n_observed,) or array or sparse matrix of the shape of X
+            Time of every observed entry, in the order of :func:`observed_entries`, or a
+            matrix with the times where X has its entries.
+
+        Yields
+        ------
+        train : ndarray of int
+            Entries to train on, in the order of :func:`observed_entries`.
+        test : ndarray of int
+            Entries to test with.
+        """
+        yield from super().split(X, y, groups)
+
+    def _splits(self, rows, columns, shape, groups):
+        times = _times(groups, rows, columns, shape)
+        order = np.argsort(times, kind="stable")
+        part = np.empty(len(order), dtype=np.intp)
+        for number, entries in enumerate(np.array_split(order, self.n_splits + 1)):
+            part[entries] = number
+        for number in range(1, self.n_splits + 1):
+            yield part < number, part == number, order
+
+
+def train_test_entry_split(X, *, test_size=0.2, stratify=None, random_state=None):
+    """Split a matrix into one to train on and one that holds the hidden entries.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Data. Missing entries are NaN, or, in a sparse X, not stored. Never changed.
+    test_size : float or int, default=0.2
+        Share of the observed entries to hide, in (0, 1), or their number.
+    stratify : {"rows", "columns"} or None, default=None
+        Whether the same share of each row, or of each column, is hidden.
+    random_state : int, RandomState instance or None, default=None
+        Source of random numbers; an int gives the same split every time.
+
+    Returns
+    -------
+    X_train : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
+        X without the hidden entries. Every row and every column that has an observed entry
+        keeps one.
+    X_test : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
+        The hidden entries alone.
+
+    See Also
+    --------
+    sklearn.model_selection.train_test_split : Splits rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.model_selection import train_test_entry_split
+    >>> X = np.arange(6.0).reshape(2, 3)
+    >>> X_train, X_test = train_test_entry_split(X, test_size=2, random_state=0)
+    >>> int(np.isnan(X_train).sum()), int(np.isnan(X_test).sum())
+    (2, 4)
+    """
+    splitter = EntryShuffleSplit(
+        1, test_size=test_size, stratify=stratify, random_state=random_state
+    )
+    [(train, test)] = splitter.split(X)
+    return hide_entries(X, test), hide_entries(X, train)
+
+
+def _shuffled(rows, columns, stratify, rng):
+    """Entries in random order; row by row, or column by column, where that is asked for."""
+    order = rng.permutation(len(rows))
+    if stratify is None:
+        return order
+    # Rows in random order too: else the first ones had their odd entries in the same folds.
+    lines = rows if stratify == "rows" else columns
+    shuffled_lines = rng.permutation(lines.max(initial=-1) + 1)[lines]
+    return order[np.argsort(shuffled_lines[order], kind="stable")]
+
+
+def _number_of(test_size, n_entries):
+    if isinstance(test_size, Integral):
+        if test_size >= n_entries:
+            raise ValueError(
+                f"test_size={test_size} is not possible: X has {n_entries} observed entries, and "
+                "some must be left to train on."
+            )
+        return int(test_size)
+    return int(np.ceil(test_size * n_entries))
+
+
+def _times(groups, rows, columns, shape):
+    if groups is None:
+        raise ValueError("groups must be the time of every observed entry, got None.")
+    if sparse.issparse(groups) or np.ndim(groups) == 2:
+        matrix = groups.tocsr() if sparse.issparse(groups) else np.asarray(groups)
+        if matrix.shape != shape:
+            raise ValueError(f"groups has the shape {matrix.shape}, X has {shape}.")
+        groups = matrix[rows, columns]
+    # An indexed sparse matrix, as opposed to a sparse array, gives a row.
+    groups = np.asarray(groups).ravel()
+    if groups.shape != rows.shape:
+        raise ValueError(
+            f"groups has the shape {groups.shape}, but X has {len(rows)} observed entries: one "
+            "time for each is needed, or a matrix of the shape of X."
+        )
+    return groups
+
+
+def _keep_one_of_each(lines, train, test, order):
+    """Let each row, or column, without entries in train have the first of its own in `order`."""
+    kept = np.bincount(lines, weights=train, minlength=lines.max(initial=0) + 1) > 0
+    candidates = order[~kept[lines[order]]]
+    first = candidates[np.unique(lines[candidates], return_index=True)[1]]
+    train, test = train.copy(), test.copy()
+    train[first], test[first] = True, False
+    return train, test
