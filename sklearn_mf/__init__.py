@@ -2,6 +2,8 @@
 
 from sklearn_mf import components, losses, model_selection, penalties, plotting, solvers
 from sklearn_mf.estimators import NMF, FactorizationImputer, MatrixFactorization
+from sklearn_mf.rank import select_rank
+from sklearn_mf.rank_search import RankSearchCV
 from sklearn_mf.utils._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
@@ -10,12 +12,14 @@ __all__ = [
     "NMF",
     "FactorizationImputer",
     "MatrixFactorization",
+    "RankSearchCV",
     "__version__",
     "components",
     "losses",
     "model_selection",
     "penalties",
     "plotting",
+    "select_rank",
     "show_versions",
     "solvers",
 ]

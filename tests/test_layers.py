@@ -16,6 +16,8 @@ FLOORS = {
     "sklearn_mf.components": 8,
     "sklearn_mf.model_selection": 8,
     "sklearn_mf.plotting": 8,
+    "sklearn_mf.rank": 8,
+    "sklearn_mf.rank_search": 8,
     "sklearn_mf.utils.discovery": 8,
     "sklearn_mf.utils._show_versions": 8,
     "sklearn_mf.estimators": 7,

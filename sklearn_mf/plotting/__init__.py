@@ -2,5 +2,6 @@
 
 from sklearn_mf.plotting._components import ComponentsDisplay
 from sklearn_mf.plotting._loss_curve import LossCurveDisplay
+from sklearn_mf.plotting._rank_search import RankSearchDisplay
 
-__all__ = ["ComponentsDisplay", "LossCurveDisplay"]
+__all__ = ["ComponentsDisplay", "LossCurveDisplay", "RankSearchDisplay"]

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import (
     Options,
     StrOptions,
     validate_parameter_constraints,
+    validate_params,
 )
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_feature_names_in as input_names
@@ -40,6 +41,7 @@ __all__ = [
     "fit_context",
     "input_names",
     "is_nan",
+    "validate_params",
     "wrap_in_container",
 ]
 

@@ -1,0 +1,120 @@
+"""Ranks of complete data that need no fit."""
+
+import numpy as np
+from scipy.integrate import quad
+from scipy.optimize import brentq
+from sklearn.utils import check_array, check_random_state
+
+from sklearn_mf.utils._validation import Integral, Interval, StrOptions, validate_params
+
+__all__ = ["select_rank"]
+
+
+@validate_params(
+    {
+        "X": ["array-like"],
+        "method": [StrOptions({"gavish-donoho", "parallel"})],
+        "n_permutations": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def select_rank(X, *, method="gavish-donoho", n_permutations=20, random_state=None):
+    r"""Number of components of a complete matrix that stand out of the noise.
+
+    With singular values :math:`\sigma_1 \ge \sigma_2 \ge \dots` of X, the optimal hard threshold
+    for noise of unknown size is
+
+    .. math::
+
+        \hat k = \#\{i : \sigma_i > \omega(\beta)\, \sigma_\mathrm{med}\},
+        \qquad \omega(\beta) = \lambda(\beta) / \sqrt{\mu_\beta},
+
+    where :math:`\sigma_\mathrm{med}` is their median, :math:`\beta \le 1` the ratio of the sides
+    of X, :math:`\mu_\beta` the median of the Marchenko-Pastur distribution, and
+    :math:`\lambda(\beta)^2 = 2(\beta + 1) + 8\beta / (\beta + 1 + \sqrt{\beta^2 + 14\beta + 1})`.
+    Parallel analysis counts the leading singular values above the 95 % quantile of those of the
+    same rank of X with every column permuted.
+
+    Read more in the :ref:`User Guide <choosing_the_rank>`.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Complete data. It is used as it is: centre it first where that is meant.
+    method : {"gavish-donoho", "parallel"}, default="gavish-donoho"
+        The optimal hard threshold for white noise of unknown size, or parallel analysis, for
+        noise whose size differs from column to column.
+    n_permutations : int, default=20
+        Permutations of the columns, for "parallel".
+    random_state : int, RandomState instance or None, default=None
+        Draws the permutations.
+
+    Returns
+    -------
+    rank : int
+        Number of leading singular values above the threshold; 0 if there are none.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not complete or `method` or `n_permutations` is unknown or invalid.
+
+    See Also
+    --------
+    RankSearchCV : Data with holes, penalties and other losses.
+
+    Notes
+    -----
+    The median is that of the noise only if the rank is well below half of the smaller side.
+
+    References
+    ----------
+    Gavish, M. & Donoho, D. L. (2014). The optimal hard threshold for singular values is
+    4/sqrt(3). IEEE Trans. Inf. Theory 60(8). :doi:`10.1109/TIT.2014.2323359`
+
+    Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis.
+    Psychometrika 30(2). :doi:`10.1007/BF02289447`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf import select_rank
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 3)) @ rng.standard_normal((3, 20))
+    >>> X += 0.5 * rng.standard_normal(X.shape)
+    >>> select_rank(X)
+    3
+    >>> select_rank(X, method="parallel", random_state=0)
+    3
+    """
+    X = check_array(X, dtype=[np.float64, np.float32])
+    values = np.linalg.svd(X, compute_uv=False)
+    if method == "gavish-donoho":
+        return int((values > _hard_threshold(X.shape) * np.median(values)).sum())
+    rng = check_random_state(random_state)
+    noise = [
+        np.linalg.svd(
+            np.column_stack([rng.permutation(column) for column in X.T]), compute_uv=False
+        )
+        for _ in range(n_permutations)
+    ]
+    above = values > np.quantile(noise, 0.95, axis=0)
+    return int(np.cumprod(above).sum())
+
+
+def _hard_threshold(shape):
+    """Return equation 5 of the paper: lambda(beta) over the root of the median."""
+    beta = min(shape) / max(shape)
+    low, high = (1 - beta**0.5) ** 2, (1 + beta**0.5) ** 2
+
+    half = (high - low) / 2
+
+    def density(angle):  # x = low + rise: no root at the ends, exact near a square's zero
+        rise = 2 * half * np.sin(angle / 2) ** 2
+        return half * (1 + np.cos(angle)) * rise / (low + rise) / (2 * np.pi * beta)
+
+    angle = brentq(lambda a: quad(density, 0, a)[0] - 0.5, 1e-6, np.pi)
+    median = (low + high) / 2 - (high - low) / 2 * np.cos(angle)
+    root = (beta**2 + 14 * beta + 1) ** 0.5
+    return (2 * (beta + 1) + 8 * beta / (beta + 1 + root)) ** 0.5 / median**0.5

@@ -1,0 +1,518 @@
+"""The rank by cross-validation of hidden entries, along paths of ranks."""
+
+import warnings
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from scipy import sparse
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.extmath import randomized_svd
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_mf.estimators import MatrixFactorization
+from sklearn_mf.utils._validation import (
+    HasMethods,
+    Integral,
+    Interval,
+    check_X,
+    fit_context,
+)
+
+__all__ = ["RankSearchCV"]
+
+# Power iterations of the randomized SVD of residuals: a start, not an answer.
+POWER_STEPS = 2
+
+
+class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+    r"""Choose the number of components by cross-validation of hidden entries.
+
+    The observed entries of X, not its rows, are split into folds. Each fold is hidden in turn and
+    predicted by models of every rank that are fitted to the others,
+
+    .. math::
+
+        \mathrm{score}_{fk} =
+        -\frac{1}{|F_f|} \sum_{(i,j) \in F_f} (x_{ij} - \hat x^{(k)}_{ij})^2,
+
+    so that a component which only follows noise makes the score worse. The ranks of a fold are
+    a path: a :class:`MatrixFactorization` starts from the components of the rank below and
+    the leading right singular vectors of its residuals, and needs a few iterations where a
+    fit of its own would need many. Other estimators start anew at every rank.
+
+    Chosen is the smallest rank whose score is within one standard error of the best one. An
+    estimator of that rank is then fitted to all of X.
+
+    Read more in the :ref:`User Guide <choosing_the_rank>`.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        With the parameter ``n_components`` and the method `predict_entries`, such as
+        :class:`MatrixFactorization`. It is cloned.
+    ranks : array-like of int
+        Numbers of components to try, each at most ``min(n_samples, n_features)``.
+    cv : int, splitter or iterable, default=5
+        Number of random folds of the observed entries, or how to split them: pairs of arrays
+        ``(train, test)`` that number the observed entries of X in the order of its rows. An
+        int leaves every row and column an entry to train on.
+    one_standard_error : bool, default=True
+        Whether to prefer the smallest rank within one standard error of the best. Otherwise
+        the best is chosen.
+    refit : bool, default=True
+        Whether to fit an estimator of the chosen rank to all of X.
+    path_max_iter : int, default=5
+        Iterations at each rank of a path but the first, which has those of the estimator.
+        Solvers of small steps need more than the default.
+    n_jobs : int, default=None
+        Number of folds to fit in parallel, as in :class:`joblib.Parallel`.
+    random_state : int, RandomState instance or None, default=None
+        Draws the folds and starts the search for directions of residuals.
+
+    Attributes
+    ----------
+    best_rank_ : int
+        The chosen number of components.
+    best_estimator_ : estimator instance
+        Fitted to all of X with that rank, if ``refit=True``.
+    best_index_ : int
+        Where it is in `cv_results_`.
+    best_score_ : float
+        Its mean score.
+    cv_results_ : dict of ndarrays
+        As in :class:`sklearn.model_selection.GridSearchCV`: "param_n_components", "params",
+        "split0_test_score" and so on, "mean_test_score", "std_test_score", "rank_test_score",
+        "mean_fit_time", "std_fit_time", "mean_score_time" and "std_score_time", in ascending
+        order of the number of components. Scores are negative mean squared errors. Times
+        are those of a step of the path.
+    n_splits_ : int
+        Number of folds.
+    refit_time_ : float
+        Seconds of the last fit, if ``refit=True``.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had string names.
+
+    See Also
+    --------
+    select_rank : Complete data, without any fit.
+    sklearn_mf.plotting.RankSearchDisplay : Draws the scores.
+
+    Notes
+    -----
+    The standard error is ``std_test_score / sqrt(n_splits_ - 1)`` at the best rank, that of a
+    mean over folds.
+
+    References
+    ----------
+    Wold, S. (1978). Cross-validatory estimation of the number of components in factor and
+    principal components models. Technometrics 20(4). :doi:`10.1080/00401706.1978.10489693`
+
+    Owen, A. B. & Perry, P. O. (2009). Bi-cross-validation of the SVD and the nonnegative
+    matrix factorization. Annals of Applied Statistics 3(2). :doi:`10.1214/08-AOAS227`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf import MatrixFactorization, RankSearchCV
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 3)) @ rng.standard_normal((3, 20))
+    >>> X += 0.5 * rng.standard_normal(X.shape)
+    >>> X[rng.random(X.shape) < 0.2] = np.nan
+    >>> search = RankSearchCV(MatrixFactorization(), range(1, 7), random_state=0).fit(X)
+    >>> search.best_rank_
+    3
+    >>> search.transform(X).shape
+    (100, 3)
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict_entries"])],
+        "ranks": ["array-like"],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "cv_object"],
+        "one_standard_error": ["boolean"],
+        "refit": ["boolean"],
+        "path_max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        ranks,
+        *,
+        cv=5,
+        one_standard_error=True,
+        refit=True,
+        path_max_iter=5,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.ranks = ranks
+        self.cv = cv
+        self.one_standard_error = one_standard_error
+        self.refit = refit
+        self.path_max_iter = path_max_iter
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    # The estimator is checked when its clones are fitted.
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Choose the rank, and fit an estimator of that rank.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, with holes or without; never changed. A sparse X needs an estimator with
+            ``unstored="missing"``: zeros that are not stored cannot be hidden.
+        y : Ignored
+            Not used, present by convention.
+
+        Returns
+        -------
+        self : RankSearchCV
+            The fitted search.
+
+        Raises
+        ------
+        ValueError
+            If the estimator is of another kind, X is too small for the ranks, or the folds
+            are not pairs of arrays which number the observed entries of X.
+        """
+        checker = _check_estimator(self.estimator)
+        checked = check_X(checker, X, reset=True)
+        if sparse.issparse(checked) and checker.unstored != "missing":
+            raise ValueError(
+                "RankSearchCV cannot hide the zeros that a sparse X does not store. Use "
+                "unstored='missing' for the estimator if they are missing, else X.toarray()."
+            )
+        ranks = _check_ranks(self.ranks, checked.shape)
+        rng = check_random_state(self.random_state)
+        entries = ObservedEntries.of(checked, X)
+        folds = _check_folds(self.cv, entries, X, rng)
+        paths = Parallel(n_jobs=self.n_jobs)(
+            delayed(_path)(checker, entries, fold, ranks, self.path_max_iter, seed)
+            for fold, seed in zip(folds, rng.randint(2**31 - 1, size=len(folds)), strict=True)
+        )
+        self.n_features_in_ = checker.n_features_in_
+        if hasattr(checker, "feature_names_in_"):
+            self.feature_names_in_ = checker.feature_names_in_
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.n_splits_ = len(folds)
+        self.cv_results_ = _cv_results(ranks, np.array(paths))
+        self.best_index_ = self._choose()
+        self.best_rank_ = int(ranks[self.best_index_])
+        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        if self.refit:
+            began = perf_counter()
+            best = clone(self.estimator).set_params(n_components=self.best_rank_)
+            self.best_estimator_ = best.fit(X)
+            self.refit_time_ = perf_counter() - began
+        return self
+
+    def transform(self, X):
+        """Codes of samples, by the estimator of the chosen rank.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, with holes or without.
+
+        Returns
+        -------
+        W : ndarray of shape (n_samples, n_features_out)
+            Codes.
+        """
+        return self._best("transform").transform(X)
+
+    def inverse_transform(self, X):
+        """Reconstruct data from codes, by the estimator of the chosen rank.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_out)
+            Codes, as `transform` returns them.
+
+        Returns
+        -------
+        X_reconstructed : ndarray of shape (n_samples, n_features)
+            Expected data.
+        """
+        return self._best("inverse_transform").inverse_transform(X)
+
+    def predict_entries(self, X, rows, columns):
+        """Predict single entries, by the estimator of the chosen rank.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            What is observed of the samples.
+        rows : array-like of int of shape (n_entries,)
+            Rows of X.
+        columns : array-like of int of shape (n_entries,)
+            Columns of X.
+
+        Returns
+        -------
+        values : ndarray of shape (n_entries,)
+            Expected value of every pair of a row and a column.
+        """
+        return self._best("predict_entries").predict_entries(X, rows, columns)
+
+    def score(self, X, y=None):
+        """Score of the estimator of the chosen rank.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, with holes or without.
+        y : Ignored
+            Not used, present by convention.
+
+        Returns
+        -------
+        score : float
+            What ``best_estimator_.score`` returns.
+        """
+        return self._best("score").score(X, y)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the components, as the estimator of the chosen rank has them.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Only used to validate feature names with the names seen in `fit`.
+
+        Returns
+        -------
+        feature_names_out : ndarray of str
+            Names of the columns that `transform` returns.
+        """
+        return self._best("get_feature_names_out").get_feature_names_out(input_features)
+
+    def _best(self, method):
+        check_is_fitted(self)
+        if not self.refit:
+            raise AttributeError(
+                f"{method} needs the estimator of the chosen rank: use refit=True, or "
+                f"estimator.set_params(n_components={self.best_rank_})."
+            )
+        return self.best_estimator_
+
+    def _choose(self):
+        scores = self.cv_results_["mean_test_score"]
+        best = np.argmax(scores)
+        if not self.one_standard_error:
+            return int(best)
+        error = self.cv_results_["std_test_score"][best] / np.sqrt(max(self.n_splits_ - 1, 1))
+        return int(np.argmax(scores >= scores[best] - error))
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "cv_results_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        tags.input_tags.sparse &= getattr(self.estimator, "unstored", None) == "missing"
+        if inner.transformer_tags is not None:
+            tags.transformer_tags = inner.transformer_tags
+        return tags
+
+
+@dataclass(frozen=True)
+class ObservedEntries:
+    """The observed entries of X in the order of its rows, and how to show only some of them.
+
+    Attributes
+    ----------
+    rows, columns : ndarray of int of shape (n_entries,)
+        Where they are.
+    values : ndarray of shape (n_entries,)
+        What they are.
+    shape : tuple of two ints
+        Shape of X.
+    original : array-like or None
+        X as it was given, whose names are kept; None if it is sparse.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    shape: tuple
+    original: object = None
+
+    @classmethod
+    def of(cls, checked, original):
+        """Entries of a validated array or CSR matrix that are not NaN."""
+        if sparse.issparse(checked):
+            stored = checked.copy()
+            stored.sum_duplicates()
+            stored = stored.tocoo()
+            seen = ~np.isnan(stored.data)
+            rows, columns, values = (part[seen] for part in (stored.row, stored.col, stored.data))
+            return cls(rows, columns, values, checked.shape)
+        rows, columns = np.nonzero(~np.isnan(checked))
+        return cls(rows, columns, checked[rows, columns], checked.shape, original)
+
+    def __len__(self):
+        return len(self.values)
+
+    def matrix(self, values, which):
+        """A CSR matrix that stores values of these entries."""
+        where = self.rows[which], self.columns[which]
+        return sparse.csr_array((values[which], where), shape=self.shape)
+
+    def only(self, which):
+        """X without its other entries: a sparse matrix, or NaN in a dense one with its names."""
+        if self.original is None:
+            return self.matrix(self.values, which)
+        X = np.full(self.shape, np.nan, dtype=self.values.dtype)
+        X[self.rows[which], self.columns[which]] = self.values[which]
+        table = self.original
+        if hasattr(table, "iloc"):
+            return type(table)(X, index=table.index, columns=table.columns)
+        if hasattr(table, "columns"):
+            return type(table)(X, schema=list(table.columns))
+        return X
+
+
+def _path(estimator, entries, fold, ranks, max_iter, seed):
+    """Score, fit time and score time of every rank on one fold."""
+    train, test = fold
+    X = entries.only(train)
+    results = []
+    model = residual = None
+    with warnings.catch_warnings():
+        # Steps do not converge, and are not meant to; the last fit says what there is to say.
+        warnings.simplefilter("ignore", UserWarning)
+        for rank in ranks:
+            start = perf_counter()
+            changes = {"n_components": int(rank), "missing_values": np.nan}
+            if isinstance(estimator, MatrixFactorization) and model is not None:
+                H = _extended(model, entries.matrix(residual, train), rank, seed)
+                changes.update(init=H, max_iter=max_iter, early_stopping=False)
+            model = clone(estimator).set_params(**changes).fit(X)
+            fitted = perf_counter()
+            predictions = model.predict_entries(X, entries.rows, entries.columns)
+            residual = entries.values.astype(np.float64) - predictions
+            score = -np.mean(residual[test] ** 2)
+            results.append((score, fitted - start, perf_counter() - fitted))
+    return results
+
+
+def _extended(model, residuals, rank, seed):
+    """Components of a model, and the directions that its residuals have in common."""
+    H = model.components_
+    n_samples, n_features = residuals.shape
+    _, sizes, directions = randomized_svd(
+        residuals, rank - len(H), n_iter=POWER_STEPS, random_state=seed
+    )
+    # Of missing residuals nothing is known, not that they are zero. The size is shared with the
+    # codes such that the entries of both are of the same size, where penalties want them.
+    observed = residuals.nnz / (n_samples * n_features)
+    sizes = np.sqrt(np.maximum(sizes, np.finfo(H.dtype).tiny) / observed)
+    directions *= sizes[:, None] * (n_features / n_samples) ** 0.25
+    if model.positive in (True, "H"):
+        upper, lower = np.maximum(directions, 0), np.maximum(-directions, 0)
+        is_up = (upper**2).sum(axis=1) >= (lower**2).sum(axis=1)
+        directions = np.where(is_up[:, None], upper, lower)
+    return np.vstack([H, directions.astype(H.dtype)])
+
+
+def _cv_results(ranks, paths):
+    """What cross-validation found, by the keys of scikit-learn."""
+    scores, fit_times, score_times = np.moveaxis(paths, -1, 0)
+    results = {}
+    for name, times in (("fit", fit_times), ("score", score_times)):
+        results[f"mean_{name}_time"] = times.mean(axis=0)
+        results[f"std_{name}_time"] = times.std(axis=0)
+    results["param_n_components"] = np.ma.MaskedArray(ranks, mask=np.zeros(len(ranks), bool))
+    results["params"] = [{"n_components": int(rank)} for rank in ranks]
+    results |= {f"split{number}_test_score": row for number, row in enumerate(scores)}
+    means = scores.mean(axis=0)
+    results |= {"mean_test_score": means, "std_test_score": scores.std(axis=0)}
+    results["rank_test_score"] = rankdata(-means, method="min").astype(np.int32)
+    return results
+
+
+def _check_estimator(estimator):
+    """A clone of the estimator, if the rank of its like can be chosen here."""
+    needed = {"n_components", "missing_values", "unstored"}
+    if not needed <= set(estimator.get_params(deep=False)):
+        raise ValueError(
+            f"estimator={estimator!r} must have the parameters n_components, missing_values and "
+            "unstored, as MatrixFactorization and NMF of sklearn_mf. In a pipeline, let "
+            "RankSearchCV be the step."
+        )
+    return clone(estimator)
+
+
+def _check_ranks(ranks, shape):
+    ranks = np.asarray(ranks)
+    if ranks.ndim != 1 or not len(ranks) or not np.issubdtype(ranks.dtype, np.integer):
+        raise ValueError(f"ranks must be one or more integers in one dimension, got {ranks!r}.")
+    ranks = np.unique(ranks)
+    n_samples, n_features = shape
+    if ranks[0] < 1 or ranks[-1] > min(shape):
+        raise ValueError(
+            f"ranks must be from 1 to min(n_samples, n_features)={min(shape)}, got "
+            f"{ranks[0]} to {ranks[-1]}: X has n_samples={n_samples} and n_features={n_features}."
+        )
+    return ranks
+
+
+def _check_folds(cv, entries, X, rng):
+    """Pairs of arrays that number observed entries."""
+    # Its import takes longer than that of the whole package.
+    from sklearn.model_selection import KFold, check_cv
+
+    if isinstance(cv, Integral):
+        if len(entries) < cv:
+            raise ValueError(f"cv={cv} is more than the {len(entries)} observed entries of X.")
+        splits = KFold(cv, shuffle=True, random_state=rng).split(entries.values)
+        folds = [_spare_last_ones(entries, *split) for split in splits]
+    else:
+        folds = [tuple(map(np.asarray, split)) for split in check_cv(cv).split(X)]
+        _check_numbers(folds, entries)
+    if not folds or not all(len(train) and len(test) for train, test in folds):
+        raise ValueError(
+            f"cv={cv!r} leaves a fold without an entry to hide or to train on: X has too few "
+            f"observed entries ({len(entries)}), or too few in each row and column."
+        )
+    return folds
+
+
+def _spare_last_ones(entries, train, test):
+    """The split, but all of a row or column that would be hidden as a whole is in train."""
+    known = np.ones(len(test), dtype=bool)
+    for positions, size in zip((entries.rows, entries.columns), entries.shape, strict=True):
+        seen = np.bincount(positions[train], minlength=size) > 0
+        known &= seen[positions[test]]
+    return np.sort(np.concatenate([train, test[~known]])), test[known]
+
+
+def _check_numbers(folds, entries):
+    n_entries, n_samples = len(entries), entries.shape[0]
+    numbers = [part for fold in folds for part in fold if len(part)]
+    if any(not np.issubdtype(part.dtype, np.integer) for part in numbers) or any(
+        part.min() < 0 or part.max() >= n_entries for part in numbers
+    ):
+        raise ValueError(f"cv must number observed entries of X, from 0 to {n_entries - 1}.")
+    if n_entries > n_samples and all(part.max() < n_samples for part in numbers):
+        raise ValueError(
+            "cv seems to split the rows of X. It must number observed entries: predicting "
+            "the entries of a row from themselves would always prefer the largest rank."
+        )
+    if any(len(np.intersect1d(*fold)) for fold in folds):
+        raise ValueError("cv has an entry both in train and in test: it would not be hidden.")
