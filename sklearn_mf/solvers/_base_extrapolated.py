@@ -25,11 +25,15 @@ class ExtrapolatedSolver(BaseSolver):
     """
 
     extrapolated = True
+    # Beyond the last factors by this share of the last step at most.
+    most_share = 1.0
 
     def _step(self, problem, state):
         memory = state.memory
         if not memory:
-            memory.update(share=FIRST_SHARE, limit=1.0, ahead=state.Ht, last_share=FIRST_SHARE)
+            memory.update(
+                share=FIRST_SHARE, limit=self.most_share, ahead=state.Ht, last_share=FIRST_SHARE
+            )
         share = memory["share"] if self.extrapolated else 0.0
         W, Ht, objective, violation = self._sweep(problem, state, memory["ahead"], share)
         if share and not objective <= state.objective:
@@ -39,7 +43,9 @@ class ExtrapolatedSolver(BaseSolver):
         else:
             memory["last_share"] = share
             share = min(memory["limit"], GROWTH * share)
-            memory.update(share=share, limit=min(1.0, GROWTH_OF_LIMIT * memory["limit"]))
+            memory.update(
+                share=share, limit=min(self.most_share, GROWTH_OF_LIMIT * memory["limit"])
+            )
             memory["ahead"] = self._ahead(problem.T, Ht, state.Ht, share)
         first = memory.setdefault("violation", violation)
         state.violation = self._rest(state, objective, violation / first if first else 0.0)

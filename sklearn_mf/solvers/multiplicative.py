@@ -82,6 +82,8 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
     """
 
     name = "mu"
+    # Updates are short: several times their length still leads down.
+    most_share = 4.0
     requires_loss = ("split",)
 
     _parameter_constraints: dict = {
