@@ -62,10 +62,10 @@ def bi_cross_val_score(estimator, X, *, cv=(2, 2), random_state=0, n_jobs=None):
     >>> X = rng.normal(size=(100, 2)) @ rng.normal(size=(2, 20)) + rng.normal(size=(100, 20)) / 2
     >>> for n_components in (1, 2, 3):
     ...     model = MatrixFactorization(n_components)
-    ...     print(bi_cross_val_score(model, X).mean().round(3))
+    ...     print(bi_cross_val_score(model, X).mean().round(2))
     0.25
-    0.894
-    0.885
+    0.89
+    0.89
     """
     X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
     shape = X.shape
