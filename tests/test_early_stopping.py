@@ -24,7 +24,8 @@ from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, SOLVERS, BaseSolver, Monitor
 from sklearn_mf.validation import EarlyStopping, HiddenScore
 
-ITERATIVE = [name for name, cls in SOLVERS.items() if cls.allows_missing]
+# "mu" takes neither signed factors nor biases.
+ITERATIVE = [name for name, cls in SOLVERS.items() if cls.allows_missing and name != "mu"]
 KINDS = ["dense", "stored", "zero-filled"]
 
 
