@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_mf.observations import Descent
+from sklearn_mf.observations import Descent, images
 
 # What stands for a divisor of zero, and below what coefficients are zero; as in scikit-learn.
 FLOOR = float(np.finfo(np.float32).eps)
@@ -126,13 +126,9 @@ def multiply(equations, penalty, start, rounds):
         No row costs more than at its start.
     """
     (grams, moments), (scale, ridge, l1, _) = equations, penalty
-
-    def images(rows):
-        return rows @ grams[0] if len(grams) == 1 else (grams @ rows[:, :, None])[:, :, 0]
-
     rows, underflow = start, float(np.sqrt(np.finfo(start.dtype).tiny))
     for _ in range(rounds):
-        divisor = images(rows)
+        divisor = images(grams, rows)
         if ridge.any() or l1.any():
             divisor += scale[:, None] * (ridge * rows + l1)
         divisor[divisor == 0] = FLOOR
@@ -141,8 +137,7 @@ def multiply(equations, penalty, start, rounds):
         # Numbers so small that their products underflow would take many times as long.
         ratio[ratio < underflow] = 0
         rows = ratio
-    loss = np.einsum("ik,ik->i", rows, 0.5 * images(rows) - moments, dtype=np.float64)
-    return Descent(rows, np.zeros_like(rows, shape=len(rows)), loss)
+    return Descent.after(equations, rows, np.zeros_like(rows, shape=len(rows)))
 
 
 def first_codes(observations, loss, design, penalty):

@@ -332,7 +332,7 @@ class Problem:
             Where to start.
         accuracy : tuple of (float, int)
             What a round's largest move may be beside the largest coefficient, and rounds at most.
-        order : ndarray of int of shape (k,)
+        order : ndarray of int of shape (k,) or slice
             In which the coefficients of a row are visited.
 
         Returns

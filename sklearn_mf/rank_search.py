@@ -1,19 +1,20 @@
 """The rank by cross-validation of hidden entries, along paths of ranks."""
 
 import warnings
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 from scipy import sparse
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.estimators import MatrixFactorization
+from sklearn_mf.model_selection import hide_entries, observed_entries
 from sklearn_mf.utils._validation import (
     HasMethods,
     Integral,
@@ -196,10 +197,10 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             )
         ranks = _check_ranks(self.ranks, checked.shape)
         rng = check_random_state(self.random_state)
-        entries = ObservedEntries.of(checked, X)
-        folds = _check_folds(self.cv, entries, X, rng)
+        folds = _check_folds(self.cv, checked, X, rng)
+        data = checked, None if sparse.issparse(checked) else X
         paths = Parallel(n_jobs=self.n_jobs)(
-            delayed(_path)(checker, entries, fold, ranks, self.path_max_iter, seed)
+            delayed(_path)(checker, data, fold, ranks, self.path_max_iter, seed)
             for fold, seed in zip(folds, rng.randint(2**31 - 1, size=len(folds)), strict=True)
         )
         self.n_features_in_ = checker.n_features_in_
@@ -330,67 +331,23 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-@dataclass(frozen=True)
-class ObservedEntries:
-    """The observed entries of X in the order of its rows, and how to show only some of them.
-
-    Attributes
-    ----------
-    rows, columns : ndarray of int of shape (n_entries,)
-        Where they are.
-    values : ndarray of shape (n_entries,)
-        What they are.
-    shape : tuple of two ints
-        Shape of X.
-    original : array-like or None
-        X as it was given, whose names are kept; None if it is sparse.
-    """
-
-    rows: np.ndarray
-    columns: np.ndarray
-    values: np.ndarray
-    shape: tuple
-    original: object = None
-
-    @classmethod
-    def of(cls, checked, original):
-        """Entries of a validated array or CSR matrix that are not NaN."""
-        if sparse.issparse(checked):
-            stored = checked.copy()
-            stored.sum_duplicates()
-            stored = stored.tocoo()
-            seen = ~np.isnan(stored.data)
-            rows, columns, values = (part[seen] for part in (stored.row, stored.col, stored.data))
-            return cls(rows, columns, values, checked.shape)
-        rows, columns = np.nonzero(~np.isnan(checked))
-        return cls(rows, columns, checked[rows, columns], checked.shape, original)
-
-    def __len__(self):
-        return len(self.values)
-
-    def matrix(self, values, which):
-        """A CSR matrix that stores values of these entries."""
-        where = self.rows[which], self.columns[which]
-        return sparse.csr_array((values[which], where), shape=self.shape)
-
-    def only(self, which):
-        """X without its other entries: a sparse matrix, or NaN in a dense one with its names."""
-        if self.original is None:
-            return self.matrix(self.values, which)
-        X = np.full(self.shape, np.nan, dtype=self.values.dtype)
-        X[self.rows[which], self.columns[which]] = self.values[which]
-        table = self.original
-        if hasattr(table, "iloc"):
-            return type(table)(X, index=table.index, columns=table.columns)
-        if hasattr(table, "columns"):
-            return type(table)(X, schema=list(table.columns))
-        return X
+def _visible(X, table, train):
+    """A validated X without all entries but those to train on; with the names of its table."""
+    hidden = np.ones(len(observed_entries(X)[0]), dtype=bool)
+    hidden[train] = False
+    visible = hide_entries(X, np.flatnonzero(hidden))
+    if hasattr(table, "iloc"):
+        return type(table)(visible, index=table.index, columns=table.columns)
+    if hasattr(table, "columns"):
+        return type(table)(visible, schema=list(table.columns))
+    return visible
 
 
-def _path(estimator, entries, fold, ranks, max_iter, seed):
+def _path(estimator, data, fold, ranks, max_iter, seed):
     """Score, fit time and score time of every rank on one fold."""
-    train, test = fold
-    X = entries.only(train)
+    (train, test), (X, table) = fold, data
+    rows, columns, values = observed_entries(X)
+    visible = _visible(X, table, train)
     results = []
     model = residual = None
     with warnings.catch_warnings():
@@ -400,12 +357,14 @@ def _path(estimator, entries, fold, ranks, max_iter, seed):
             start = perf_counter()
             changes = {"n_components": int(rank), "missing_values": np.nan}
             if isinstance(estimator, MatrixFactorization) and model is not None:
-                H = _extended(model, entries.matrix(residual, train), rank, seed)
+                where = rows[train], columns[train]
+                residuals = sparse.csr_array((residual[train], where), shape=X.shape)
+                H = _extended(model, residuals, rank, seed)
                 changes.update(init=H, max_iter=max_iter, early_stopping=False)
-            model = clone(estimator).set_params(**changes).fit(X)
+            model = clone(estimator).set_params(**changes).fit(visible)
             fitted = perf_counter()
-            predictions = model.predict_entries(X, entries.rows, entries.columns)
-            residual = entries.values.astype(np.float64) - predictions
+            predictions = model.predict_entries(visible, rows, columns)
+            residual = values.astype(np.float64) - predictions
             score = -np.mean(residual[test] ** 2)
             results.append((score, fitted - start, perf_counter() - fitted))
     return results
@@ -472,38 +431,36 @@ def _check_ranks(ranks, shape):
     return ranks
 
 
-def _check_folds(cv, entries, X, rng):
+def _check_folds(cv, X, table, rng):
     """Pairs of arrays that number observed entries."""
-    # Its import takes longer than that of the whole package.
-    from sklearn.model_selection import KFold, check_cv
-
+    rows, columns, _ = observed_entries(X)
+    n_entries = len(rows)
     if isinstance(cv, Integral):
-        if len(entries) < cv:
-            raise ValueError(f"cv={cv} is more than the {len(entries)} observed entries of X.")
-        splits = KFold(cv, shuffle=True, random_state=rng).split(entries.values)
-        folds = [_spare_last_ones(entries, *split) for split in splits]
+        if n_entries < cv:
+            raise ValueError(f"cv={cv} is more than the {n_entries} observed entries of X.")
+        splits = KFold(cv, shuffle=True, random_state=rng).split(rows)
+        folds = [_spare_last_ones((rows, columns), X.shape, *split) for split in splits]
     else:
-        folds = [tuple(map(np.asarray, split)) for split in check_cv(cv).split(X)]
-        _check_numbers(folds, entries)
+        folds = [tuple(map(np.asarray, split)) for split in check_cv(cv).split(table)]
+        _check_numbers(folds, n_entries, X.shape[0])
     if not folds or not all(len(train) and len(test) for train, test in folds):
         raise ValueError(
             f"cv={cv!r} leaves a fold without an entry to hide or to train on: X has too few "
-            f"observed entries ({len(entries)}), or too few in each row and column."
+            f"observed entries ({n_entries}), or too few in each row and column."
         )
     return folds
 
 
-def _spare_last_ones(entries, train, test):
+def _spare_last_ones(cells, shape, train, test):
     """The split, but all of a row or column that would be hidden as a whole is in train."""
     known = np.ones(len(test), dtype=bool)
-    for positions, size in zip((entries.rows, entries.columns), entries.shape, strict=True):
+    for positions, size in zip(cells, shape, strict=True):
         seen = np.bincount(positions[train], minlength=size) > 0
         known &= seen[positions[test]]
     return np.sort(np.concatenate([train, test[~known]])), test[known]
 
 
-def _check_numbers(folds, entries):
-    n_entries, n_samples = len(entries), entries.shape[0]
+def _check_numbers(folds, n_entries, n_samples):
     numbers = [part for fold in folds for part in fold if len(part)]
     if any(not np.issubdtype(part.dtype, np.integer) for part in numbers) or any(
         part.min() < 0 or part.max() >= n_entries for part in numbers

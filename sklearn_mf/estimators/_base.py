@@ -316,6 +316,7 @@ class SquaredErrorOfMean:
 
     loss: BaseLoss
     is_squared = False
+    is_sum_at_zero = False
 
     def at(self, kinds):
         """The same for entries whose losses are of these kinds."""

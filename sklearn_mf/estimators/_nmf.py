@@ -292,8 +292,12 @@ default=None
                 return np.shape(W)[1]
         return shape[1]
 
-    def _problem(self, observations, loss, n_components):
+    def _observe(self, X, loss, entry_weight=None, sample_weight=None):
+        observations = super()._observe(X, loss, entry_weight, sample_weight)
         check_values(observations, type(self).__name__)
+        return observations
+
+    def _problem(self, observations, loss, n_components):
         alpha_H = self.alpha_W if self.alpha_H == "same" else self.alpha_H
         rows, columns = (
             Side(ElasticNet(alpha, self.l1_ratio, positive=True))

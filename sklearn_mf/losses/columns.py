@@ -29,6 +29,9 @@ class ColumnLosses:
     Foundations and Trends in Machine Learning 9(1). :doi:`10.1561/2200000055`
     """
 
+    # A zero costs what the loss of its column says.
+    is_sum_at_zero = False
+
     def __init__(self, parts, kinds):
         self.parts = parts
         self.kinds = kinds

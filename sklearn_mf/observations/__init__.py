@@ -9,7 +9,7 @@ never written to.
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.observations._base import Descent, ObservedMatrix, descend
+from sklearn_mf.observations._base import Descent, ObservedMatrix, descend, images
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.stored import StoredObservations, keep_entries
 from sklearn_mf.observations.zero_filled import ZeroFilledObservations
@@ -21,6 +21,7 @@ __all__ = [
     "StoredObservations",
     "ZeroFilledObservations",
     "descend",
+    "images",
     "observe",
 ]
 

@@ -257,6 +257,13 @@ class Descent:
     loss: np.ndarray
 
     @classmethod
+    def after(cls, equations, rows, violation):
+        """Of rows that solve normal equations better than before."""
+        grams, moments = equations
+        loss = np.einsum("ik,ik->i", rows, 0.5 * images(grams, rows) - moments, dtype=np.float64)
+        return cls(rows, violation, loss)
+
+    @classmethod
     def empty(cls, start):
         """Of rows that parts are to be put into."""
         per_row = np.zeros_like(start, shape=len(start))
@@ -429,6 +436,11 @@ class SharedRows(ObservedMatrix):
         return float(np.sqrt(np.finfo(self.dtype).eps))
 
 
+def images(grams, rows):
+    """Products of rows with their Gram matrices, one for each or one for all."""
+    return rows @ grams[0] if len(grams) == 1 else (grams @ rows[:, :, None])[:, :, 0]
+
+
 def descend(equations, penalty, start, accuracy):
     """Coordinate descent on normal equations, one for each row or one for all."""
     grams, moments = equations
@@ -438,9 +450,7 @@ def descend(equations, penalty, start, accuracy):
     rows, violation = kernels.descend_rows(
         grams, moments, penalty, start, tol, accuracy[1], threads
     )
-    images = rows @ grams[0] if len(grams) == 1 else (grams @ rows[:, :, None])[:, :, 0]
-    loss = np.einsum("ik,ik->i", rows, 0.5 * images - moments, dtype=np.float64)
-    return Descent(rows, violation, loss)
+    return Descent.after((grams, moments), rows, violation)
 
 
 def may_be_hidden(rows, columns, n_in_row, n_in_column):

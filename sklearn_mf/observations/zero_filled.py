@@ -173,7 +173,7 @@ class ZeroFilledObservations(SharedRows):
         return StoredObservations(self._filled, None, row_weight, self.column_weight)
 
     def total_loss(self, W, Ht, loss):
-        if not getattr(loss, "is_sum_at_zero", False):
+        if not loss.is_sum_at_zero:
             return super().total_loss(W, Ht, loss)
         total = self._sum_of_model(W, self._weighted_sum(Ht))
         for rows, block in self._nonzeros.blocks():

@@ -1,7 +1,5 @@
 """Coordinate descent on one factor after the other: HALS and its faster descendants."""
 
-import numpy as np
-
 from sklearn_mf.solvers._base import SOLVERS
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
@@ -94,7 +92,7 @@ class CoordinateDescent(ExtrapolatedSolver):
         self.shuffle = shuffle
 
     def _improve(self, problem, fixed, rows, state):
-        order = np.arange(problem.width)
+        order = slice(None)
         if self.shuffle:
             order = state.random_state.permutation(problem.width)
         rounds = self._rounds(problem, state)
