@@ -7,6 +7,11 @@ from scipy import sparse
 from sklearn_mf import kernels
 from sklearn_mf.losses import LOSSES, Logistic, Poisson
 
+# Loops of Python take thousands of times as long; what such tests compute, others see there too.
+minutes_on_reference = pytest.mark.skipif(
+    kernels.IMPLEMENTATION == "reference", reason="minutes on the reference kernels"
+)
+
 
 def pytest_report_header():
     return f"sklearn_mf kernels: {kernels.IMPLEMENTATION}"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes, store_observed
+from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
 
 from sklearn_mf import MatrixFactorization
@@ -21,6 +21,7 @@ def curve(X, solver, n_sweeps, **parameters):
     return MatrixFactorization(solver=solver, max_iter=n_sweeps, tol=0, **parameters).fit(X)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("loss", ["squared", "huber"])
 @pytest.mark.parametrize("bias", [False, "both"])
 @pytest.mark.parametrize("kind", ["dense", "stored", "zero-filled"])
@@ -42,6 +43,7 @@ def test_conjugate_gradients_reach_the_exact_solvers_minimum(kind, bias, loss):
     )
 
 
+@minutes_on_reference
 def test_conjugate_gradients_take_more_steps_when_progress_stalls():
     X = holed(condition=100, noise=1e-3)
     exact, refined = (curve(X, ALS(inner=inner), 200, alpha_W=1e-6) for inner in ("cholesky", "cg"))
@@ -58,6 +60,7 @@ def test_auto_takes_conjugate_gradients_for_large_ranks():
     assert not np.array_equal(auto, exact)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("inner", ["cholesky", "cg"])
 @pytest.mark.parametrize("memory", [0, 1, 3, 10])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -67,6 +70,7 @@ def test_the_objective_never_rises(dtype, memory, inner):
     assert (np.diff(losses) <= 50 * np.finfo(dtype).eps * losses[0]).all()
 
 
+@minutes_on_reference
 def test_extrapolation_needs_fewer_sweeps():
     X = holed(condition=10)
     plain = np.array(curve(X, ALS(memory=0), 2000).loss_curve_)

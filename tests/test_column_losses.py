@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import fit_for, low_rank, punch_holes, store_observed
+from conftest import fit_for, low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
 from scipy.optimize import approx_fprime, minimize
 from scipy.special import expit, huber
@@ -146,6 +146,7 @@ def test_gradients_are_the_derivatives_of_the_objective(kind, biases, blocks):
     np.testing.assert_allclose(W_again, W_gradient, rtol=1e-8, atol=1e-10)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("name", [name for name, _ in all_losses()])
 @pytest.mark.parametrize("kind", ["holed", "stored", "zero-filled"])
 def test_columns_of_one_loss_are_that_loss(name, kind):
@@ -545,6 +546,7 @@ def test_clones_share_nothing_that_a_fit_changes():
     np.testing.assert_array_equal(clone(again).fit(table()).components_, fitted.components_)
 
 
+@minutes_on_reference
 def test_grid_search_chooses_among_losses():
     X = low_rank(80, 12, rank=2, noise=0.3)
     y = X[:, 0] + X[:, 7] > 0

@@ -7,7 +7,6 @@ the same objective, not the same digits.
 
 from itertools import product
 
-import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mf import NMF, MatrixFactorization, kernels
@@ -71,7 +70,7 @@ def expected_failures(estimator):
     return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in KINDS}
 
 
-@pytest.mark.filterwarnings("ignore:.*did not converge")
+# F
 @parametrize_with_checks(list(configurations()), expected_failed_checks=expected_failures)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

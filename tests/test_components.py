@@ -6,7 +6,7 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
-from conftest import low_rank, punch_holes, store_observed
+from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
 from scipy.linalg import subspace_angles
 from scipy.stats import ortho_group
@@ -275,6 +275,7 @@ class Alternating(PCA):
         return self
 
 
+@minutes_on_reference
 class TestComponentStability:
     def test_it_is_the_mean_over_pairs_of_fits(self):
         X, cv, pca = planted(), KFold(3), PCA(2)
@@ -381,6 +382,7 @@ class TestComponentStability:
             component_stability(MatrixFactorization(99), X)
 
 
+@minutes_on_reference
 class TestSubspaceStability:
     def test_it_is_the_mean_cosine_of_the_principal_angles(self):
         X, cv, pca = planted(), KFold(3), PCA(4)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from conftest import minutes_on_reference
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import UnsetMetadataPassedError
@@ -232,6 +233,7 @@ class TestSetOutput:
 
 
 class TestPipelinesAndSearches:
+    @minutes_on_reference
     @pytest.mark.parametrize("frame", [np.asarray, pandas_frame])
     def test_a_scaled_pipeline_reconstructs_in_the_units_of_the_data(self, frame):
         X = frame(data(n_samples=60))
@@ -274,6 +276,7 @@ class TestPipelinesAndSearches:
         assert scores.max() <= 1
         assert search.transform(data()).shape[0] == 30
 
+    @minutes_on_reference
     def test_a_grid_search_finds_the_rank_of_the_data(self):
         rng = np.random.default_rng(0)
         X = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 20))
@@ -346,6 +349,7 @@ def entry_weights(convert=np.asarray):
 
 
 class TestMetadata:
+    @minutes_on_reference
     @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array, sparse.csr_matrix])
     @pytest.mark.parametrize("routing", [False, True])
     @pytest.mark.filterwarnings("ignore:The scoring .* does not support sample_weight")
@@ -445,6 +449,7 @@ def sparse_data(seed=0):
 
 
 class TestFormats:
+    @minutes_on_reference
     @pytest.mark.parametrize("bias", BIASES)
     @pytest.mark.parametrize("loss", ["squared", "huber"])
     @pytest.mark.parametrize("unstored", ["zero", "missing"])

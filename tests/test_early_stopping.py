@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import fit_for, low_rank, punch_holes, store_observed
+from conftest import fit_for, low_rank, minutes_on_reference, punch_holes, store_observed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -110,6 +110,7 @@ class TestTheSolve:
         expected = d2(hidden, visible[:, columns], model, loss)
         np.testing.assert_allclose(scores[best - 1], expected, rtol=1e-9)
 
+    @minutes_on_reference
     @pytest.mark.parametrize("solver", ITERATIVE)
     def test_it_ends_near_the_best_point_of_the_path(self, solver):
         X = low_rank(300, 200, 4, noise=1.0)

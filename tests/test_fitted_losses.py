@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import fit_for, low_rank, punch_holes, store_observed
+from conftest import fit_for, low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
 from scipy.special import expit, logit
 from sklearn.base import clone
@@ -74,6 +74,7 @@ def test_codes_of_counts_are_poisson_regressions():
         np.testing.assert_allclose(w, glm.coef_, rtol=1e-3, atol=1e-4)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("quantile", [0.3, 0.5, 0.8])
 def test_codes_at_a_quantile_are_quantile_regressions(quantile):
     X = punch_holes(low_rank(30, 40, noise=1.0))
@@ -101,7 +102,7 @@ def test_codes_at_a_quantile_are_quantile_regressions(quantile):
         ("absolute", lambda X: np.nanmedian(X, axis=0)),
         (Quantile(0.8), lambda X: np.nanquantile(X, 0.8, axis=0)),
     ],
-    ids=str,
+    ids=["logistic", "signs", "poisson", "absolute", "quantile"],
 )
 def test_feature_biases_alone_are_the_best_constants(loss, constant):
     X = punch_holes(fit_for(loss, low_rank(300, 6)))
@@ -138,7 +139,7 @@ def test_one_wild_entry_does_not_move_what_biases_are_counted_from(loss):
         ("poisson", np.exp),
         ("absolute", lambda m: m),
     ],
-    ids=str,
+    ids=["logistic", "signs", "poisson", "absolute"],
 )
 def test_reconstructions_and_predicted_entries_are_expected_data(loss, link, bias):
     X = punch_holes(fit_for(loss, low_rank(25, 12)))
@@ -183,6 +184,7 @@ def test_a_loss_is_not_changed_by_a_fit_and_can_be_cloned():
 # Planted structure is found ------------------------------------------------------------------
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("loss", ["logistic", "poisson"])
 @pytest.mark.parametrize("bias", ["features", "both"])
 @pytest.mark.parametrize("init", ["random", "svd"])
@@ -198,6 +200,7 @@ def test_hidden_entries_are_predicted_better_than_by_the_means(loss, bias, init)
     assert fitted.score(X) > 0.15
 
 
+@minutes_on_reference
 def test_score_chooses_the_planted_rank_of_binary_data():
     _, X = planted("logistic", 300, 60)
     train, test = X[:200], X[200:]
@@ -217,6 +220,7 @@ def test_gross_outliers_are_ignored(loss):
     assert errors[0] < errors[1] / 10
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("quantile", [0.2, 0.9])
 def test_the_share_of_data_below_a_quantile_is_that_quantile(quantile):
     X = low_rank(300, 40, rank=2, noise=1.0)
@@ -240,7 +244,9 @@ METRICS = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "metric", "constant"), METRICS, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(
+    ("loss", "metric", "constant"), METRICS, ids=[str(loss) for loss, *_ in METRICS]
+)
 def test_score_is_the_explained_share_of_the_loss_of_hidden_entries(loss, metric, constant):
     X = punch_holes(fit_for(loss, low_rank(101, 15, noise=0.5)))
     fitted = model(loss, bias="features").fit(X)
@@ -265,6 +271,7 @@ def test_score_is_zero_for_constants(name):
 # Containers, dtypes, weights -----------------------------------------------------------------
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("bias", [False, "both"])
 @pytest.mark.parametrize("name", NAMES)
 def test_sparse_data_are_those_of_the_dense_twin(name, bias):
@@ -298,6 +305,7 @@ def test_float32_is_kept_and_close_to_float64(name, bias):
     np.testing.assert_allclose(fitted.loss_curve_[-1], objective, rtol=0.05)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("name", NAMES)
 def test_sample_weights_are_repetitions(name, bias):
@@ -450,6 +458,7 @@ def test_gross_outliers_cost_huber_a_third_of_what_they_cost_the_squared_loss():
     assert 3 * huber < squared
 
 
+@minutes_on_reference
 def test_log_odds_predict_binary_data_better_than_the_squared_loss():
     _, X = planted("logistic", 300, 60)
     hidden = np.random.default_rng(1).random(X.shape) < 0.2

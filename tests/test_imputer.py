@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes
+from conftest import low_rank, minutes_on_reference, punch_holes
 from scipy import sparse, stats
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_diabetes
@@ -26,6 +26,7 @@ def imputer(estimator=None, **parameters):
     return FactorizationImputer(estimator, **{"random_state": 0} | parameters)
 
 
+@minutes_on_reference
 @parametrize_with_checks(
     [
         imputer(),
@@ -198,6 +199,7 @@ class TestVariationalFactors:
         )
 
 
+@minutes_on_reference
 class TestUncertainty:
     @pytest.mark.parametrize("estimator", [None, FACTORIZATION.set_params(n_components=3)])
     def test_intervals_hold_their_share_of_hidden_entries(self, estimator):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes, store_observed
+from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -221,6 +221,7 @@ def test_score_is_zero_for_the_feature_means():
     assert abs(fitted.score(X)) < 0.01
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("holes", [False, True])
 def test_score_chooses_the_planted_rank(holes):
     X = low_rank(300, 40, rank=4, noise=0.7)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import sklearn
-from conftest import low_rank, punch_holes, store_observed
+from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
 from sklearn.base import clone
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.linear_model import LogisticRegression
@@ -83,6 +83,7 @@ def chosen_by_rows(X):
 HONEST = [chosen_by_scorer, chosen_by_holdout, chosen_by_folds]
 
 
+@minutes_on_reference
 class TestRank:
     @pytest.mark.parametrize("missing", [0.0, 0.5])
     @pytest.mark.parametrize("choose", HONEST)
@@ -190,7 +191,7 @@ class TestMetrics:
         # Residuals against the means are explained; their own mean is not taken away.
         expected = 1 - np.sum((values - predicted) ** 2) / np.sum((values - means) ** 2)
         assert MaskedEntryScorer()(fitted, holed) == pytest.approx(expected, rel=1e-12)
-        mean_only = make_pipeline(StandardScaler(), MeanOnly()).fit(holed)
+        mean_only = make_pipeline(StandardScaler(), MeanOnly(1)).fit(holed)
         holed_mean = EntryHoldout(mean_only).fit(holed)
         assert holed_mean.score(holed) == pytest.approx(0, abs=1e-12)
         assert r2_score(values, predicted) > 0

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import punch_holes, store_observed
+from conftest import minutes_on_reference, punch_holes, store_observed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -352,6 +352,7 @@ def test_precision_stays(beta):
 
 
 # As many components as features leave codes open; a penalty decides.
+@minutes_on_reference
 @parametrize_with_checks(
     [
         NMF(solver="mu", beta_loss=beta, alpha_W=alpha, max_iter=1000, random_state=0)

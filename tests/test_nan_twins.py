@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import minutes_on_reference
 from scipy import sparse
 from scipy.optimize import minimize_scalar
 from scipy.special import huber
@@ -225,6 +226,7 @@ class TestFit:
         same(codes, holed.transform(convert(X)), rtol=1e-6, atol=1e-8)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("layout_name", LAYOUTS)
 @every_loss
 @every_solver

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import punch_holes, store_observed
+from conftest import minutes_on_reference, punch_holes, store_observed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -106,6 +106,7 @@ def test_plain_descent_stops_where_scikit_learn_does(tol):
     assert ours.n_iter_ == theirs.n_iter_
 
 
+@minutes_on_reference
 @unconverged
 @pytest.mark.parametrize("init", [None, "random", "nndsvd", "nndsvda", "nndsvdar"])
 @pytest.mark.parametrize(("alpha", "l1_ratio"), [(0, 0), (1e-4, 0), (1e-4, 0.5), (1e-4, 1)])
@@ -182,6 +183,7 @@ def test_without_holes_it_does_not_matter_how_the_data_are_kept():
         np.testing.assert_allclose(clone(twin).fit_transform(data), W, rtol=1e-6, atol=1e-7)
 
 
+@minutes_on_reference
 def test_what_is_hidden_of_exact_data_is_found():
     rng = np.random.default_rng(0)
     X = rng.gamma(0.5, size=(200, 5)) @ rng.gamma(0.5, size=(5, 60))

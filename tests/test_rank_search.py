@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes, store_observed
+from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -53,6 +53,7 @@ def test_the_error_of_a_fold_is_that_of_a_fit_to_the_others(holed):
     assert search.n_splits_ == 1
 
 
+@minutes_on_reference
 @pytest.mark.parametrize(
     ("bias", "positive"), [(False, False), ("features", False), ("both", False), (False, True)]
 )
@@ -99,6 +100,7 @@ class TestResults:
         assert (results["mean_fit_time"] > 0).all()
         assert (results["mean_score_time"] > 0).all()
 
+    @minutes_on_reference
     @pytest.mark.parametrize("one_standard_error", [True, False])
     def test_the_choice_is_the_rule_s(self, one_standard_error):
         # Components that fade into the noise, so that the rule makes a difference.
@@ -115,6 +117,7 @@ class TestResults:
         assert (search.best_index_ < best) == one_standard_error
         assert search.best_score_ == means[search.best_index_]
 
+    @minutes_on_reference
     def test_the_same_seed_gives_the_same_bits_whatever_the_jobs(self, holed):
         one, two = (search_of(n_jobs=jobs, ranks=[1, 2, 3]).fit(holed) for jobs in (1, 2))
         for key in ("mean_test_score", "std_test_score"):
@@ -169,6 +172,7 @@ class TestContainers:
         with pytest.raises(ValueError, match="unstored='missing'"):
             search_of().fit(store_observed(holed))
 
+    @minutes_on_reference
     @pytest.mark.parametrize("library", ["pandas", "polars"])
     def test_tables_keep_their_names(self, holed, library):
         frames = pytest.importorskip(library)
@@ -183,6 +187,7 @@ class TestContainers:
         assert isinstance(W, frames.DataFrame)
         assert list(W.columns) == list(search.get_feature_names_out())
 
+    @minutes_on_reference
     def test_marks_of_missing_entries_are_the_estimator_s(self, holed):
         marked = np.where(np.isnan(holed), -99.0, holed)
         expected = search_of().fit(holed)
@@ -264,6 +269,7 @@ def test_exact_data_leave_no_residual_to_start_from():
     assert search.best_score_ == pytest.approx(0, abs=1e-4)
 
 
+@minutes_on_reference
 def test_other_estimators_start_anew():
     rng = np.random.default_rng(0)
     X = rng.random((60, 3)) @ rng.random((3, 15)) + 0.02 * rng.random((60, 15))
@@ -272,6 +278,7 @@ def test_other_estimators_start_anew():
     assert isinstance(search.best_estimator_, NMF)
 
 
+@minutes_on_reference
 @parametrize_with_checks([RankSearchCV(MODEL, [1, 2], cv=2, random_state=0)])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import fit_for, low_rank, punch_holes, store_observed
+from conftest import fit_for, low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
@@ -22,11 +22,6 @@ SCHEDULES = ["adagrad", "constant", "invscaling", "adaptive"]
 BIASES = [False, "features", "samples", "both"]
 MODULES = [kernels, reference]
 SMOOTH, GENERAL = (0.3, 0.0, -np.inf, None), (0.3, 0.02, 0.0, None)
-
-# Of the reference kernel an epoch takes as long as thousands of the compiled one.
-many_epochs = pytest.mark.skipif(
-    kernels.IMPLEMENTATION == "reference", reason="minutes on the reference kernels"
-)
 
 
 def work(dtype=np.float64, k=3, penalty=SMOOTH, weighted=False, n=400, n_groups=3, bias=False):
@@ -199,6 +194,7 @@ def test_blocks_of_a_stratum_share_no_row_and_no_column(monkeypatch, n_groups):
             assert n_groups == 7 or min(map(len, parts)) > 0
 
 
+@minutes_on_reference
 @pytest.mark.parametrize(("schedule", "dtype"), [("adagrad", np.float32), ("adaptive", np.float64)])
 def test_the_same_bits_for_any_number_of_threads(monkeypatch, schedule, dtype):
     monkeypatch.setattr(_threads, "WORK_PER_THREAD", 1)
@@ -246,7 +242,7 @@ def test_too_many_zeros_are_refused_with_the_alternatives():
         MatrixFactorization(2, solver="sgd").fit(X)
 
 
-@many_epochs
+@minutes_on_reference
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_it_reaches_the_objective_of_als(schedule, bias):
@@ -257,7 +253,7 @@ def test_it_reaches_the_objective_of_als(schedule, bias):
     assert 0.999 * als.loss_curve_[-1] < model.loss_curve_[-1] < 1.01 * als.loss_curve_[-1]
 
 
-@many_epochs
+@minutes_on_reference
 @pytest.mark.parametrize("scaling", [0.0, 1.0])
 @pytest.mark.parametrize("weigh", ["samples", "entries", "both"])
 def test_weights_count_as_they_do_for_als(weigh, scaling):
@@ -284,7 +280,7 @@ def test_weights_count_as_they_do_for_als(weigh, scaling):
     assert 0.999 * als.loss_curve_[-1] < model.loss_curve_[-1] < 1.01 * als.loss_curve_[-1]
 
 
-@many_epochs
+@minutes_on_reference
 @pytest.mark.parametrize("loss", ["huber", "logistic", "absolute"])
 def test_other_losses_come_near_the_objective_of_als(loss):
     X = fit_for(loss, punch_holes(low_rank(mean=1.0)))
@@ -320,7 +316,7 @@ def test_the_curve_is_the_objective(monkeypatch, bias, loss):
     np.testing.assert_allclose(*zip(*values, strict=True), rtol=1e-12)
 
 
-@many_epochs
+@minutes_on_reference
 def test_held_out_entries_are_predicted_as_well_as_by_als():
     X = low_rank(300, 200, rank=4, noise=0.5, mean=3.0)
     hidden = np.random.default_rng(1).random(X.shape) < 0.8
@@ -332,6 +328,7 @@ def test_held_out_entries_are_predicted_as_well_as_by_als():
     assert error["sgd"] < 1.02 * error["als"]
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("loss", ["squared", "absolute", "logistic"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("rate", [1e2, 1e6])

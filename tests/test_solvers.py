@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import fit_for, low_rank, punch_holes, store_observed
+from conftest import fit_for, low_rank, minutes_on_reference, punch_holes, store_observed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -157,6 +157,7 @@ def test_every_way_to_decompose_gives_the_weighted_pca(monkeypatch, shape, way, 
     )
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("noise", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("gram", [False, True])
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
@@ -187,6 +188,7 @@ def test_spectral_leaves_components_beyond_the_rank_at_zero():
     np.testing.assert_allclose(reconstruction(model, X), X, atol=1e-10)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("loss", [name for name in LOSSES if hasattr(LOSSES[name], "quadratic")])
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("alpha", [0.0, 0.1])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import fit_for, low_rank, punch_holes, store_observed
+from conftest import fit_for, low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
@@ -63,6 +63,7 @@ def test_one_pass_of_100_batches_comes_close_to_the_batch_fit(bias, rank, missin
     assert objective(online, X) < 1.02 * objective(fitted, X)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("alpha", [0.0, 0.02])
 def test_one_pass_comes_close_on_small_data(bias, alpha):
@@ -72,6 +73,7 @@ def test_one_pass_comes_close_on_small_data(bias, alpha):
     assert objective(online, X) < 1.02 * objective(fitted, X)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("bias", BIASES)
 def test_single_rows_come_close(bias):
     X = punch_holes(low_rank(600, 20, mean=1.0), 0.3)
@@ -80,6 +82,7 @@ def test_single_rows_come_close(bias):
     assert objective(online, X) < 1.02 * objective(fitted, X)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("bias", BIASES)
 def test_repeated_passes_converge_to_the_batch_fit(bias):
     X = punch_holes(low_rank(100, 20, mean=1.0))
@@ -88,6 +91,7 @@ def test_repeated_passes_converge_to_the_batch_fit(bias):
     np.testing.assert_allclose(objective(online, X), objective(fitted, X), rtol=1e-3)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("kwargs", [{"positive": True}, {"l1_ratio": 0.3}, {"positive": "H"}])
 def test_penalties_that_are_not_smooth(kwargs):
     X = punch_holes(np.abs(low_rank(400, 20, mean=1.0)))
@@ -98,6 +102,7 @@ def test_penalties_that_are_not_smooth(kwargs):
     assert objective(online, X) < 1.05 * objective(fitted, X)
 
 
+@minutes_on_reference
 @pytest.mark.parametrize("loss", ["huber", "logistic", "poisson"])
 def test_losses_that_are_not_squared(loss):
     X = fit_for(loss, punch_holes(low_rank(1000, 20)))

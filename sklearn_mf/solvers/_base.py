@@ -296,13 +296,13 @@ class _Record:
 
     def _has_stalled(self, n_iter):
         window, history = self.solver.window, self.state.history
+        # Below rounding error neither gradients nor the decrease say anything any more.
+        floor = EPSILON * self.scale
         if self.state.violation is not None:
-            return self.state.violation <= self.limits.tol
+            return self.state.violation <= self.limits.tol or history[-1] <= floor
         if n_iter < window:
             return False
         before = self.first if n_iter == window else history[-1 - window]
-        # Below rounding error the decrease says nothing any more.
-        floor = EPSILON * self.scale
         if history[-1] > (1 + self.limits.tol) * max(self.first, floor):
             return False  # it rises: that is no rest
         return before - history[-1] <= self.limits.tol * max(history[-1], floor)

@@ -1,12 +1,14 @@
 """Coordinate descent on one factor after the other: HALS and its faster descendants."""
 
+from math import sqrt
+
 from sklearn_mf.solvers._base import SOLVERS
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
 # The first sweeps take one round: whole solutions at a start that knows little throw components
 # away that would be needed.
-SINGLE_ROUNDS = 2
+SINGLE_ROUNDS = 1
 # What is left of a component that the other factor does not use, sweep by sweep: it may yet be.
 FADING = 0.5
 # A row ends its rounds when none of its coefficients moves by more than this share of the largest.
@@ -105,6 +107,15 @@ class CoordinateDescent(ExtrapolatedSolver):
 
     def _value(self, problem, improved, fixed):
         return problem.value_after(improved, fixed)
+
+    def _rest(self, state, objective, violation):
+        if not self.extrapolated:
+            return violation
+        first = state.memory.setdefault("first_objective", state.objective)
+        if objective <= 0:
+            return 0.0
+        # Towards zero the objective may fall by the same share for ever; gradients as its root.
+        return max(violation, min(state.objective / objective - 1, sqrt(objective / first)))
 
     def _rounds(self, problem, state):
         if self.rounds != "auto":
