@@ -2,7 +2,9 @@
 
 from math import sqrt
 
-from sklearn_mf.solvers._base import SOLVERS
+from numpy import finfo
+
+from sklearn_mf.solvers._base import SOLVERS, TINY
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
@@ -34,7 +36,8 @@ class CoordinateDescent(ExtrapolatedSolver):
     ones and for ``l1_ratio > 0``.
 
     It stops when the sum of the absolute projected gradients is `tol` times that of the first
-    sweep, as in scikit-learn.
+    sweep, as in scikit-learn; extrapolated sweeps, of which a few may pass where gradients are
+    small, only when the objective falls by no more than `tol` of itself, either.
 
     A sweep costs ``O(n_stored * k)`` where every row counts the same columns, else
     ``O(n_observed * k**2)``.
@@ -109,13 +112,14 @@ class CoordinateDescent(ExtrapolatedSolver):
         return problem.value_after(improved, fixed)
 
     def _rest(self, state, objective, violation):
+        first = state.memory.setdefault("first_objective", state.objective)
+        decrease = state.objective - objective
+        if decrease <= finfo(state.W.dtype).eps * objective:
+            return 0.0  # a start may be the minimum but for rounding error
         if not self.extrapolated:
             return violation
-        first = state.memory.setdefault("first_objective", state.objective)
-        if objective <= 0:
-            return 0.0
         # Towards zero the objective may fall by the same share for ever; gradients as its root.
-        return max(violation, min(state.objective / objective - 1, sqrt(objective / first)))
+        return max(violation, min(decrease / max(objective, TINY), sqrt(max(objective, 0) / first)))
 
     def _rounds(self, problem, state):
         if self.rounds != "auto":
