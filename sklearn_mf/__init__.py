@@ -1,7 +1,13 @@
 """Matrix factorization with missing entries, for scikit-learn."""
 
 from sklearn_mf import components, losses, model_selection, penalties, plotting, solvers
-from sklearn_mf.estimators import NMF, FactorizationImputer, MatrixFactorization
+from sklearn_mf.estimators import (
+    NMF,
+    FactorizationImputer,
+    MatrixFactorization,
+    MiniBatchNMF,
+    non_negative_factorization,
+)
 from sklearn_mf.rank import select_rank
 from sklearn_mf.rank_search import RankSearchCV
 from sklearn_mf.utils._show_versions import show_versions
@@ -12,11 +18,13 @@ __all__ = [
     "NMF",
     "FactorizationImputer",
     "MatrixFactorization",
+    "MiniBatchNMF",
     "RankSearchCV",
     "__version__",
     "components",
     "losses",
     "model_selection",
+    "non_negative_factorization",
     "penalties",
     "plotting",
     "select_rank",

@@ -106,6 +106,24 @@ def multiplied(at, penalty, W, exponent):
     return ratio
 
 
+def flush(W, beta):
+    """Set to zero what is too small, in place: as scikit-learn does, else where products underflow.
+
+    Parameters
+    ----------
+    W : ndarray of shape (n_rows, k)
+        The rows.
+    beta : float
+        Of the divergence.
+    """
+    W[(LEAST if beta < 1 else _underflow(W.dtype)) > W] = 0
+
+
+def _underflow(dtype):
+    """Numbers so small that their products would take many times as long, if they are numbers."""
+    return float(np.sqrt(np.finfo(dtype).tiny))
+
+
 def multiply(equations, penalty, start, rounds):
     """Rounds of multiplicative updates under the squared loss, on normal equations.
 
@@ -126,7 +144,7 @@ def multiply(equations, penalty, start, rounds):
         No row costs more than at its start.
     """
     (grams, moments), (scale, ridge, l1, _) = equations, penalty
-    rows, underflow = start, float(np.sqrt(np.finfo(start.dtype).tiny))
+    rows, underflow = start, _underflow(start.dtype)
     for _ in range(rounds):
         divisor = images(grams, rows)
         if ridge.any() or l1.any():
@@ -134,7 +152,6 @@ def multiply(equations, penalty, start, rounds):
         divisor[divisor == 0] = FLOOR
         ratio = np.divide(np.maximum(moments, 0), divisor, out=divisor)
         ratio *= rows
-        # Numbers so small that their products underflow would take many times as long.
         ratio[ratio < underflow] = 0
         rows = ratio
     return Descent.after(equations, rows, np.zeros_like(rows, shape=len(rows)))

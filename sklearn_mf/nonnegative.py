@@ -38,7 +38,7 @@ def nonnegative_start(problem, init, random_state):
     """
     samples, k = problem.observations, problem.n_components
     n_rows, n_columns = samples.shape
-    mean = _mean(samples)
+    mean = observed_mean(samples)
     if init == "random":
         scale = np.sqrt(mean / k)
         Ht = scale * np.abs(random_state.standard_normal((k, n_columns))).T
@@ -55,8 +55,8 @@ def nonnegative_start(problem, init, random_state):
     return tuple(np.ascontiguousarray(V, dtype=samples.dtype) for V in (W, Ht))
 
 
-def _mean(observations):
-    """Mean of what is observed."""
+def observed_mean(observations):
+    """Weighted mean of what is observed."""
     totals = observations.T.row_totals().astype(np.float64)
     return float(column_means(observations).astype(np.float64) @ totals / totals.sum())
 

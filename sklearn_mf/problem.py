@@ -14,6 +14,7 @@ from sklearn_mf.losses import BaseLoss
 from sklearn_mf.multiplicative import first_codes
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import BasePenalty
+from sklearn_mf.utils._threads import one_blas_thread
 
 # A fold-in under a loss that is not squared iterates; rows stop one by one.
 FOLD_IN_ITERATIONS = 500
@@ -416,9 +417,27 @@ class Problem:
         design, offsets = self._design(Ht)
         if self.loss.is_squared:
             return self._solve_fully(self.observations, design, offsets, self.row_penalty, W)
-        for rows, block in self.observations.blocks():
-            W[rows] = self._fold_in_block(block, design, offsets, self._penalty_of(rows))
+        problem, (scale, *per_column) = self._without_zeros(design)
+        with one_blas_thread():  # between kernels and elementwise work its threads only wait
+            for rows, block in problem.observations.blocks():
+                penalty = scale[rows], *per_column
+                W[rows] = problem._fold_in_block(block, design, offsets, penalty)
         return W
+
+    def _without_zeros(self, design):
+        """A problem that has the same codes, and their penalty.
+
+        Where a zero costs its model value, all of them together are a linear form of the codes,
+        which are not negative: a penalty of absolute values. It counts every column, so that
+        nonzeros are left with their loss less their model value.
+        """
+        nonzeros = self.observations.nonzeros if self.loss.is_sum_at_zero else None
+        if nonzeros is None:
+            return self, self.row_penalty
+        scale, ridge, l1, lower = self.row_penalty
+        l1 = l1 + self.observations.weighted_sum(design) / scale[0]  # the same for all rows
+        problem = replace(self, observations=nonzeros, loss=self.loss.less_model)
+        return problem, (scale, ridge, l1, lower)
 
     @property
     def _solve_fully(self):
@@ -450,20 +469,23 @@ class Problem:
         if hasattr(self.loss, "quadratic"):
             return after
         scale, ridge, l1, _ = penalty
-        loss = self.loss.at(block.kinds)
 
-        def cost(W):
-            model = self._row_model(block, design, offsets, W)
+        def cost(rows, W):
+            part = block if len(rows) == len(scale) else block.take(rows)
+            model = self._row_model(part, design, offsets, W)
             per_row = 0.5 * (W * W) @ ridge + np.abs(W) @ l1
-            return block.row_sums(loss.value(block.values, model)) + scale * per_row
+            loss = self.loss.at(part.kinds).value(part.values, model)
+            return part.row_sums(loss) + scale[rows] * per_row
 
-        limit = cost(before)
+        rows = np.arange(len(after))
+        limit = cost(rows, before)
+        rows = rows[~(cost(rows, after) <= limit)]
         for _ in range(MAX_HALVINGS):
-            too_far = ~(cost(after) <= limit)
-            if not too_far.any():
+            if len(rows) == 0:
                 return after
-            after[too_far] = (after[too_far] + before[too_far]) / 2
-        after[too_far] = before[too_far]
+            after[rows] = (after[rows] + before[rows]) / 2
+            rows = rows[~(cost(rows, after[rows]) <= limit[rows])]
+        after[rows] = before[rows]
         return after
 
 

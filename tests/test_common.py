@@ -9,7 +9,7 @@ from itertools import product
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_mf import NMF, MatrixFactorization, kernels
+from sklearn_mf import NMF, MatrixFactorization, MiniBatchNMF, kernels
 from sklearn_mf.losses import Absolute, Huber, Poisson, Quantile
 from sklearn_mf.solvers import LBFGS, SGD, Adam, GradientDescent
 
@@ -39,6 +39,8 @@ def configurations():
     flat = {"max_iter": 5000, "tol": 1e-2}
     yield from (NMF(**flat), NMF(init="random", random_state=0, **flat))
     yield NMF(3, alpha_W=0.1, l1_ratio=0.5, **flat)
+    yield MiniBatchNMF(tol=1e-2)
+    yield MiniBatchNMF(3, init="random", beta_loss=1, fresh_restarts=True, alpha_W=0.1, tol=1e-2)
     for solver, bias, alpha in product(["als", "svd", "gd"], BIASES, [0.0, 0.1]):
         if solver == "svd" and bias in ("samples", "both"):
             continue  # refused, see test_validation.py
@@ -64,7 +66,7 @@ def configurations():
 
 
 def expected_failures(estimator):
-    if estimator.solver != "sgd":
+    if getattr(estimator, "solver", None) != "sgd":
         return {}
     reason = "Repeating a sample changes the order in which entries are visited."
     return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in KINDS}

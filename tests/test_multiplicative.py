@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mf import NMF, MatrixFactorization
 from sklearn_mf.losses import BetaDivergence, Squared
-from sklearn_mf.observations import observe
+from sklearn_mf.observations import ZeroFilledObservations, observe
 from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, GradientDescent, MultiplicativeUpdate
@@ -319,6 +319,22 @@ def test_codes_are_the_minimum_that_scipy_finds(beta, alpha):
     for x, w in zip(X[:8], codes, strict=False):
         best = minimize(cost, w + 0.1, (x,), "L-BFGS-B", bounds=[(0, None)] * 3, tol=1e-12)
         assert cost(w, x) <= best.fun + 1e-5 * abs(best.fun)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.01])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_codes_of_sparse_counts_need_no_zeros(alpha, dtype, monkeypatch):
+    X = np.floor(3 * positive(1, (30, 50), dtype=dtype))
+    X[5] = 0
+    model = NMF(3, solver="mu", beta_loss=1, alpha_W=alpha, l1_ratio=0.3, tol=1e-2, random_state=0)
+    expected = model.fit(X).transform(X)
+    monkeypatch.delattr(ZeroFilledObservations, "take")  # which makes rows dense
+    W = model.transform(sparse.csr_array(X))
+    assert W.dtype == dtype
+    tolerance = 1e-6 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(W, expected, rtol=tolerance, atol=tolerance)
+    assert not W[5].any()
+    assert not model.transform(sparse.csr_array((3, 50), dtype=dtype)).any()
 
 
 # Odd input ------------------------------------------------------------------------------------

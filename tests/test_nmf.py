@@ -326,11 +326,13 @@ def test_a_start_of_ones_own():
     assert model.n_components_ == 3
     np.testing.assert_array_equal(W, before[0])
     np.testing.assert_array_equal(H, before[1])
-    with pytest.raises(ValueError, match=r"W has the shape \(39, 3\), it must be \(40, 3\)"):
+    with pytest.raises(ValueError, match=r"wrong first dimension passed to NMF \(input W\)"):
         model.fit(X, W=W[1:], H=H)
+    with pytest.raises(ValueError, match=r"wrong second dimension passed to NMF \(input H\)"):
+        model.fit(X, W=W, H=H[:, 1:])
     with pytest.raises(ValueError, match=r"Negative values in data passed to NMF \(input H\)"):
         model.fit(X, W=W, H=-H)
-    with pytest.raises(ValueError, match="H is full of zeros"):
+    with pytest.raises(ValueError, match=r"passed to NMF \(input H\) is full of zeros"):
         model.fit(X, W=W, H=0 * H)
     with pytest.raises(ValueError, match="init='custom' needs W"):
         NMF(3, init="custom").fit(X)

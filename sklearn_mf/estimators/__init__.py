@@ -2,6 +2,13 @@
 
 from sklearn_mf.estimators._imputer import FactorizationImputer
 from sklearn_mf.estimators._matrix_factorization import MatrixFactorization
-from sklearn_mf.estimators._nmf import NMF
+from sklearn_mf.estimators._minibatch_nmf import MiniBatchNMF
+from sklearn_mf.estimators._nmf import NMF, non_negative_factorization
 
-__all__ = ["NMF", "FactorizationImputer", "MatrixFactorization"]
+__all__ = [
+    "NMF",
+    "FactorizationImputer",
+    "MatrixFactorization",
+    "MiniBatchNMF",
+    "non_negative_factorization",
+]

@@ -4,28 +4,14 @@ import warnings
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_non_negative
 
-from sklearn_mf.estimators._base_fits import SolvedFactorization
-from sklearn_mf.losses import BetaDivergence, Squared
-from sklearn_mf.nonnegative import NONNEGATIVE_INITS, nonnegative_start
-from sklearn_mf.penalties import ElasticNet
-from sklearn_mf.problem import Problem, Side
+from sklearn_mf.estimators._base import threads_for, warn_of_empty_rows
+from sklearn_mf.estimators._base_nmf import BETAS, NonnegativeFactorization
 from sklearn_mf.solvers import BaseSolver, CoordinateDescent, MultiplicativeUpdate
-from sklearn_mf.utils._validation import (
-    Integral,
-    Interval,
-    MissingValues,
-    Real,
-    StrOptions,
-    check_parameters,
-    fit_context,
-)
-
-BETAS = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0}
+from sklearn_mf.utils._validation import StrOptions, check_parameters, check_X, validate_params
 
 
-class NMF(SolvedFactorization):
+class NMF(NonnegativeFactorization):
     r"""Non-negative matrix factorization of data with missing entries.
 
     Finds non-negative codes W and components H so that :math:`X \approx W H`, from the observed
@@ -145,29 +131,10 @@ class NMF(SolvedFactorization):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [
-            Interval(Integral, 1, None, closed="left"),
-            None,
-            StrOptions({"auto"}),
-        ],
-        "init": [StrOptions({*NONNEGATIVE_INITS, "custom"}), None],
+        **NonnegativeFactorization._parameter_constraints,
         "solver": [StrOptions({"cd", "mu"}), BaseSolver],
-        "beta_loss": [StrOptions(set(BETAS)), Real],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-        "alpha_W": [Interval(Real, 0, None, closed="left")],
-        "alpha_H": [Interval(Real, 0, None, closed="left"), StrOptions({"same"})],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "verbose": ["verbose"],
         "shuffle": ["boolean"],
-        "missing_values": [MissingValues(numeric_only=True)],
-        "unstored": [StrOptions({"zero", "missing"})],
     }
-    # There are no biases.
-    bias = False
-    _has_sample_bias = False
-    _offset = 0.0
 
     def __init__(
         self,
@@ -202,166 +169,192 @@ class NMF(SolvedFactorization):
         self.missing_values = missing_values
         self.unstored = unstored
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, W=None, H=None, sample_weight=None, entry_weight=None):
-        """Find the components.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Non-negative data, with holes or without; never changed.
-        y : Ignored
-            Not used, present by convention.
-        W : array-like of shape (n_samples, n_components), default=None
-            Where to start, if ``init="custom"``.
-        H : array-like of shape (n_components, n_features), default=None
-            Where to start, if ``init="custom"``.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
-        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
-default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
-
-        Returns
-        -------
-        self : NMF
-            The fitted estimator.
-        """
-        self._fit_from(W, H, X, y, sample_weight, entry_weight)
-        return self
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X, y=None, W=None, H=None, sample_weight=None, entry_weight=None):
-        """Find the components and return the codes; the same as `fit`, then `transform`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Non-negative data, with holes or without; never changed.
-        y : Ignored
-            Not used, present by convention.
-        W : array-like of shape (n_samples, n_components), default=None
-            Where to start, if ``init="custom"``.
-        H : array-like of shape (n_components, n_features), default=None
-            Where to start, if ``init="custom"``.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
-        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
-default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
-
-        Returns
-        -------
-        W : ndarray of shape (n_samples, n_components)
-            Codes.
-        """
-        problem, state, W = self._fit_from(W, H, X, y, sample_weight, entry_weight)
-        return self._fitted_codes(problem, state) if W is None else W
-
-    def _fit_from(self, W, H, X, y, sample_weight, entry_weight):
-        if self.init != "custom" and not (W is None and H is None):
-            warnings.warn(
-                "W and H are ignored where init is not 'custom'. Use init='custom' to start "
-                "from them.",
-                RuntimeWarning,
-                stacklevel=4,
-            )
-        self._custom = W, H
-        try:
-            return self._fit(X, y, sample_weight, entry_weight)
-        finally:
-            del self._custom
-
     def _resolve_loss(self, table, X):
-        beta = BETAS.get(self.beta_loss, self.beta_loss)
-        if self.solver == "cd" and beta != 2:
+        if self.solver == "cd" and BETAS.get(self.beta_loss, self.beta_loss) != 2:
             raise ValueError(
                 "Invalid beta_loss parameter: solver 'cd' does not handle beta_loss = "
                 f"{self.beta_loss!r}. Use solver='mu'."
             )
-        return Squared() if beta == 2 else BetaDivergence(float(beta))
+        return super()._resolve_loss(table, X)
 
-    def _check_n_components(self, shape):
-        if self.n_components not in (None, "auto"):
-            return self.n_components
-        if self.n_components == "auto" and self.init == "custom":
-            W, H = self._custom
-            if H is not None:
-                return len(H)
-            if W is not None:
-                return np.shape(W)[1]
-        return shape[1]
-
-    def _observe(self, X, loss, entry_weight=None, sample_weight=None):
-        observations = super()._observe(X, loss, entry_weight, sample_weight)
-        check_values(observations, type(self).__name__)
-        return observations
-
-    def _problem(self, observations, loss, n_components):
-        alpha_H = self.alpha_W if self.alpha_H == "same" else self.alpha_H
-        rows, columns = (
-            Side(ElasticNet(alpha, self.l1_ratio, positive=True))
-            for alpha in (self.alpha_W, alpha_H)
-        )
-        return Problem(observations, loss, rows, columns, n_components)
-
-    def _check_solver(self, problem):
-        solver = self.solver
-        if solver == "cd":
-            solver = CoordinateDescent(shuffle=self.shuffle)
-        elif solver == "mu":
-            solver = MultiplicativeUpdate()
-        check_parameters(solver)
-        solver.check(problem)
-        return solver
+    def _solver(self):
+        if self.solver == "cd":
+            return CoordinateDescent(shuffle=self.shuffle)
+        return MultiplicativeUpdate() if self.solver == "mu" else self.solver
 
     def _start(self, X, problem, solver, random_state):
-        shape, k = problem.observations.shape, problem.n_components
-        if self.init == "custom":
-            W, H = self._custom
-            W = self._check_factor(W, "W", (shape[0], k), X.dtype)
-            H = self._check_factor(H, "H", (k, shape[1]), X.dtype)
-            return W, np.ascontiguousarray(H.T)
-        init = self.init
-        # A sample of weight two counts as two, or it would not start as the sample twice.
-        most = min(problem.row_weight.sum(dtype=np.float64), shape[1])
-        if init == "nndsvd" and solver.name == "mu":
+        if self.init == "nndsvd" and solver.name == "mu":
             warnings.warn(
                 "The multiplicative update ('mu') solver cannot update zeros present in the "
                 "initialization, and so leads to poorer results when used jointly with "
                 "init='nndsvd'. You may try init='nndsvda' or init='nndsvdar' instead.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
-        if init is None:
-            init = "nndsvda" if k <= most else "random"
-        if init != "random" and k > most:
-            raise ValueError(
-                f"init={init!r} needs n_components <= min(n_samples, n_features)={most:g}, "
-                f"but n_components={k}. Use init='random'."
-            )
-        return nonnegative_start(problem, init, random_state)
+        return super()._start(X, problem, solver, random_state)
 
-    def _check_factor(self, factor, name, shape, dtype):
-        whom = f"{type(self).__name__} (input {name})"
-        if factor is None:
-            raise ValueError(f"init='custom' needs {name}, of shape {shape}, in fit.")
-        factor = check_array(factor, dtype=dtype, order="C", input_name=name)
-        if factor.shape != shape:
-            raise ValueError(f"{name} has the shape {factor.shape}, it must be {shape}.")
-        check_non_negative(factor, whom)
-        if not factor.any():
-            raise ValueError(f"{name} is full of zeros: from there no solver would go on.")
-        return factor
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = True
-        return tags
+    def _codes_at(self, X, H, entry_weight):
+        """Codes of data at components that no fit found, and these, validated."""
+        X = check_X(self, X, reset=True)
+        loss = self._resolve_loss(None, X)
+        observations = self._observe(X, loss, entry_weight)
+        if H is None:
+            raise ValueError("update_H=False needs H: the components for which W is found.")
+        H = check_array(H, dtype=X.dtype, order="C", input_name="H")
+        k = len(H) if self.n_components == "auto" else self._check_n_components(X.shape)
+        H = self._check_factor(H, "H", (k, X.shape[1]), X.dtype)
+        problem = self._problem(observations, loss, k)
+        self._check_solver(problem)
+        warn_of_empty_rows(observations)
+        with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
+            return problem.fold_in(np.ascontiguousarray(H.T)), H
 
 
-def check_values(observations, name):
-    """Refuse negative data, in scikit-learn's words."""
-    least = min((values.min(initial=0) for values in observations.each_value()), default=0)
-    if least < 0:
-        raise ValueError(f"Negative values in data passed to {name} (input X).")
+@validate_params(
+    {
+        "X": ["array-like", "sparse matrix"],
+        "W": ["array-like", None],
+        "H": ["array-like", None],
+        "update_H": ["boolean"],
+    },
+    prefer_skip_nested_validation=False,
+)
+def non_negative_factorization(
+    X,
+    W=None,
+    H=None,
+    n_components="auto",
+    *,
+    init=None,
+    update_H=True,
+    solver="cd",
+    beta_loss="frobenius",
+    tol=1e-4,
+    max_iter=200,
+    alpha_W=0.0,
+    alpha_H="same",
+    l1_ratio=0.0,
+    random_state=None,
+    verbose=0,
+    shuffle=False,
+    missing_values=np.nan,
+    unstored="zero",
+    sample_weight=None,
+    entry_weight=None,
+):
+    r"""Factorize a non-negative matrix with missing entries: `NMF` as a function.
+
+    Finds non-negative W and H so that :math:`X \approx W H`, or W alone for a given H. Parameters
+    and results are those of :func:`sklearn.decomposition.non_negative_factorization`, which it
+    replaces; the objective is that of :class:`~sklearn_mf.NMF`.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Non-negative data, with holes or without; never changed.
+    W : array-like of shape (n_samples, n_components), default=None
+        Where to start, if ``init="custom"``.
+    H : array-like of shape (n_components, n_features), default=None
+        Where to start, if ``init="custom"``; with ``update_H=False`` the components for which W
+        is found.
+    n_components : int, {"auto"} or None, default="auto"
+        Number of components. None: that of the features. "auto": as many as a custom W or H
+        has, else as None.
+    init : {"random", "nndsvd", "nndsvda", "nndsvdar", "custom"}, default=None
+        How to start; see :class:`~sklearn_mf.NMF`. Without effect where ``update_H=False``.
+    update_H : bool, default=True
+        Whether to find H, too. False: W is found for the given H, by the routine of
+        ``NMF.transform``, which goes to the minimum whatever `solver`, `tol` and `max_iter` say.
+    solver : {"cd", "mu"} or solver object, default="cd"
+        "cd": coordinate descent, for half the squared error. "mu": multiplicative updates, for
+        every beta divergence.
+    beta_loss : float or {"frobenius", "kullback-leibler", "itakura-saito"}, default="frobenius"
+        Beta of the divergence: 2, 1 and 0 for the names.
+    tol : float, default=1e-4
+        When to stop; see :class:`~sklearn_mf.NMF`.
+    max_iter : int, default=200
+        Iterations at most.
+    alpha_W : float, default=0.0
+        Strength of the penalty of W, times the number of observed entries of its row.
+    alpha_H : float or "same", default="same"
+        Strength of the penalty of H, times the number of observed entries of its column. "same":
+        as `alpha_W`.
+    l1_ratio : float, default=0.0
+        Share of absolute values in the penalties, from 0 to 1; the rest are squares.
+    random_state : int, RandomState instance or None, default=None
+        Source of random numbers for the start, and for `shuffle`.
+    verbose : int, default=0
+        Whether to print a line every so often.
+    shuffle : bool, default=False
+        Whether "cd" visits the components in random order.
+    missing_values : int, float, np.nan or pandas.NA, default=np.nan
+        What stands for a missing entry in X.
+    unstored : {"zero", "missing"}, default="zero"
+        What the entries are that a sparse X does not store.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights: 2 is the sample twice, 0 the sample absent. They do not change W
+        for a given H.
+    entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+        Non-negative weight of every entry; 0, or not stored, is missing.
+
+    Returns
+    -------
+    W : ndarray of shape (n_samples, n_components)
+        The codes of the data at H, as ``NMF.fit_transform`` returns them. scikit-learn's
+        function returns the W that its solver ended with, which is no better.
+    H : ndarray of shape (n_components, n_features)
+        The components.
+    n_iter : int
+        Iterations done; 1 where ``update_H=False``.
+
+    Raises
+    ------
+    ValueError
+        If X, W or H are negative, W or H have the wrong shape, or they are needed and missing.
+
+    See Also
+    --------
+    NMF : The estimator, which keeps the components for other data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf import non_negative_factorization
+    >>> X = np.array([[1.0, 2.0, 3.0], [2.0, np.nan, 6.0], [3.0, 6.0, np.nan]])
+    >>> W, H, n_iter = non_negative_factorization(X, n_components=1)
+    >>> print((W @ H).round(2))
+    [[1. 2. 3.]
+     [2. 4. 6.]
+     [3. 6. 9.]]
+    >>> W, _, _ = non_negative_factorization([[4.0, np.nan, 12.0]], H=H, update_H=False)
+    >>> print((W @ H).round(2))
+    [[ 4.  8. 12.]]
+    """
+    model = NMF(
+        n_components,
+        init=init,
+        solver=solver,
+        beta_loss=beta_loss,
+        tol=tol,
+        max_iter=max_iter,
+        random_state=random_state,
+        alpha_W=alpha_W,
+        alpha_H=alpha_H,
+        l1_ratio=l1_ratio,
+        verbose=verbose,
+        shuffle=shuffle,
+        missing_values=missing_values,
+        unstored=unstored,
+    )
+    if update_H:
+        weights = {"sample_weight": sample_weight, "entry_weight": entry_weight}
+        W = model.fit_transform(X, W=W, H=H, **weights)
+        return W, model.components_, model.n_iter_
+    if W is not None:
+        warnings.warn(
+            "When update_H=False, the provided initial W is not used.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    check_parameters(model)
+    return *model._codes_at(X, H, entry_weight), 1

@@ -68,6 +68,11 @@ class BetaDivergence(BaseLoss):
         return self.beta == 1
 
     @property
+    def less_model(self):
+        """The loss of nonzeros where all model values are summed up elsewhere; for beta 1."""
+        return _LessModel(self.beta)
+
+    @property
     def exponent(self):
         """Of the ratio of the parts in an update that cannot raise the divergence."""
         if self.beta < 1:
@@ -180,3 +185,16 @@ class BetaDivergence(BaseLoss):
         bend = max(beta - 1, 0) + max(2 - beta, 0) * (x / safe)
         weight = safe ** (beta - 2) * np.maximum(bend, LEAST_BEND)
         return weight, m - self.gradient(x, m) / weight
+
+
+class _LessModel(BetaDivergence):
+    """The generalized Kullback-Leibler divergence less the model value."""
+
+    is_sum_at_zero = False
+
+    def value(self, x, m):
+        return super().value(x, m) - m
+
+    def split(self, x, m):
+        attraction, _ = super().split(x, m)
+        return attraction, np.zeros_like(attraction)

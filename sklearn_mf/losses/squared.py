@@ -24,6 +24,9 @@ class Squared(BaseLoss):
     name = "squared"
     is_squared = True
     fits_mean = True
+    # Its place among the beta divergences, and the power of the ratio in their updates.
+    beta = 2
+    exponent = 1.0
 
     def value(self, x, m):
         """Half the squared error; see `BaseLoss.value`."""
@@ -52,6 +55,23 @@ class Squared(BaseLoss):
             What draws the model up and down; the derivative is the second less the first.
         """
         return x, m
+
+    def value_and_split(self, x, m):
+        """`value` and `split` at once.
+
+        Parameters
+        ----------
+        x : ndarray
+            Data.
+        m : ndarray of the same shape
+            Model values.
+
+        Returns
+        -------
+        value, attraction, repulsion : ndarray of the same shape
+            The loss, and the parts of its derivative.
+        """
+        return self.value(x, m), x, m
 
     def quadratic(self, x, m):
         """Weight one, target x: the loss is its own bound.

@@ -34,9 +34,13 @@ class ObservedMatrix:
         Which of several losses every entry has, in a shape that broadcasts to ``values``.
     complete : bool
         Whether every cell is observed, with entry weight one.
+    nonzeros : ObservedMatrix or None
+        Entries beside which all others are observed zeros, in sparse data without holes.
     n_observed : int
         How many entries are observed.
     """
+
+    nonzeros = None
 
     def __init__(self, shape, dtype, row_weight, column_weight, kinds):
         self.shape, self.dtype = shape, dtype
@@ -220,7 +224,7 @@ class ObservedMatrix:
         total, up, down = 0.0, np.zeros_like(W), np.zeros_like(W)
         shares_down = loss.is_sum_at_zero and self.complete
         if shares_down:
-            down[:] = self._weighted_sum(Ht)
+            down[:] = self.weighted_sum(Ht)
         for rows, block in self.blocks(CACHED_ENTRIES):
             model = block.model(W[rows], Ht)
             if with_loss:
@@ -233,7 +237,7 @@ class ObservedMatrix:
                 down[rows] = block.pull_rows(repulsion, Ht)
         return total, up, down
 
-    def _weighted_sum(self, Ht):
+    def weighted_sum(self, Ht):
         """Sum over all columns of their weight times ``Ht_j``."""
         return Ht.sum(axis=0) if self.column_weight is None else self.column_weight @ Ht
 
@@ -406,6 +410,15 @@ class SharedRows(ObservedMatrix):
             _, W_gradient[rows], by_column = block.loss_and_gradient(W[rows], Ht, loss)
             Ht_gradient += by_column
         return total, W_gradient, Ht_gradient
+
+    def split_gradient(self, W, Ht, loss, *, with_loss=False):
+        if not (loss.is_squared and self._has_gram_loss):
+            return super().split_gradient(W, Ht, loss, with_loss=with_loss)
+        total, up, _, Ht_gram, _ = self._gram_loss(W, Ht, loss)
+        down = W @ Ht_gram
+        for rows, block in self._holed_blocks():
+            _, up[rows], down[rows] = block.split_gradient(W[rows], Ht, loss)
+        return total, up, down
 
     def _gram_loss(self, W, Ht, loss):
         """1/2 |X - W Ht'|^2 from |X|^2, one product with X and Gram matrices."""

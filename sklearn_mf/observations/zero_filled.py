@@ -123,7 +123,8 @@ class ZeroFilledObservations(SharedRows):
     def subset(self, rows):
         row_weight = None if self.row_weight is None else self.row_weight[rows]
         kinds = kinds_of_rows(self.kinds, rows)
-        return ZeroFilledObservations(self._X[rows], row_weight, self.column_weight, kinds)
+        X = _slice(self._X, rows) if isinstance(rows, slice) else self._X[rows]
+        return ZeroFilledObservations(X, row_weight, self.column_weight, kinds)
 
     def each_value(self):
         yield self._X.data[~np.isnan(self._X.data)]
@@ -172,10 +173,14 @@ class ZeroFilledObservations(SharedRows):
             row_weight = multiply(self._full_rows.astype(self.dtype), row_weight)
         return StoredObservations(self._filled, None, row_weight, self.column_weight)
 
+    @property
+    def nonzeros(self):
+        return self._nonzeros if self.complete and self.shape[1] else None
+
     def total_loss(self, W, Ht, loss):
         if not loss.is_sum_at_zero:
             return super().total_loss(W, Ht, loss)
-        total = self._sum_of_model(W, self._weighted_sum(Ht))
+        total = self._sum_of_model(W, self.weighted_sum(Ht))
         for rows, block in self._nonzeros.blocks():
             model = block.model(W[rows], Ht)
             total += block.total(loss.value(block.values, model) - model)
@@ -185,7 +190,7 @@ class ZeroFilledObservations(SharedRows):
         if not loss.is_sum_at_zero:
             return super().split_gradient(W, Ht, loss, with_loss=with_loss)
         up, down = np.zeros_like(W), np.zeros_like(W)
-        down[:] = sums = self._weighted_sum(Ht)
+        down[:] = sums = self.weighted_sum(Ht)
         total = self._sum_of_model(W, sums) if with_loss else 0.0
         for rows, block in self._nonzeros.blocks():
             model = block.model(W[rows], Ht)
@@ -225,6 +230,16 @@ class ZeroFilledObservations(SharedRows):
             squares *= self.column_weight[X.indices]
         row_weight = multiply(self._full_rows.astype(np.float64), self.row_weight)
         return np.dot(squares, np.repeat(row_weight, np.diff(X.indptr)))
+
+
+def _slice(X, rows):
+    """Some rows of a CSR matrix, of which only the pointers to rows are copied."""
+    start, stop = X.indptr[rows.start], X.indptr[rows.stop]
+    entries = slice(start, stop)
+    indptr = X.indptr[rows.start : rows.stop + 1] - start
+    return sparse.csr_array(
+        (X.data[entries], X.indices[entries], indptr), shape=(len(indptr) - 1, X.shape[1])
+    )
 
 
 def _random_mask(candidates, share, random_state):

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from sklearn_mf.multiplicative import LEAST, multiplied, multiply, pull, pull_and_loss
+from sklearn_mf.multiplicative import LEAST, flush, multiplied, multiply, pull, pull_and_loss
 from sklearn_mf.solvers._base import SOLVERS
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
@@ -122,7 +122,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         beta = problem.loss.beta
         at = self._pull_at(problem, state)
         W = multiplied(at, problem.row_penalty, state.W, exponent)
-        W[_least(W, beta < 1) > W] = 0
+        flush(W, beta)
         W = self._beyond(problem, W, state.W, share)
         at_columns = pull(problem.T, state.Ht, W)
         Ht = multiplied(at_columns, problem.T.row_penalty, state.Ht, exponent)
@@ -176,11 +176,6 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         if self.rounds != "auto":
             return self.rounds
         return self._worthwhile_rounds(problem)
-
-
-def _least(factor, floored):
-    """Below what coefficients are zero: as in scikit-learn, else where products underflow."""
-    return LEAST if floored else float(np.sqrt(np.finfo(factor.dtype).tiny))
 
 
 def _root(objective):

@@ -1,0 +1,213 @@
+"""What `NMF` and `MiniBatchNMF` share: scikit-learn's parameters, checks and starts."""
+
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_non_negative
+
+from sklearn_mf.estimators._base_fits import SolvedFactorization
+from sklearn_mf.losses import BetaDivergence, Squared
+from sklearn_mf.nonnegative import NONNEGATIVE_INITS, nonnegative_start
+from sklearn_mf.penalties import ElasticNet
+from sklearn_mf.problem import Problem, Side
+from sklearn_mf.utils._validation import (
+    Integral,
+    Interval,
+    MissingValues,
+    Real,
+    StrOptions,
+    check_parameters,
+    fit_context,
+)
+
+BETAS = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0}
+
+
+class NonnegativeFactorization(SolvedFactorization):
+    """Base of estimators with non-negative factors and scikit-learn's names for all they do.
+
+    A subclass has the parameters of ``_parameter_constraints``, and says in ``_solver`` who
+    solves.
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            None,
+            StrOptions({"auto"}),
+        ],
+        "init": [StrOptions({*NONNEGATIVE_INITS, "custom"}), None],
+        "beta_loss": [StrOptions(set(BETAS)), Real],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "alpha_W": [Interval(Real, 0, None, closed="left")],
+        "alpha_H": [Interval(Real, 0, None, closed="left"), StrOptions({"same"})],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "verbose": ["verbose"],
+        "missing_values": [MissingValues(numeric_only=True)],
+        "unstored": [StrOptions({"zero", "missing"})],
+    }
+    # There are no biases.
+    bias = False
+    _has_sample_bias = False
+    _offset = 0.0
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, W=None, H=None, sample_weight=None, entry_weight=None):
+        """Find the components.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Non-negative data, with holes or without; never changed.
+        y : Ignored
+            Not used, present by convention.
+        W : array-like of shape (n_samples, n_components), default=None
+            Where to start, if ``init="custom"``.
+        H : array-like of shape (n_components, n_features), default=None
+            Where to start, if ``init="custom"``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weight of every entry; 0, or not stored, is missing.
+
+        Returns
+        -------
+        self : estimator
+            The fitted estimator.
+        """
+        self._fit_from(W, H, X, y, sample_weight, entry_weight)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X, y=None, W=None, H=None, sample_weight=None, entry_weight=None):
+        """Find the components and return the codes; the same as `fit`, then `transform`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Non-negative data, with holes or without; never changed.
+        y : Ignored
+            Not used, present by convention.
+        W : array-like of shape (n_samples, n_components), default=None
+            Where to start, if ``init="custom"``.
+        H : array-like of shape (n_components, n_features), default=None
+            Where to start, if ``init="custom"``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weight of every entry; 0, or not stored, is missing.
+
+        Returns
+        -------
+        W : ndarray of shape (n_samples, n_components)
+            Codes.
+        """
+        problem, state, W = self._fit_from(W, H, X, y, sample_weight, entry_weight)
+        return self._fitted_codes(problem, state) if W is None else W
+
+    def _fit_from(self, W, H, X, y, sample_weight, entry_weight):
+        with self._starting_from(W, H):
+            return self._fit(X, y, sample_weight, entry_weight)
+
+    @contextmanager
+    def _starting_from(self, W, H):
+        """Have a custom start at hand."""
+        if self.init != "custom" and not (W is None and H is None):
+            warnings.warn(
+                "W and H are ignored where init is not 'custom'. Use init='custom' to start "
+                "from them.",
+                RuntimeWarning,
+                stacklevel=6,
+            )
+        self._custom = W, H
+        try:
+            yield
+        finally:
+            del self._custom
+
+    def _resolve_loss(self, table, X):
+        beta = BETAS.get(self.beta_loss, self.beta_loss)
+        return Squared() if beta == 2 else BetaDivergence(float(beta))
+
+    def _check_n_components(self, shape):
+        if self.n_components not in (None, "auto"):
+            return self.n_components
+        if self.n_components == "auto" and self.init == "custom":
+            W, H = self._custom
+            if H is not None:
+                return len(H)
+            if W is not None:
+                return np.shape(W)[1]
+        return shape[1]
+
+    def _observe(self, X, loss, entry_weight=None, sample_weight=None):
+        observations = super()._observe(X, loss, entry_weight, sample_weight)
+        check_values(observations, type(self).__name__)
+        return observations
+
+    def _problem(self, observations, loss, n_components):
+        alpha_H = self.alpha_W if self.alpha_H == "same" else self.alpha_H
+        rows, columns = (
+            Side(ElasticNet(alpha, self.l1_ratio, positive=True))
+            for alpha in (self.alpha_W, alpha_H)
+        )
+        return Problem(observations, loss, rows, columns, n_components)
+
+    def _check_solver(self, problem):
+        solver = self._solver()
+        check_parameters(solver)
+        solver.check(problem)
+        return solver
+
+    def _start(self, X, problem, solver, random_state):
+        shape, k = problem.observations.shape, problem.n_components
+        if self.init == "custom":
+            W, H = self._custom
+            W = self._check_factor(W, "W", (shape[0], k), X.dtype)
+            H = self._check_factor(H, "H", (k, shape[1]), X.dtype)
+            return W, np.ascontiguousarray(H.T)
+        init = self.init
+        # A sample of weight two counts as two, or it would not start as the sample twice.
+        most = min(problem.row_weight.sum(dtype=np.float64), shape[1])
+        if init is None:
+            init = "nndsvda" if k <= most else "random"
+        if init != "random" and k > most:
+            raise ValueError(
+                f"init={init!r} needs n_components <= min(n_samples, n_features)={most:g}, "
+                f"but n_components={k}. Use init='random'."
+            )
+        return nonnegative_start(problem, init, random_state)
+
+    def _check_factor(self, factor, name, shape, dtype):
+        whom = f"{type(self).__name__} (input {name})"
+        if factor is None:
+            raise ValueError(f"init='custom' needs {name}, of shape {shape}, in fit.")
+        factor = check_array(factor, dtype=dtype, order="C", input_name=name)
+        for which, found, expected in zip(("first", "second"), factor.shape, shape, strict=True):
+            if found != expected:
+                raise ValueError(
+                    f"Array with wrong {which} dimension passed to {whom}. Expected {expected}, "
+                    f"but got {found}."
+                )
+        check_non_negative(factor, whom)
+        if not factor.any():
+            raise ValueError(f"Array passed to {whom} is full of zeros.")
+        return factor
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags
+
+
+def check_values(observations, name):
+    """Refuse negative data, in scikit-learn's words."""
+    least = min((values.min(initial=0) for values in observations.each_value()), default=0)
+    if least < 0:
+        raise ValueError(f"Negative values in data passed to {name} (input X).")
