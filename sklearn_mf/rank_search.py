@@ -1,32 +1,34 @@
 """The rank by cross-validation of hidden entries, along paths of ranks."""
 
 import warnings
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 from scipy import sparse
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
-from sklearn.model_selection import KFold, check_cv
+from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf.estimators import MatrixFactorization
-from sklearn_mf.model_selection import hide_entries, observed_entries
+from sklearn_mf.model_selection import EntryKFold, hide_entries, observed_entries
+from sklearn_mf.path import has_risen, simplest_of_the_best
 from sklearn_mf.utils._validation import (
     HasMethods,
     Integral,
     Interval,
+    check_parameters,
     check_X,
     fit_context,
 )
 
 __all__ = ["RankSearchCV"]
 
-# Power iterations of the randomized SVD of residuals: a start, not an answer.
-POWER_STEPS = 2
+# What of the standard deviation of X may be lost in paths, which are twice as fast in single
+# precision.
+PRECISION = 1e-5
 
 
 class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
@@ -41,12 +43,16 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         -\frac{1}{|F_f|} \sum_{(i,j) \in F_f} (x_{ij} - \hat x^{(k)}_{ij})^2,
 
     so that a component which only follows noise makes the score worse. The ranks of a fold are
-    a path: a :class:`MatrixFactorization` starts from the components of the rank below and
-    the leading right singular vectors of its residuals, and needs a few iterations where a
-    fit of its own would need many. Other estimators start anew at every rank.
+    a path: the factors of the rank below, and the leading directions of what they leave, are
+    improved by a few sweeps of alternating least squares, where a fit of its own would need
+    many. A path ends when three scores in a row are 5 % worse than its best. Where
+    alternating least squares does not solve each factor exactly (other solvers, positive
+    factors, penalties of absolute values, ``early_stopping=True``, other estimators), models
+    start anew at every rank.
 
-    Chosen is the smallest rank whose score is within one standard error of the best one. An
-    estimator of that rank is then fitted to all of X.
+    Chosen is the simplest model whose score is within one standard error of the best one: the
+    smallest rank, and of equal ranks the largest penalty. An estimator of that kind is then
+    fitted to all of X.
 
     Read more in the :ref:`User Guide <choosing_the_rank>`.
 
@@ -57,6 +63,10 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         :class:`MatrixFactorization`. It is cloned.
     ranks : array-like of int
         Numbers of components to try, each at most ``min(n_samples, n_features)``.
+    alphas : array-like of float or None, default=None
+        Values of ``alpha_W`` to try with every rank; ``alpha_H`` follows where it is "same".
+        The path of a penalty starts from the first rank of the next larger one. None: that of
+        the estimator.
     cv : int, splitter or iterable, default=5
         Number of random folds of the observed entries, or how to split them: pairs of arrays
         ``(train, test)`` that number the observed entries of X in the order of its rows. An
@@ -66,9 +76,9 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         the best is chosen.
     refit : bool, default=True
         Whether to fit an estimator of the chosen rank to all of X.
-    path_max_iter : int, default=5
-        Iterations at each rank of a path but the first, which has those of the estimator.
-        Solvers of small steps need more than the default.
+    path_max_iter : int, default=2
+        Sweeps at each rank of a path but the first, which is fitted by the estimator's
+        `max_iter`, to a tolerance of 1e-3 at least.
     n_jobs : int, default=None
         Number of folds to fit in parallel, as in :class:`joblib.Parallel`.
     random_state : int, RandomState instance or None, default=None
@@ -80,6 +90,8 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         The chosen number of components.
     best_estimator_ : estimator instance
         Fitted to all of X with that rank, if ``refit=True``.
+    best_params_ : dict
+        The chosen ``n_components``, and ``alpha_W`` if there are `alphas`.
     best_index_ : int
         Where it is in `cv_results_`.
     best_score_ : float
@@ -88,8 +100,9 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         As in :class:`sklearn.model_selection.GridSearchCV`: "param_n_components", "params",
         "split0_test_score" and so on, "mean_test_score", "std_test_score", "rank_test_score",
         "mean_fit_time", "std_fit_time", "mean_score_time" and "std_score_time", in ascending
-        order of the number of components. Scores are negative mean squared errors. Times
-        are those of a step of the path.
+        order of the number of components. With `alphas` there is "param_alpha_W", too, largest
+        first among equal ranks. Scores are negative mean squared errors, NaN where the path
+        of a fold had ended. Times are those of a step of the path.
     n_splits_ : int
         Number of folds.
     refit_time_ : float
@@ -108,6 +121,9 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     -----
     The standard error is ``std_test_score / sqrt(n_splits_ - 1)`` at the best rank, that of a
     mean over folds.
+
+    Paths are in single precision where X loses no more than 1e-5 of its standard deviation by
+    it; the last fit is in that of X.
 
     References
     ----------
@@ -135,6 +151,7 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict_entries"])],
         "ranks": ["array-like"],
+        "alphas": ["array-like", None],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), "cv_object"],
         "one_standard_error": ["boolean"],
         "refit": ["boolean"],
@@ -148,15 +165,17 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         estimator,
         ranks,
         *,
+        alphas=None,
         cv=5,
         one_standard_error=True,
         refit=True,
-        path_max_iter=5,
+        path_max_iter=2,
         n_jobs=None,
         random_state=None,
     ):
         self.estimator = estimator
         self.ranks = ranks
+        self.alphas = alphas
         self.cv = cv
         self.one_standard_error = one_standard_error
         self.refit = refit
@@ -195,12 +214,12 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
                 "RankSearchCV cannot hide the zeros that a sparse X does not store. Use "
                 "unstored='missing' for the estimator if they are missing, else X.toarray()."
             )
-        ranks = _check_ranks(self.ranks, checked.shape)
+        grid = _check_ranks(self.ranks, checked.shape), _check_alphas(self.alphas, checker)
         rng = check_random_state(self.random_state)
         folds = _check_folds(self.cv, checked, X, rng)
-        data = checked, None if sparse.issparse(checked) else X
-        paths = Parallel(n_jobs=self.n_jobs)(
-            delayed(_path)(checker, data, fold, ranks, self.path_max_iter, seed)
+        judge = _judge(checker, checked, X, grid, self.path_max_iter)
+        results = Parallel(n_jobs=self.n_jobs)(
+            delayed(judge)(*fold, seed)
             for fold, seed in zip(folds, rng.randint(2**31 - 1, size=len(folds)), strict=True)
         )
         self.n_features_in_ = checker.n_features_in_
@@ -209,14 +228,17 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         self.n_splits_ = len(folds)
-        self.cv_results_ = _cv_results(ranks, np.array(paths))
-        self.best_index_ = self._choose()
-        self.best_rank_ = int(ranks[self.best_index_])
-        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        candidates = self._candidates(*grid)
+        self.cv_results_ = _cv_results(candidates, np.array(results))
+        scores = self.cv_results_["mean_test_score"], self.cv_results_["std_test_score"]
+        n_errors = np.sqrt(max(self.n_splits_ - 1, 1)) if self.one_standard_error else np.inf
+        self.best_index_ = simplest_of_the_best(*scores, n_errors)
+        self.best_params_ = candidates[self.best_index_]
+        self.best_rank_ = self.best_params_["n_components"]
+        self.best_score_ = float(scores[0][self.best_index_])
         if self.refit:
             began = perf_counter()
-            best = clone(self.estimator).set_params(n_components=self.best_rank_)
-            self.best_estimator_ = best.fit(X)
+            self.best_estimator_ = clone(self.estimator).set_params(**self.best_params_).fit(X)
             self.refit_time_ = perf_counter() - began
         return self
 
@@ -310,13 +332,15 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             )
         return self.best_estimator_
 
-    def _choose(self):
-        scores = self.cv_results_["mean_test_score"]
-        best = np.argmax(scores)
-        if not self.one_standard_error:
-            return int(best)
-        error = self.cv_results_["std_test_score"][best] / np.sqrt(max(self.n_splits_ - 1, 1))
-        return int(np.argmax(scores >= scores[best] - error))
+    def _candidates(self, ranks, alphas):
+        """Parameters of all models, the simplest first: of equal rank, the most penalized."""
+        if self.alphas is None:
+            return [{"n_components": int(rank)} for rank in ranks]
+        return [
+            {"n_components": int(rank), "alpha_W": float(alpha)}
+            for rank in ranks
+            for alpha in alphas
+        ]
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "cv_results_")
@@ -343,76 +367,89 @@ def _visible(X, table, train):
     return visible
 
 
-def _path(estimator, data, fold, ranks, max_iter, seed):
-    """Score, fit time and score time of every rank on one fold."""
-    (train, test), (X, table) = fold, data
-    rows, columns, values = observed_entries(X)
+def _judge(estimator, X, table, grid, n_sweeps):
+    """What gives score, fit time and score time of all candidates on a fold."""
+    if hasattr(estimator, "_path_results"):
+        check_parameters(estimator)
+        loss = estimator._resolve_loss(table, X)
+        observations = estimator._observe(_in_short(X), loss).stored()
+        if estimator._can_follow_paths(observations, loss):
+            return partial(_along_path, estimator, (observations, loss), grid, n_sweeps)
+    return partial(_one_by_one, estimator, (X, None if sparse.issparse(X) else table), grid)
+
+
+def _in_short(X):
+    """X in single precision, if its values lose nothing that a rank could depend on."""
+    values = X.data if sparse.issparse(X) else X
+    with np.errstate(over="ignore", invalid="ignore"):
+        short = values.astype(np.float32)
+        lost = np.nanmax(np.abs(short - values), initial=0)
+    return X.astype(np.float32) if lost <= PRECISION * np.nanstd(values) else X
+
+
+def _along_path(estimator, data, grid, n_sweeps, train, test, seed):
+    observations, loss = data
+    parts = []
+    for entries in (train, test):
+        chosen = np.zeros(observations.n_observed, dtype=bool)
+        chosen[entries] = True
+        parts.append(observations.only(chosen))
+    return estimator._path_results(parts, loss, grid, n_sweeps, seed)
+
+
+def _one_by_one(estimator, data, grid, train, test, seed):
+    X, table = data
+    rows, columns, values = (array[test] for array in observed_entries(X))
     visible = _visible(X, table, train)
-    results = []
-    model = residual = None
+    ranks, alphas = grid
+    results = np.full((len(alphas), len(ranks), 3), np.nan)
     with warnings.catch_warnings():
-        # Steps do not converge, and are not meant to; the last fit says what there is to say.
+        # The last fit says what there is to say.
         warnings.simplefilter("ignore", UserWarning)
-        for rank in ranks:
-            start = perf_counter()
-            changes = {"n_components": int(rank), "missing_values": np.nan}
-            if isinstance(estimator, MatrixFactorization) and model is not None:
-                where = rows[train], columns[train]
-                residuals = sparse.csr_array((residual[train], where), shape=X.shape)
-                H = _extended(model, residuals, rank, seed)
-                changes.update(init=H, max_iter=max_iter, early_stopping=False)
-            model = clone(estimator).set_params(**changes).fit(visible)
-            fitted = perf_counter()
-            predictions = model.predict_entries(visible, rows, columns)
-            residual = values.astype(np.float64) - predictions
-            score = -np.mean(residual[test] ** 2)
-            results.append((score, fitted - start, perf_counter() - fitted))
+        for alpha, row in zip(alphas, results, strict=True):
+            for number, rank in enumerate(ranks):
+                began = perf_counter()
+                changes = {"n_components": int(rank), "alpha_W": alpha, "missing_values": np.nan}
+                model = clone(estimator).set_params(**changes).fit(visible)
+                fitted = perf_counter()
+                errors = values.astype(np.float64) - model.predict_entries(visible, rows, columns)
+                score = -np.mean(errors**2)
+                row[number] = score, fitted - began, perf_counter() - fitted
+                if has_risen(-row[: number + 1, 0]):
+                    break
     return results
 
 
-def _extended(model, residuals, rank, seed):
-    """Components of a model, and the directions that its residuals have in common."""
-    H = model.components_
-    n_samples, n_features = residuals.shape
-    _, sizes, directions = randomized_svd(
-        residuals, rank - len(H), n_iter=POWER_STEPS, random_state=seed
-    )
-    # Of missing residuals nothing is known, not that they are zero. The size is shared with the
-    # codes such that the entries of both are of the same size, where penalties want them.
-    observed = residuals.nnz / (n_samples * n_features)
-    sizes = np.sqrt(np.maximum(sizes, np.finfo(H.dtype).tiny) / observed)
-    directions *= sizes[:, None] * (n_features / n_samples) ** 0.25
-    if model.positive in (True, "H"):
-        upper, lower = np.maximum(directions, 0), np.maximum(-directions, 0)
-        is_up = (upper**2).sum(axis=1) >= (lower**2).sum(axis=1)
-        directions = np.where(is_up[:, None], upper, lower)
-    return np.vstack([H, directions.astype(H.dtype)])
-
-
-def _cv_results(ranks, paths):
+def _cv_results(candidates, found):
     """What cross-validation found, by the keys of scikit-learn."""
-    scores, fit_times, score_times = np.moveaxis(paths, -1, 0)
+    # Of folds, penalties and ranks; candidates of equal rank are neighbours.
+    found = found.swapaxes(1, 2).reshape(len(found), len(candidates), 3)
+    scores, fit_times, score_times = np.moveaxis(found, -1, 0)
     results = {}
     for name, times in (("fit", fit_times), ("score", score_times)):
         results[f"mean_{name}_time"] = times.mean(axis=0)
         results[f"std_{name}_time"] = times.std(axis=0)
-    results["param_n_components"] = np.ma.MaskedArray(ranks, mask=np.zeros(len(ranks), bool))
-    results["params"] = [{"n_components": int(rank)} for rank in ranks]
+    for name in candidates[0]:
+        values = np.array([candidate[name] for candidate in candidates])
+        results[f"param_{name}"] = np.ma.MaskedArray(values, mask=np.zeros(len(values), bool))
+    results["params"] = candidates
     results |= {f"split{number}_test_score": row for number, row in enumerate(scores)}
     means = scores.mean(axis=0)
     results |= {"mean_test_score": means, "std_test_score": scores.std(axis=0)}
-    results["rank_test_score"] = rankdata(-means, method="min").astype(np.int32)
+    results["rank_test_score"] = rankdata(-np.nan_to_num(means, nan=-np.inf), method="min").astype(
+        np.int32
+    )
     return results
 
 
 def _check_estimator(estimator):
     """A clone of the estimator, if the rank of its like can be chosen here."""
-    needed = {"n_components", "missing_values", "unstored"}
+    needed = {"n_components", "alpha_W", "missing_values", "unstored"}
     if not needed <= set(estimator.get_params(deep=False)):
         raise ValueError(
-            f"estimator={estimator!r} must have the parameters n_components, missing_values and "
-            "unstored, as MatrixFactorization and NMF of sklearn_mf. In a pipeline, let "
-            "RankSearchCV be the step."
+            f"estimator={estimator!r} must have the parameters n_components, alpha_W, "
+            "missing_values and unstored, as MatrixFactorization and NMF of sklearn_mf. In a "
+            "pipeline, let RankSearchCV be the step."
         )
     return clone(estimator)
 
@@ -431,15 +468,22 @@ def _check_ranks(ranks, shape):
     return ranks
 
 
+def _check_alphas(alphas, estimator):
+    if alphas is None:
+        return np.array([estimator.alpha_W])
+    alphas = np.asarray(alphas)
+    if alphas.ndim != 1 or not len(alphas) or alphas.dtype.kind not in "iuf":
+        raise ValueError(f"alphas must be one or more numbers in one dimension, got {alphas!r}.")
+    if not (alphas >= 0).all() or np.isinf(alphas).any():
+        raise ValueError(f"alphas must be finite and not negative, got {alphas!r}.")
+    return np.unique(alphas)[::-1].astype(np.float64)
+
+
 def _check_folds(cv, X, table, rng):
     """Pairs of arrays that number observed entries."""
-    rows, columns, _ = observed_entries(X)
-    n_entries = len(rows)
+    n_entries = len(observed_entries(X)[0])
     if isinstance(cv, Integral):
-        if n_entries < cv:
-            raise ValueError(f"cv={cv} is more than the {n_entries} observed entries of X.")
-        splits = KFold(cv, shuffle=True, random_state=rng).split(rows)
-        folds = [_spare_last_ones((rows, columns), X.shape, *split) for split in splits]
+        folds = list(EntryKFold(cv, random_state=rng).split(X))
     else:
         folds = [tuple(map(np.asarray, split)) for split in check_cv(cv).split(table)]
         _check_numbers(folds, n_entries, X.shape[0])
@@ -449,15 +493,6 @@ def _check_folds(cv, X, table, rng):
             f"observed entries ({n_entries}), or too few in each row and column."
         )
     return folds
-
-
-def _spare_last_ones(cells, shape, train, test):
-    """The split, but all of a row or column that would be hidden as a whole is in train."""
-    known = np.ones(len(test), dtype=bool)
-    for positions, size in zip(cells, shape, strict=True):
-        seen = np.bincount(positions[train], minlength=size) > 0
-        known &= seen[positions[test]]
-    return np.sort(np.concatenate([train, test[~known]])), test[known]
 
 
 def _check_numbers(folds, n_entries, n_samples):

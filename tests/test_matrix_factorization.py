@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.estimators._base import HIDDEN_SEED
@@ -318,3 +320,56 @@ def test_penalties_are_those_of_nmf():
         + 0.5 * 0.2 * 20 * np.linalg.norm(H) ** 2
     )
     np.testing.assert_allclose(fitted.loss_curve_[-1], expected, rtol=1e-6)
+
+
+class TestRankOfTheData:
+    def test_hidden_entries_choose_a_planted_rank(self):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(150, 3)) @ rng.normal(size=(3, 20))
+        X = punch_holes(X + 0.5 * rng.normal(size=X.shape))
+        model = MatrixFactorization("auto", alpha_W=0.01, random_state=0).fit(X)
+        assert model.n_components_ == 3
+        assert model.components_.shape == (3, 20)
+        stored = MatrixFactorization("auto", alpha_W=0.01, unstored="missing", random_state=0)
+        assert stored.fit(store_observed(X)).n_components_ == 3
+
+    def test_where_no_entry_can_be_spared_it_is_one(self):
+        assert MatrixFactorization("auto").fit([[1.0, 2.0, 3.0]]).n_components_ == 1
+
+    @pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
+    def test_a_share_of_the_variance_is_that_of_pca(self, share):
+        X = np.random.default_rng(0).normal(size=(50, 12)) * 0.7 ** np.arange(12) + 5
+        model = MatrixFactorization(share, bias="features").fit(X)
+        assert model.n_components_ == PCA(share, svd_solver="full").fit(X).n_components_
+
+    @pytest.mark.parametrize(
+        ("parameters", "message"),
+        [
+            ({"n_components": 0.9}, "share of the variance"),
+            ({"n_components": "auto", "positive": True}, "Use RankSearchCV"),
+            ({"n_components": "auto", "solver": "adam"}, "Use RankSearchCV"),
+        ],
+    )
+    def test_what_has_no_such_rank_is_refused(self, parameters, message):
+        X = punch_holes(low_rank(20, 2, seed=0) @ low_rank(2, 10, seed=1))
+        with pytest.raises(ValueError, match=message):
+            MatrixFactorization(**parameters).fit(X)
+
+    def test_zeros_that_are_not_stored_are_not_hidden(self):
+        with pytest.raises(ValueError, match="unstored='missing'"):
+            MatrixFactorization("auto").fit(sparse.eye_array(5, format="csr"))
+
+    @pytest.mark.parametrize("n_components", ["auto", 0.9])
+    def test_batches_have_no_rank_of_their_own(self, n_components):
+        model = MatrixFactorization(n_components).partial_fit(np.eye(5))
+        assert model.partial_fit(np.eye(5)).n_components_ == 5
+
+    def test_scikit_learn_checks(self):
+        name = "check_sample_weight_equivalence_on_{}_data"
+        reason = "which entries are hidden is drawn, and a row twice is drawn twice"
+        expected = {name.format(kind): reason for kind in ("dense", "sparse")}
+        results = check_estimator(
+            MatrixFactorization("auto"), expected_failed_checks=expected, on_skip=None, on_fail=None
+        )
+        failed = [r["check_name"] for r in results if r["status"] == "failed"]
+        assert failed == []

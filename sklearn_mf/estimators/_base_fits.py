@@ -30,10 +30,10 @@ class SolvedFactorization(BaseFactorization):
         """Fit; what was solved, how, and the codes if they were needed."""
         table, given = X, {"X": X, "y": y}
         X = check_X(self, X, reset=True)
-        n_components = self._check_n_components(X.shape)
         loss = self._resolve_loss(table, X)
         observations = self._observe(X, loss, entry_weight, sample_weight)
         _check_observed(observations)
+        n_components = self._choose_n_components(observations, loss)
         problem = self._problem(observations, loss, n_components)
         solver = self._check_solver(problem)
         random_state = check_random_state(self.random_state)
@@ -68,6 +68,10 @@ class SolvedFactorization(BaseFactorization):
         for monitor in monitors:
             monitor.finish()
         return problem, state, W
+
+    def _choose_n_components(self, observations, loss):
+        """The rank, where it may depend on the data."""
+        return self._check_n_components(observations.shape)
 
     def _prepared(self, problem, solver, random_state):
         """What the solver is to see of the problem, and who judges by the rest when to stop."""

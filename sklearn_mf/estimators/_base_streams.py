@@ -9,7 +9,7 @@ from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import model_attributes
 from sklearn_mf.initialization import start, zeros
 from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
-from sklearn_mf.utils._validation import check_X, fit_context
+from sklearn_mf.utils._validation import Integral, check_X, fit_context
 
 
 class StreamingMixin:
@@ -63,7 +63,7 @@ default=None
     def _n_components_of_stream(self, X, is_first):
         if is_first:  # a batch may have fewer rows than components
             return self._check_n_components(X.shape[1:])
-        if self.n_components not in (None, self.n_components_):
+        if isinstance(self.n_components, Integral) and self.n_components != self.n_components_:
             raise ValueError(
                 f"n_components={self.n_components}, but the components so far are "
                 f"{self.n_components_}: partial_fit cannot change their number, fit can."

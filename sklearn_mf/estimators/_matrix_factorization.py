@@ -7,6 +7,7 @@ from sklearn.utils import check_array
 
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import SolvedFactorization
+from sklearn_mf.estimators._base_paths import PathsMixin
 from sklearn_mf.estimators._base_streams import StreamingMixin
 from sklearn_mf.initialization import INITS, first_bias, overall_constant, start, zeros
 from sklearn_mf.losses import LOSSES, BaseLoss
@@ -21,6 +22,7 @@ from sklearn_mf.utils._validation import (
     MissingValues,
     Options,
     Real,
+    RealNotInt,
     StrOptions,
     check_growth,
     check_parameters,
@@ -29,7 +31,7 @@ from sklearn_mf.utils._validation import (
 from sklearn_mf.validation import EarlyStopping, HiddenScore, hold_out
 
 
-class MatrixFactorization(StreamingMixin, SolvedFactorization):
+class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
     r"""Low-rank matrix factorization of data with missing entries.
 
     Finds codes W and components H so that :math:`X \approx W H`, from the observed
@@ -57,9 +59,14 @@ class MatrixFactorization(StreamingMixin, SolvedFactorization):
 
     Parameters
     ----------
-    n_components : int, default=None
+    n_components : int, float, "auto" or None, default=None
         Rank, at most ``min(n_samples, n_features)``. None: 10, or that minimum where it
-        is smaller.
+        is smaller. "auto": five times a fifth of the entries is hidden, and the smallest rank
+        is taken, of at most 50, whose error there is within one standard error of the least,
+        as in :class:`RankSearchCV`; 1 where no entry can be spared. A float in (0, 1): the
+        smallest rank that has more than this share of the variance, or with ``bias=False``
+        of the squares, of dense, complete X, as in :class:`sklearn.decomposition.PCA`.
+        For `partial_fit` both are as None.
     loss : str, loss object, dict or list, default="squared"
         Cost of an entry, see :mod:`sklearn_mf.losses`: "squared", "huber", "absolute",
         "quantile", "logistic" for data of 0 and 1, "poisson" for counts. For a loss of each
@@ -203,7 +210,12 @@ class MatrixFactorization(StreamingMixin, SolvedFactorization):
     """
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "loss": [StrOptions(set(LOSSES)), BaseLoss, dict, list],
         "bias": [StrOptions({"features", "samples", "both"}), Options(bool, {False})],
         "positive": [StrOptions({"W", "H"}), Options(bool, {False, True})],
@@ -386,6 +398,10 @@ default=None
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         solver = SOLVERS.get(self.solver) if isinstance(self.solver, str) else self.solver
+        if isinstance(self.n_components, RealNotInt):
+            tags.input_tags.sparse = False
+        elif isinstance(self.n_components, str):
+            tags.input_tags.sparse = self.unstored == "missing"
         tags.input_tags.allow_nan &= getattr(solver, "allows_missing", True)
         tags.input_tags.positive_only = any(
             getattr(loss, "positive_only", False) for loss in stated_losses(self.loss)
@@ -394,7 +410,8 @@ default=None
 
     def _check_n_components(self, shape):
         most = min(shape)
-        if self.n_components is None:
+        # What depends on all data is, for a stream, as if it were not given.
+        if not isinstance(self.n_components, Integral):
             return min(10, most)
         if self.n_components > most:
             sides = "min(n_samples, n_features)" if len(shape) == 2 else "n_features"
@@ -402,6 +419,13 @@ default=None
                 f"n_components={self.n_components} is too large: it must be at most {sides}={most}."
             )
         return self.n_components
+
+    def _choose_n_components(self, observations, loss):
+        if self.n_components == "auto":
+            return self._rank_of_hidden_entries(observations, loss)
+        if isinstance(self.n_components, RealNotInt):
+            return self._rank_of_variance(observations, loss)
+        return super()._choose_n_components(observations, loss)
 
     def _check_solver(self, problem):
         if self.solver != "auto":

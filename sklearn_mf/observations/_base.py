@@ -105,7 +105,8 @@ class ObservedMatrix:
         solution, status = self._solve_rows(design, offsets, ridge, penalized)
         if np.any(status < 0):
             raise MemoryError("No memory for the scratch space of the row solver.")
-        for i in np.flatnonzero(status):
+        solution[(status != 0) & (self.row_totals() == 0)] = 0
+        for i in np.flatnonzero((status != 0) & (self.row_totals() > 0)):
             columns, targets, weights = self._row(i)
             operator = kernels.least_squares_operator(
                 design[columns], weights, ridge[i] * penalized

@@ -43,7 +43,8 @@ class StoredObservations(ObservedMatrix):
         kinds = None if self.kinds is None else self.kinds[order.data]
         return StoredObservations(X, weights, self.column_weight, self.row_weight, kinds)
 
-    def _csr(self, data):
+    def matrix(self, data):
+        """Numbers in the layout of ``values`` as a sparse matrix."""
         return sparse.csr_array((data, self.indices, self.indptr), shape=self.shape)
 
     def blocks(self, entries=None):
@@ -84,7 +85,9 @@ class StoredObservations(ObservedMatrix):
     def reweighted(self, targets, weights):
         """The same entries with other targets, their weights multiplied."""
         weights = multiply(self.weights, weights.astype(self.dtype, copy=False))
-        return StoredObservations(self._csr(targets), weights, self.row_weight, self.column_weight)
+        return StoredObservations(
+            self.matrix(targets), weights, self.row_weight, self.column_weight
+        )
 
     def split(self, share, rng):
         """Two parts of the entries: most, and a random share of each row to be hidden."""
@@ -93,7 +96,7 @@ class StoredObservations(ObservedMatrix):
         np.maximum.at(largest, self._entry_rows(), draws)
         # The entry with the largest draw stays, so that no row is left without any.
         hidden = (draws < share) & (draws < largest[self._entry_rows()])
-        return self._only(~hidden), self._only(hidden)
+        return self.only(~hidden), self.only(hidden)
 
     def deal(self, size, rng):
         """Yield parts of so many entries at most, dealt at random; rows keep their numbers."""
@@ -116,10 +119,11 @@ class StoredObservations(ObservedMatrix):
         n_in_row = np.bincount(rows[counted], minlength=self.shape[0])
         n_in_column = np.bincount(self.indices[counted], minlength=self.shape[1])
         hidden[hidden] = may_be_hidden(rows[hidden], self.indices[hidden], n_in_row, n_in_column)
-        return HeldOut(self._only(~hidden), self._only(hidden))
+        return HeldOut(self.only(~hidden), self.only(hidden))
 
-    def _only(self, mask):
-        X, weights = keep_entries(self._csr(self.values), self.weights, mask)
+    def only(self, mask):
+        """The observations of some entries, which a mask in the layout of ``values`` chooses."""
+        X, weights = keep_entries(self.matrix(self.values), self.weights, mask)
         kinds = None if self.kinds is None else self.kinds[mask]
         return StoredObservations(X, weights, self.row_weight, self.column_weight, kinds)
 
@@ -147,7 +151,7 @@ class StoredObservations(ObservedMatrix):
         The first without the row weights: a row's own weight is not its own concern.
         """
         weighted = self._weigh(elementwise)
-        return self._csr(weighted) @ Ht, self._csr(self._weigh_rows(weighted)).T @ W
+        return self.matrix(weighted) @ Ht, self.matrix(self._weigh_rows(weighted)).T @ W
 
     def pull_rows(self, elementwise, Ht):
         """The first of `pull_back` alone."""

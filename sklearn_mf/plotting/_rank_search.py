@@ -82,10 +82,14 @@ class RankSearchDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(search)
         results = search.cv_results_
+        # Of several penalties, the chosen one.
+        alphas = np.asarray(results.get("param_alpha_W", np.zeros(len(results["params"]))))
+        shown = alphas == alphas[search.best_index_]
         display = cls(
-            ranks=np.asarray(results["param_n_components"]),
-            errors=-results["mean_test_score"],
-            standard_errors=results["std_test_score"] / np.sqrt(max(search.n_splits_ - 1, 1)),
+            ranks=np.asarray(results["param_n_components"])[shown],
+            errors=-results["mean_test_score"][shown],
+            standard_errors=results["std_test_score"][shown]
+            / np.sqrt(max(search.n_splits_ - 1, 1)),
             best_rank=search.best_rank_,
         )
         return display.plot(ax, yscale=yscale, errorbar_kwargs=errorbar_kwargs)

@@ -1,0 +1,140 @@
+"""Ranks and penalties judged by hidden entries, along paths."""
+
+import warnings
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from sklearn_mf.estimators._base import SquaredErrorOfMean, threads_for
+from sklearn_mf.initialization import column_means, start
+from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
+from sklearn_mf.path import has_risen, moved, simplest_of_the_best
+from sklearn_mf.solvers import ALS
+
+# Tolerance of the first fit of a path: digits beyond do not change what predicts best.
+ROUGH = 1e-3
+# What ``n_components="auto"`` tries, and on which hidden entries.
+MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 2
+
+
+class PathsMixin:
+    """For estimators of a `Problem` that alternation serves; mixed into MatrixFactorization."""
+
+    def _can_follow_paths(self, observations, loss):
+        """Whether one sweep a step tells what fits would: of factors that each solves exactly."""
+        if self.early_stopping or self.warm_start or not isinstance(self.init, str):
+            return False
+        problem = self._problem(observations, loss, 1)
+        return isinstance(self._check_solver(problem), ALS) and problem.is_smooth
+
+    def _path_results(self, parts, loss, grid, n_sweeps, seed):
+        """Score, fit time and score time of every point of a grid.
+
+        Parameters
+        ----------
+        parts : tuple of StoredObservations
+            What is to be seen, and what is hidden.
+        loss : BaseLoss
+            Resolved.
+        grid : tuple of sequences
+            Ranks, ascending, and values of ``alpha_W``, largest first.
+        n_sweeps : int
+            At every step but the first.
+        seed : int
+            Of the start, and of new directions.
+
+        Returns
+        -------
+        results : ndarray of shape (n_alphas, n_ranks, 3)
+            Scores are negative mean squared errors; NaN where a path had ended.
+        """
+        visible, hidden = parts
+        ranks, alphas = grid
+        rng = check_random_state(seed)
+        penalized = {alpha: clone(self).set_params(alpha_W=alpha) for alpha in alphas}
+
+        def problem_of(rank, alpha):
+            return replace(penalized[alpha]._problem(visible, loss, rank), offset=offset)
+
+        def solve(problem):
+            solver = self._check_solver(problem)
+            init = solver.init if problem.loss.is_squared else "random"
+            factors = start(problem, init if self.init == "auto" else self.init, rng)
+            options = {"max_iter": self.max_iter, "tol": max(self.tol, ROUGH), "random_state": rng}
+            Ht = solver.solve(problem, *factors, **options).Ht
+            return problem.fold_in(Ht), Ht
+
+        error = loss if loss.is_squared else SquaredErrorOfMean(loss)
+        offset, results = 0.0, np.full((len(alphas), len(ranks), 3), np.nan)
+        with threads_for(visible), warnings.catch_warnings():
+            # Whether the first fit of a path has converged is no news: the last fit will say.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            problem, _ = self._prepared(problem_of(ranks[0], alphas[0]), ALS(), rng)
+            offset, corner = problem.offset, None
+            for alpha, row in zip(alphas, results, strict=True):
+                factors = corner
+                for number, rank in enumerate(ranks):
+                    began = perf_counter()
+                    problem = problem_of(rank, alpha)
+                    if factors is None:
+                        factors = solve(problem)
+                    else:
+                        factors = moved(problem, *factors, n_sweeps, rng)
+                    fitted = perf_counter()
+                    total = hidden.total_loss(*problem.model_factors(*factors), error)
+                    score = -2 * total / hidden.n_observed
+                    row[number] = score, fitted - began, perf_counter() - fitted
+                    if number == 0:
+                        corner = factors
+                    if has_risen(-row[: number + 1, 0]):
+                        break
+        return results
+
+    def _rank_of_hidden_entries(self, observations, loss):
+        """The rank that ``n_components="auto"`` means."""
+        if isinstance(observations, ZeroFilledObservations):
+            raise ValueError(
+                "n_components='auto' cannot hide the zeros that a sparse X does not store. Use an "
+                "int, or unstored='missing' if they are missing."
+            )
+        if not self._can_follow_paths(observations.stored(), loss):
+            raise ValueError(
+                "n_components='auto' needs what alternating least squares solves exactly: "
+                "solver='auto' or 'als', a loss with a quadratic bound, positive=False, "
+                "l1_ratio=0, a named init, and no early_stopping or warm_start. Use RankSearchCV."
+            )
+        rng = check_random_state(self.random_state)
+        grid = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1), [self.alpha_W]
+        scores = []
+        for _ in range(N_HOLD_OUTS):
+            held_out = observations.hold_out(HIDDEN_SHARE, rng)
+            if held_out.hidden.n_observed == 0:
+                return 1
+            parts = held_out.visible.stored(), held_out.hidden
+            seed = rng.randint(2**31 - 1)
+            scores.append(self._path_results(parts, loss, grid, N_SWEEPS, seed)[0, :, 0])
+        n_errors = np.sqrt(N_HOLD_OUTS - 1)
+        index = simplest_of_the_best(np.mean(scores, axis=0), np.std(scores, axis=0), n_errors)
+        return int(grid[0][index])
+
+    def _rank_of_variance(self, observations, loss):
+        """The rank that a share of the variance means."""
+        dense = isinstance(observations, DenseObservations)
+        if not (dense and observations.complete and loss.is_squared) or self._has_sample_bias:
+            raise ValueError(
+                f"n_components={self.n_components} is a share of the variance of dense, complete "
+                "X without entry weights, under the squared loss and without sample bias. Use "
+                "n_components='auto', or RankSearchCV."
+            )
+        X = observations.values
+        if self.bias == "features":
+            X = X - column_means(observations)
+        if observations.row_weight is not None:
+            X = X * np.sqrt(observations.row_weight)[:, None]
+        squares = np.linalg.svd(X, compute_uv=False).astype(np.float64) ** 2
+        shares = np.cumsum(squares) / max(squares.sum(), np.finfo(np.float64).tiny)
+        return min(int(np.searchsorted(shares, self.n_components, side="right")) + 1, len(shares))

@@ -1,0 +1,118 @@
+"""Factors along a path of ranks and penalties, each from those before it.
+
+What is asked of a path is not the last digit of every fit, but which of them predicts hidden
+entries best. So a step costs one sweep: new components are found by themselves, from what the
+others leave, and then all are improved together.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+# A path ends where so many errors in a row are so many times its least.
+LATE, RISEN = 3, 1.05
+# Power iterations towards new components: a start, not an answer.
+POWER_STEPS = 3
+# Added to what a row sees of a new component, beside the average of all rows.
+SHRINKAGE = 0.1
+# Components smaller than this share of the data have been shrunk away by a larger penalty.
+# Alternation would bring them back slowly, and from zero never.
+GONE = 1e-3
+
+
+def moved(problem, W, Ht, n_sweeps, random_state):
+    """Factors for a problem, from those for one of fewer components or a larger penalty.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the same observations.
+    W, Ht : ndarray of shape (n_rows, k), (n_columns, k)
+        Where to start.
+    n_sweeps : int
+        Sweeps of all components, after new ones were found.
+    random_state : RandomState
+        Draws where new components start.
+
+    Returns
+    -------
+    W, Ht : ndarray
+        W the best for this Ht.
+    """
+    return _improved(problem, *_widened(problem, W, Ht, random_state), n_sweeps)
+
+
+def has_risen(errors):
+    """Whether the last errors of a path are so far above its least that the rest is no use."""
+    return len(errors) > LATE and min(errors[-LATE:]) > RISEN * min(errors)
+
+
+def _improved(problem, W, Ht, n_sweeps):
+    """Sweeps that end with W, so that it is the best for this Ht."""
+    for _ in range(n_sweeps):
+        W, Ht = problem.balanced(W, problem.T.solve_rows(W, Ht))
+        W = problem.solve_rows(Ht, W)
+    return W, Ht
+
+
+def _widened(problem, W, Ht, random_state):
+    """As many components as the problem has: those that are there, and new ones."""
+    before = Ht.shape[1] - problem.columns.has_bias
+    sizes = np.linalg.norm(W[:, :before], axis=0) * np.linalg.norm(Ht[:, :before], axis=0)
+    kept = sizes > GONE * np.sqrt(problem.observations.total_squares)
+    n_new = problem.n_components - int(kept.sum())
+    if n_new == 0:
+        return W, Ht
+    parts = [(V[:, :before][:, kept], V[:, before:]) for V in (W, Ht)]
+    old = replace(problem, n_components=problem.n_components - n_new)
+    new = _directions(old, *(np.hstack(part) for part in parts), n_new, random_state)
+    return tuple(
+        np.hstack([components, found, bias])
+        for (components, bias), found in zip(parts, new, strict=True)
+    )
+
+
+def _directions(problem, W, Ht, n_new, random_state):
+    """What the residuals of rows, and of columns, have in common, by power iterations."""
+    samples = problem.observations
+    model = samples.model(*problem.model_factors(W, Ht))
+    slopes = problem.loss.at(samples.kinds).gradient(samples.values, model)
+    residuals = samples.matrix(-slopes)
+    weights = samples.matrix(np.ones_like(slopes) if samples.weights is None else samples.weights)
+    V = random_state.standard_normal((samples.shape[1], n_new)).astype(samples.dtype)
+    for _ in range(POWER_STEPS):
+        U, _ = np.linalg.qr(residuals @ V)
+        V, _ = np.linalg.qr(residuals.T @ U)
+    U = _regressed(residuals, weights, V)
+    # Entries of both factors of the same size, where penalties want them.
+    size = np.sqrt(np.linalg.norm(U, axis=0) * (len(V) / len(U)) ** 0.5)
+    size += np.finfo(V.dtype).tiny
+    return U / size, V * size
+
+
+def _regressed(residuals, weights, V):
+    """Each row of residuals regressed on each column of V by itself, where it is observed.
+
+    Rows that see little of a column are shrunk, or rounding error would fill them.
+    """
+    squares = weights @ V**2
+    return (residuals @ V) / (squares + SHRINKAGE * squares.mean(axis=0) + np.finfo(V.dtype).tiny)
+
+
+def simplest_of_the_best(means, deviations, n_errors):
+    """The first candidate, the simplest first, that is within one standard error of the best.
+
+    Parameters
+    ----------
+    means, deviations : ndarray of shape (n_candidates,)
+        Of the scores over folds.
+    n_errors : float
+        Standard deviations are so many standard errors; inf: the best alone will do.
+
+    Returns
+    -------
+    index : int
+        Of that candidate.
+    """
+    best = int(np.nanargmax(means))
+    return int(np.argmax(means >= means[best] - deviations[best] / n_errors))
