@@ -44,7 +44,7 @@ def nimfa(X, W, H, beta):
     setattr(np, "mat", np.asmatrix)  # noqa: B010 (NumPy 2 dropped the name nimfa 1.4 calls)
     from nimfa import Nmf
 
-    kind = {"update": "euclidean", "objective": "fro"}
+    kind = {"update": "euclidean", "objective": "fro"}  # codespell:ignore fro
     if beta == 1:
         kind = {"update": "divergence", "objective": "div"}
     # Its zeros would be divided by.

@@ -313,8 +313,10 @@ def test_exact_data_leave_no_residual_to_start_from():
 @minutes_on_reference
 def test_other_estimators_start_anew():
     rng = np.random.default_rng(0)
-    X = rng.random((60, 3)) @ rng.random((3, 15)) + 0.02 * rng.random((60, 15))
-    search = search_of(NMF(max_iter=500, random_state=0), [1, 2, 3, 5]).fit(punch_holes(X))
+    noise = 0.05 * rng.normal(size=(60, 15))
+    X = np.maximum(rng.random((60, 3)) @ rng.random((3, 15)) + noise, 0)
+    model = NMF(alpha_W=0.003, tol=1e-3, random_state=0)
+    search = search_of(model, [1, 2, 3, 5]).fit(punch_holes(X))
     assert search.best_rank_ == 3
     assert isinstance(search.best_estimator_, NMF)
 

@@ -91,7 +91,7 @@ class ZeroFilledObservations(SharedRows):
     def stored(self):
         """The same observations, entry by entry: as many as there are cells."""
         parts = [block.stored() for _, block in self.blocks()]
-        X = sparse.vstack([part._csr(part.values) for part in parts], format="csr")
+        X = sparse.vstack([part.matrix(part.values) for part in parts], format="csr")
         kinds = None if self.kinds is None else np.concatenate([part.kinds for part in parts])
         return StoredObservations(X, None, self.row_weight, self.column_weight, kinds)
 
