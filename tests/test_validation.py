@@ -162,7 +162,7 @@ BAD_PARAMETERS = [
     ("n_components", 0),
     ("n_components", -1),
     ("n_components", 2.0),
-    ("n_components", "auto"),
+    ("n_components", "best"),
     ("loss", "cubic"),
     ("loss", Huber),
     ("bias", True),
