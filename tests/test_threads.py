@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes, store_observed
+from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
 from joblib import cpu_count, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from scipy import sparse
@@ -312,6 +312,7 @@ class TestGridSearch:
 
 
 class TestInterruption:
+    @minutes_on_reference
     def test_ctrl_c_in_a_fit_stops_it_and_keeps_the_last_iteration(self):
         sweeps, underway, seen = [], threading.Event(), []
 
