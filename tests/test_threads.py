@@ -366,3 +366,18 @@ class TestInterruption:
         assert model.n_iter_ == 3
         np.testing.assert_array_equal(model.components_, expected.components_)
         np.testing.assert_array_equal(model.transform(holed), expected.transform(holed))
+
+
+class TestProduct:
+    @pytest.mark.parametrize("transposed", [False, True])
+    def test_shared_products_are_those_of_numpy_and_the_same_bits(self, transposed):
+        rng = np.random.default_rng(0)
+        A = rng.normal(size=(900, 1300))
+        A = A.T if transposed else A
+        B = rng.normal(size=(A.shape[1], 7))
+        with _threads.one_blas_thread():
+            shared = _threads.product(A, B)
+            with threadpool_limits(1):
+                alone = _threads.product(A, B)
+        np.testing.assert_allclose(shared, A @ B, rtol=1e-9, atol=1e-9)
+        np.testing.assert_array_equal(shared, alone)

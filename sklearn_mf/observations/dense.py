@@ -17,7 +17,7 @@ from sklearn_mf.observations._base import (
     transposed_kinds,
 )
 from sklearn_mf.observations.stored import StoredObservations
-from sklearn_mf.utils._threads import n_threads
+from sklearn_mf.utils._threads import n_threads, product
 
 # Rows that miss the same entries and share one factorization for it: fewer are solved sooner
 # one by one.
@@ -283,7 +283,7 @@ class DenseObservations(SharedRows):
         design = design[columns]
         weighted = design if weights is None else design * weights[:, None]
         if self.complete:
-            moments = self.values @ weighted
+            moments = product(self.values, weighted)
         else:
             parts = self._row_chunks(rows)
             moments = np.concatenate([self.values[np.ix_(p, columns)] @ weighted for p in parts])
