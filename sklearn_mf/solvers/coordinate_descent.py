@@ -9,7 +9,7 @@ from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
-# The first sweeps take one round: whole solutions at a start that knows little throw components
+# The first sweep takes one round: whole solutions at a start that knows little throw components
 # away that would be needed.
 SINGLE_ROUNDS = 1
 # What is left of a component that the other factor does not use, sweep by sweep: it may yet be.
@@ -47,7 +47,7 @@ class CoordinateDescent(ExtrapolatedSolver):
     ----------
     rounds : "auto" or int, default="auto"
         Rounds over the coefficients of a row before the other factor's turn, at most. "auto": as
-        many as the product with X is worth, up to ten; one in the first two sweeps.
+        many as the product with X is worth, up to ten; one in the first sweep.
     extrapolated : bool, default=True
         Whether sweeps start beyond the last factors. The objective never rises in any case.
     shuffle : bool, default=False
