@@ -40,7 +40,7 @@ for rank in ranks:
 #
 # :class:`~sklearn_mf.RankSearchCV` hides a fifth of the entries at a time, and goes up the ranks
 # from the components of the rank below. The bars are standard errors; the smallest rank within
-# one of them of the best is chosen.
+# one of them of the best is chosen. Once the errors have risen for good, larger ranks are not tried.
 import matplotlib.pyplot as plt
 
 from sklearn_mf import RankSearchCV
