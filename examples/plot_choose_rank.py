@@ -40,7 +40,8 @@ for rank in ranks:
 #
 # :class:`~sklearn_mf.RankSearchCV` hides a fifth of the entries at a time, and goes up the ranks
 # from the components of the rank below. The bars are standard errors; the smallest rank within
-# one of them of the best is chosen. Once the errors have risen for good, larger ranks are not tried.
+# one of them of the best is chosen. Where the errors have risen for good the search ends, and does
+# not try larger ranks.
 import matplotlib.pyplot as plt
 
 from sklearn_mf import RankSearchCV
