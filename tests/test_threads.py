@@ -1,12 +1,13 @@
 """Threads of the kernels, of BLAS, of joblib and of Python, and a Ctrl-C among them."""
 
 import _thread
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
+from conftest import low_rank, punch_holes, store_observed
 from joblib import cpu_count, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from scipy import sparse
@@ -312,8 +313,14 @@ class TestGridSearch:
 
 
 class TestInterruption:
-    @minutes_on_reference
-    def test_ctrl_c_in_a_fit_stops_it_and_keeps_the_last_iteration(self):
+    @pytest.fixture
+    def interruptible(self):
+        """Where a shell starts the tests in the background, they begin deaf to Ctrl-C."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    def test_ctrl_c_in_a_fit_stops_it_and_keeps_the_last_iteration(self, interruptible):
         sweeps, underway, seen = [], threading.Event(), []
 
         class Watched(ALS):
