@@ -8,11 +8,10 @@ that are not installed are skipped: ``nimfa`` and ``torchnmf`` are on the packag
 
 import warnings
 from functools import partial
-from statistics import median
-from time import perf_counter
 
 import numpy as np
 from _harness import Case, cached, main, number, print_table
+from nmf import timed
 from sklearn import decomposition
 from sklearn.decomposition._nmf import _beta_divergence
 from sklearn.exceptions import ConvergenceWarning
@@ -61,15 +60,6 @@ def torchnmf(X, W, H, beta):
     net = TorchNMF(W=torch.tensor(H.T.copy()), H=torch.tensor(W.copy()))
     net.fit(torch.tensor(X), beta=beta, tol=0, max_iter=ITERATIONS)
     return net.H.detach().numpy(), net.W.detach().numpy().T
-
-
-def timed(function, repeats):
-    seconds = []
-    while len(seconds) < repeats and sum(seconds) < 20:
-        start = perf_counter()
-        value = function()
-        seconds.append(perf_counter() - start)
-    return value, median(seconds)
 
 
 def compare(peer, shape, beta, setting):

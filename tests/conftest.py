@@ -39,6 +39,13 @@ def store_observed(X, container=sparse.csr_array):
     return container(stored)
 
 
+def starts(X, k, seed=0):
+    """Positive W and H from where to factorize X."""
+    rng = np.random.default_rng(seed)
+    n, p = X.shape
+    return [(rng.random(shape) + 0.1).astype(X.dtype) for shape in ((n, k), (k, p))]
+
+
 def fit_for(loss, X):
     """Real numbers X turned into data that a loss, or the loss of a name, takes."""
     loss = LOSSES.resolve(loss)

@@ -5,7 +5,7 @@ from inspect import signature
 
 import numpy as np
 import pytest
-from conftest import minutes_on_reference, punch_holes, store_observed
+from conftest import minutes_on_reference, punch_holes, starts, store_observed
 from scipy import sparse
 from sklearn import decomposition
 from sklearn.base import clone
@@ -31,12 +31,6 @@ def positive(beta=1.0, shape=(70, 20), rank=4, seed=0, dtype=np.float64):
     if beta > 0:
         X[rng.random(shape) < 0.3] = 0
     return X.astype(dtype)
-
-
-def starts(X, k, seed=0):
-    rng = np.random.default_rng(seed)
-    n, p = X.shape
-    return [(rng.random(shape) + 0.1).astype(X.dtype) for shape in ((n, k), (k, p))]
 
 
 def pair(k, **parameters):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import minutes_on_reference, punch_holes, store_observed
+from conftest import minutes_on_reference, punch_holes, starts, store_observed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -36,12 +36,6 @@ def positive(beta=1.0, shape=(40, 25), rank=4, seed=0, dtype=np.float64):
     if beta > 0:
         X[rng.random(shape) < 0.3] = 0
     return X.astype(dtype)
-
-
-def starts(X, k, seed=0):
-    rng = np.random.default_rng(seed)
-    n, p = X.shape
-    return [(rng.random(shape) + 0.1).astype(X.dtype) for shape in ((n, k), (k, p))]
 
 
 def loss_of(beta):
