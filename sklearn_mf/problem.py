@@ -12,7 +12,7 @@ import numpy as np
 
 from sklearn_mf.losses import BaseLoss
 from sklearn_mf.multiplicative import first_codes
-from sklearn_mf.observations import ObservedMatrix
+from sklearn_mf.observations import ObservedMatrix, settle
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.utils._threads import one_blas_thread
 
@@ -21,7 +21,7 @@ FOLD_IN_ITERATIONS = 500
 MAX_HALVINGS = 30
 # Coordinate descent in a sweep of alternation, and for codes: what a round's largest move may
 # be beside the largest coefficient, in float64, and rounds at most.
-ROUGH, FINE = (1e-2, 10), (1e-10, 10_000)
+ROUGH = (1e-2, 10)
 BALANCE_STEPS = 10
 
 
@@ -441,7 +441,7 @@ class Problem:
 
     @property
     def _solve_fully(self):
-        return _solve if self.rows.penalty.is_smooth else partial(_descend, accuracy=FINE)
+        return _solve if self.rows.penalty.is_smooth else _settle
 
     def _fold_in_block(self, block, design, offsets, penalty):
         if self.loss.takes_any_model:
@@ -502,6 +502,10 @@ def _refine(observations, design, offsets, penalty, start, reduction):
 
 def _descend(observations, design, offsets, penalty, start, accuracy):
     return observations.descend_rows(design, offsets, penalty, start, accuracy).rows
+
+
+def _settle(observations, design, offsets, penalty, start):
+    return observations.improve_rows(design, offsets, penalty, start, settle).rows
 
 
 def _cheapest_scale(row_l1, row_squares, column_l1, column_squares):

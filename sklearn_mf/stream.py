@@ -17,8 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_mf.initialization import first_bias, overall_constant
-from sklearn_mf.observations import descend
-from sklearn_mf.problem import FINE
+from sklearn_mf.observations import settle
 from sklearn_mf.utils._threads import one_blas_thread
 
 # A row counts as much as the number of rows before it, to this power: the first components
@@ -228,7 +227,7 @@ class Stream:
         grams = np.ascontiguousarray(self.grams[:, free][:, :, free])
         penalty = self._column_penalty(problem)
         if not problem.columns.penalty.is_smooth:
-            return descend((grams, moments), penalty, Ht.astype(np.float64), FINE).rows
+            return settle((grams, moments), penalty, Ht.astype(np.float64)).rows
         scale, ridge, _, _ = penalty
         if ridge.any() or len(grams) > 1:
             grams = grams + scale[:, None, None] * np.diag(ridge)

@@ -9,6 +9,7 @@ from sklearn.linear_model import ElasticNet
 
 from sklearn_mf import kernels
 from sklearn_mf.kernels import reference
+from sklearn_mf.observations import settle
 
 INF = np.inf
 
@@ -124,6 +125,62 @@ def test_rows_with_absolute_values_are_those_of_scikit_learn(positive):
         net = ElasticNet(strength, l1_ratio=0.6, fit_intercept=False, positive=positive, tol=1e-12)
         net.set_params(max_iter=100_000).fit(design[indices[part]], targets[part])
         np.testing.assert_allclose(found[i], net.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("numbers", [(0.1, 0.0, 0.0), (0.2, 0.3, -INF), (0.2, 0.1, 0.0)])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_settled_rows_are_those_of_the_reference(dtype, shared, numbers, n_threads):
+    entries, design = rows(dtype=dtype, k=19, n_columns=60)
+    grams, moments = reference.normal_equations(entries, design, 1)
+    if shared:
+        grams = np.ascontiguousarray(grams.max(axis=0)[None] + 9 * np.eye(19, dtype=dtype))
+    start = np.random.default_rng(2).random(moments.shape).astype(dtype)
+    start[:, 3] = 0
+    arguments = grams, moments, penalty(40, 19, *numbers, dtype=dtype), start
+    before = start.copy()
+    found = kernels.settle_rows(*arguments, n_threads)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, reference.settle_rows(*arguments, 1), rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(found, kernels.settle_rows(*arguments, 1))
+    np.testing.assert_array_equal(start, before)
+    assert not found[:, 3].any()
+
+
+@pytest.mark.parametrize("kernel", [kernels, reference], ids=["chosen", "reference"])
+def test_settling_leaves_singular_systems_and_frees_what_nothing_holds(kernel):
+    gram = np.array([[2.0, 1.0], [1.0, 2.0]])
+    numbers = np.ones(1), np.zeros(2), np.zeros(2), np.array([0.0, -INF])
+    free = kernel.settle_rows(gram[None], np.array([[1.0, -4.0]]), numbers, np.array([[1.0, 0]]), 1)
+    np.testing.assert_allclose(free, [[2.0, -3.0]], rtol=1e-12)
+    singular = np.ones((1, 2, 2))
+    start = np.array([[1.0, 2.0]])
+    stays = kernel.settle_rows(singular, np.array([[1.0, 1.0]]), numbers, start, 1)
+    np.testing.assert_array_equal(stays, start)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shared", [False, True])
+def test_correlated_positive_rows_settle_where_scipys_do(shared, dtype):
+    rng = np.random.default_rng(0)
+    common = rng.random((200, 1))
+    designs = common + 0.1 * rng.random((1 if shared else 12, 200, 9))
+    targets = common[:, 0] + 0.1 * rng.normal(size=(12, 200))
+    grams = np.array([D.T @ D for D in designs], dtype=dtype)
+    moments = np.array([designs[i if len(designs) > 1 else 0].T @ targets[i] for i in range(12)])
+    numbers = penalty(12, 9, lower=0.0, dtype=dtype)
+    found = settle((grams, moments.astype(dtype)), numbers, np.zeros((12, 9), dtype))
+    accuracy = {"rtol": 0, "atol": 1e-5 if dtype == np.float32 else 1e-12}
+    for i in range(12):
+        expected, _ = nnls(designs[i if len(designs) > 1 else 0], targets[i])
+        np.testing.assert_allclose(found.rows[i], expected, atol=1e3 * accuracy["atol"])
+        alone = settle(
+            (grams[i : i + 1] if len(grams) > 1 else grams, moments[i : i + 1].astype(dtype)),
+            (numbers[0][i : i + 1], *numbers[1:]),
+            np.zeros((1, 9), dtype),
+        )
+        np.testing.assert_allclose(alone.rows[0], found.rows[i], **accuracy)
 
 
 def test_no_row_costs_more_than_at_its_start():

@@ -48,6 +48,22 @@ def test_solve_rows_equals_reference(dtype, index, n_threads, weighted):
     np.testing.assert_allclose(solution[status == 0], expected[status == 0], **close(dtype))
 
 
+@pytest.mark.parametrize("order", ["C", "F", "neither"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (300, 70, 19), (517, 33, 8), (5, 0, 3), (40, 7, 0)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dense_times_dense_is_numpys(dtype, shape, order):
+    rng = np.random.default_rng(0)
+    n, depth, k = shape
+    A = rng.normal(size=(n, depth)).astype(dtype)
+    A = np.repeat(A, 2, axis=1)[:, ::2] if order == "neither" else np.array(A, order=order)
+    B = rng.normal(size=(depth, k)).astype(dtype)
+    found = kernels.dense_times_dense(A, B, 1)
+    assert found.dtype == dtype
+    assert found.flags.c_contiguous
+    np.testing.assert_allclose(found, A @ B, **close(dtype))
+    np.testing.assert_array_equal(found, kernels.dense_times_dense(A, B, 2))
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("missing", [0.02, 0.4, 0.8])

@@ -12,12 +12,14 @@ from sklearn_mf.kernels.reference import least_squares_operator
 
 __all__ = [
     "IMPLEMENTATION",
+    "dense_times_dense",
     "descend_entries",
     "descend_rows",
     "least_squares_operator",
     "max_threads",
     "normal_equations",
     "refine_rows",
+    "settle_rows",
     "solve_dense_rows",
     "solve_rows",
     "sparse_times_dense",
@@ -52,11 +54,13 @@ if _wanted != "reference":
         coordinates = products = refinement = rows = stochastic = reference
 
 descend_rows = coordinates.descend_rows
+settle_rows = coordinates.settle_rows
 normal_equations = rows.normal_equations
 solve_rows = rows.solve_rows
 solve_dense_rows = rows.solve_dense_rows
 refine_rows = refinement.refine_rows
 values_at = products.values_at
 sparse_times_dense = products.sparse_times_dense
+dense_times_dense = products.dense_times_dense
 max_threads = products.max_threads
 descend_entries = stochastic.descend_entries

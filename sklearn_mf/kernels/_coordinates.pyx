@@ -3,12 +3,14 @@
 Rows with a Gram matrix each descend one by one: the gradient of a row is kept up to date, so that a
 coefficient that moves costs one pass over its row of the Gram matrix, and one that stays costs
 nothing. Rows that share their Gram matrix descend side by side in vectors: see ``_row_system.h``.
+What descent would reach only slowly, the minimum for given zeros and signs, a linear system tells.
 """
 from cython cimport floating
 from cython.parallel cimport parallel, prange
 from libc.math cimport fabs
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
 
 import numpy as np
 
@@ -172,6 +174,122 @@ def _descend_together(
                     i * abreast, min(abreast, n_rows - i * abreast), k, &grams[0, 0, 0],
                     &penalty, moments, scale, <floating>tol, max_rounds, scratch, solution,
                     violation,
+                )
+        free(memory)
+    if failed:
+        raise MemoryError("No memory for the scratch space of the row solver.")
+
+
+# The minimum for given zeros ----------------------------------------------------------------
+
+
+cdef int solve_for(
+    int n, const int* free_ones, int k, int stride, const floating* gram, const floating* moments,
+    floating scale, const floating* ridge, const floating* l1, floating* scratch,
+    const floating* v, floating eps,
+) noexcept nogil:
+    """The minimum over some coefficients, first in the scratch space. 1 where it is singular."""
+    cdef floating* solution = scratch
+    cdef floating* inverse = scratch + stride
+    cdef floating* A = scratch + 2 * stride
+    cdef int p, q, c
+    memset(scratch, 0, <size_t>(stride + 2) * stride * sizeof(floating))
+    for p in range(n):
+        c = free_ones[p]
+        solution[p] = moments[c]
+        if v[c] != 0:
+            solution[p] -= (scale if v[c] > 0 else -scale) * l1[c]
+        for q in range(p, n):
+            A[p * stride + q] = gram[<int64_t>c * k + free_ones[q]]
+        A[p * stride + p] += scale * ridge[c]
+    cdef int status
+    if floating is float:
+        status = singles.cholesky(n, stride, A, inverse, eps)
+        if status == 0:
+            singles.substitute(n, stride, A, inverse, solution)
+    else:
+        status = doubles.cholesky(n, stride, A, inverse, eps)
+        if status == 0:
+            doubles.substitute(n, stride, A, inverse, solution)
+    return status
+
+
+cdef void settle_row(
+    int k, const floating* gram, const floating* moments, floating scale, const floating* ridge,
+    const floating* l1, const floating* lower, floating* scratch, int* free_ones, floating eps,
+    floating* v,
+) noexcept nogil:
+    cdef int panel = singles.panel if floating is float else doubles.panel
+    cdef int n, p, c
+    cdef bint held
+    cdef floating share, own
+    while True:
+        n = 0
+        for c in range(k):
+            held = l1[c] > 0 or lower[c] == 0
+            if (v[c] != 0 or not held) and gram[<int64_t>c * k + c] + scale * ridge[c] > 0:
+                free_ones[n] = c
+                n += 1
+        if n == 0 or solve_for(
+            n, free_ones, k, (n + panel - 1) // panel * panel, gram, moments, scale, ridge, l1,
+            scratch, v, eps,
+        ):
+            return
+        # As far as no coefficient changes its sign.
+        share = 1
+        for p in range(n):
+            c = free_ones[p]
+            held = l1[c] > 0 or lower[c] == 0
+            if held and not scratch[p] * v[c] > 0:
+                share = min(share, v[c] / (v[c] - scratch[p]))
+        for p in range(n):
+            c = free_ones[p]
+            held = l1[c] > 0 or lower[c] == 0
+            own = 1
+            if held and not scratch[p] * v[c] > 0:
+                own = v[c] / (v[c] - scratch[p])
+            if share == 1:
+                v[c] = scratch[p]
+            elif own <= share:
+                v[c] = 0
+            else:
+                v[c] += share * (scratch[p] - v[c])
+        if share == 1:
+            return
+
+
+def settle_rows(grams, moments, penalty, start, n_threads):
+    """See ``sklearn_mf.kernels.reference.settle_rows``."""
+    solution = np.array(start)
+    if solution.size:
+        _settle(grams, moments, *penalty, np.finfo(solution.dtype).eps, n_threads, solution)
+    return solution
+
+
+def _settle(
+    const floating[:, :, ::1] grams, const floating[:, ::1] moments, const floating[::1] scale,
+    const floating[::1] ridge, const floating[::1] l1, const floating[::1] lower, double eps,
+    int n_threads, floating[:, ::1] solution,
+):
+    cdef int64_t i, n_rows = solution.shape[0], step = grams.shape[0] > 1
+    cdef int k = solution.shape[1]
+    cdef int panel = singles.panel if floating is float else doubles.panel
+    cdef int64_t stride = (k + panel - 1) // panel * panel
+    cdef void* memory = NULL
+    cdef floating* scratch = NULL
+    cdef int* free_ones = NULL
+    cdef bint failed = False
+    with nogil, parallel(num_threads=n_threads):
+        memory = malloc(64 + (stride + 2) * stride * sizeof(floating) + k * sizeof(int))
+        scratch = <floating*>((<uintptr_t>memory + 63) // 64 * 64)
+        free_ones = <int*>(scratch + (stride + 2) * stride)
+        for i in prange(n_rows, schedule="dynamic", chunksize=8):
+            if memory == NULL:
+                failed |= True
+            else:
+                settle_row(
+                    k, &grams[i * step, 0, 0], &moments[i, 0], scale[i], &ridge[0], &l1[0],
+                    &lower[0], scratch, free_ones, <floating>eps, &solution[i, 0],
                 )
         free(memory)
     if failed:

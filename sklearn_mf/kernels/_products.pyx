@@ -1,7 +1,7 @@
-"""Products over stored entries: the compiled twin of ``reference``."""
+"""Products with tall factors: the compiled twin of ``reference``."""
 from cython cimport floating
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uintptr_t
 
 import numpy as np
 
@@ -27,9 +27,11 @@ ctypedef fused index_t:
 cdef const float_system* singles = choose_float_system()
 cdef const double_system* doubles = choose_double_system()
 
-# Entries of a row that are looked up at a time.
 cdef enum:
+    # Entries of a row that are looked up at a time.
     BLOCK = 128
+    # Rows of a dense matrix that a thread takes at a time: whole tiles of six.
+    ROWS = 252
 
 
 def max_threads():
@@ -142,3 +144,40 @@ cdef void combine_row(
         else:
             doubles.combine(n, k, rows, scales, out)
         start += n
+
+
+def dense_times_dense(const floating[:, :] A, const floating[:, :] B, int n_threads):
+    """See ``sklearn_mf.kernels.reference.dense_times_dense``."""
+    cdef int64_t i, j, n_rows = A.shape[0], depth = A.shape[1], k = B.shape[1]
+    cdef int64_t wide = singles.wide if floating is float else doubles.wide
+    cdef int64_t stride = (k + wide - 1) // wide * wide
+    dtype = np.float32 if floating is float else np.float64
+    if n_rows == 0 or depth == 0 or k == 0:
+        return np.zeros((n_rows, k), dtype=dtype)
+    product = np.zeros((n_rows, stride), dtype=dtype)
+    # Panels of whole vectors, aligned to them.
+    cdef floating[::1] memory = np.zeros(depth * stride + 64 // sizeof(floating), dtype=dtype)
+    cdef int64_t start = (-<int64_t><uintptr_t>&memory[0] % 64 + 64) % 64 // sizeof(floating)
+    panels = np.asarray(memory)[start : start + depth * stride].reshape(-1, depth, wide)
+    for j in range(0, k, wide):
+        panels[j // wide, :, : k - j] = B[:, j : j + wide]
+    cdef floating[:, ::1] out = product
+    cdef int64_t down = A.strides[0] // <int64_t>sizeof(floating)
+    cdef int64_t across = A.strides[1] // <int64_t>sizeof(floating)
+    cdef int64_t n_blocks = (n_rows + ROWS - 1) // ROWS
+    for i in prange(n_blocks, nogil=True, schedule="dynamic", num_threads=n_threads):
+        multiply_rows(
+            min(<int64_t>ROWS, n_rows - i * ROWS), depth, stride, &A[0, 0] + i * ROWS * down, down,
+            across, &memory[start], &out[i * ROWS, 0],
+        )
+    return np.ascontiguousarray(product[:, :k])
+
+
+cdef void multiply_rows(
+    int64_t n, int64_t depth, int64_t stride, const floating* A, int64_t down, int64_t across,
+    const floating* B, floating* out,
+) noexcept nogil:
+    if floating is float:
+        singles.multiply(n, depth, stride, A, down, across, B, out)
+    else:
+        doubles.multiply(n, depth, stride, A, down, across, B, out)

@@ -201,6 +201,58 @@ static TARGET void NAME(dots)(
     }
 }
 
+/* out[:height] += A[:height, :n] B for a panel B of n rows of TILE_VECTORS vectors, in registers.
+ * Rows of A are `down` apart, columns `across`; those of a later tile are asked for in advance
+ * where each is on a line of its own. */
+static TARGET ALWAYS_INLINE void NAME(multiply_tile)(
+    int height, int n, const REAL *A, int64_t down, int64_t across, const REAL *B, REAL *out,
+    int64_t stride)
+{
+    const VECTOR zero = {0};
+    VECTOR sum[TILE_ROWS][TILE_VECTORS];
+    for (int i = 0; i < height; i++)
+        for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] = zero;
+    for (int p = 0; p < n; p++) {
+        const UNALIGNED *right = (const UNALIGNED *)(B + (int64_t)p * TILE_VECTORS * LANES);
+        const REAL *left = A + p * across;
+        if (across != 1) PREFETCH(left + TILE_DEPTH * across);
+        for (int i = 0; i < height; i++)
+            for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] += right[v] * left[i * down];
+    }
+    for (int i = 0; i < height; i++) {
+        UNALIGNED *row = (UNALIGNED *)(out + i * stride);
+        for (int v = 0; v < TILE_VECTORS; v++) row[v] += sum[i][v];
+    }
+}
+
+/* out += A B for n rows of A, fast where `down` or `across` is 1. B lies in panels of TILE_VECTORS
+ * vectors, so is as wide as `stride`. What of A a panel meets stays in the cache for the next. */
+static TARGET void NAME(multiply)(
+    int64_t n, int64_t depth, int64_t stride, const REAL *A, int64_t down, int64_t across,
+    const REAL *B, REAL *out)
+{
+    const int width = TILE_VECTORS * LANES;
+    for (int64_t d = 0; d < depth; d += TILE_DEPTH) {
+        const int deep = depth - d < TILE_DEPTH ? (int)(depth - d) : TILE_DEPTH;
+        const REAL *part = A + d * across;
+        for (int64_t j = 0; j < stride; j += width) {
+            const REAL *panel = B + j * depth + d * width;
+            REAL *sums = out + j;
+            int64_t i = 0;
+            /* Written out for the strides that the compiler may rely on. */
+            for (; across == 1 && i + TILE_ROWS <= n; i += TILE_ROWS)
+                NAME(multiply_tile)(
+                    TILE_ROWS, deep, part + i * down, down, 1, panel, sums + i * stride, stride);
+            for (; down == 1 && i + TILE_ROWS <= n; i += TILE_ROWS)
+                NAME(multiply_tile)(
+                    TILE_ROWS, deep, part + i, 1, across, panel, sums + i * stride, stride);
+            for (; i < n; i++)
+                NAME(multiply_tile)(
+                    1, deep, part + i * down, down, across, panel, sums + i * stride, stride);
+        }
+    }
+}
+
 /* Sum of the lanes of a vector, halved where registers are halved: without a detour by memory. */
 static TARGET ALWAYS_INLINE REAL NAME(total)(VECTOR sum)
 {
@@ -419,9 +471,19 @@ static TARGET void NAME(descend_panel)(
 }
 
 static const SYSTEM NAME(system) = {
-    PANEL,         PANEL_VECTORS *LANES, NAME(add_rows), NAME(remove_rows),
-    NAME(cholesky), NAME(substitute),     NAME(combine),  NAME(dots),
-    NAME(descend),  NAME(squared_error),  NAME(descend_panel)};
+    PANEL,
+    PANEL_VECTORS *LANES,
+    TILE_VECTORS *LANES,
+    NAME(add_rows),
+    NAME(remove_rows),
+    NAME(cholesky),
+    NAME(substitute),
+    NAME(combine),
+    NAME(dots),
+    NAME(multiply),
+    NAME(descend),
+    NAME(squared_error),
+    NAME(descend_panel)};
 
 #undef LANES
 #undef PANEL

@@ -24,7 +24,7 @@ cdef extern from "_row_system_dispatch.h":
         BIAS, SQUARES, STRENGTH, ASIDE
 
     ctypedef struct float_system:
-        int panel, abreast
+        int panel, abreast, wide
         void (*add_rows)(
             int n, int k, int stride, const float** rows, const float* roots,
             const float* targets, float* gathered, float* gram, float* solution,
@@ -43,6 +43,10 @@ cdef extern from "_row_system_dispatch.h":
         void (*dots)(
             int n, int k, const float* vector, const float** rows, float* out
         ) noexcept nogil
+        void (*multiply)(
+            int64_t n, int64_t depth, int64_t stride, const float* A, int64_t down,
+            int64_t across, const float* B, float* out
+        ) noexcept nogil
         void (*descend)(
             int64_t n, int stride, const entry_block* entries, const entry_side* left,
             const entry_side* right, float rate
@@ -57,7 +61,7 @@ cdef extern from "_row_system_dispatch.h":
         ) noexcept nogil
 
     ctypedef struct double_system:
-        int panel, abreast
+        int panel, abreast, wide
         void (*add_rows)(
             int n, int k, int stride, const double** rows, const double* roots,
             const double* targets, double* gathered, double* gram, double* solution,
@@ -75,6 +79,10 @@ cdef extern from "_row_system_dispatch.h":
         ) noexcept nogil
         void (*dots)(
             int n, int k, const double* vector, const double** rows, double* out
+        ) noexcept nogil
+        void (*multiply)(
+            int64_t n, int64_t depth, int64_t stride, const double* A, int64_t down,
+            int64_t across, const double* B, double* out
         ) noexcept nogil
         void (*descend)(
             int64_t n, int stride, const entry_block* entries, const entry_side* left,

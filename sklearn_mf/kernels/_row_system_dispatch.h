@@ -50,15 +50,21 @@ typedef struct {
 } panel_penalty;
 
 /* Vectors of rows that descend side by side. */
-#define PANEL_VECTORS 4
+#define PANEL_VECTORS 8
+
+/* A product with a dense matrix is summed up in register tiles of so many rows and vectors, over so
+ * many columns before the next. */
+#define TILE_ROWS 6
+#define TILE_VECTORS 2
+#define TILE_DEPTH 32
 
 enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
 
 /* What the kernels call; `panel` is the number that row strides must be multiples of, `abreast`
- * that of the rows which descend_panel takes. */
+ * that of the rows which descend_panel takes, `wide` that of the columns of a panel of multiply. */
 #define DECLARE(real)                                                                       \
     typedef struct {                                                                        \
-        int panel, abreast;                                                                 \
+        int panel, abreast, wide;                                                              \
         void (*add_rows)(int, int, int, const real *const *, const real *, const real *,    \
                          real *, real *, real *);                                           \
         void (*remove_rows)(int, int, int, const real *const *, const real *, real *, real *); \
@@ -66,6 +72,8 @@ enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
         void (*substitute)(int, int, const real *, const real *, real *);                   \
         void (*combine)(int, int, const real *const *, const real *, real *);               \
         void (*dots)(int, int, const real *, const real *const *, real *);                  \
+        void (*multiply)(int64_t, int64_t, int64_t, const real *, int64_t, int64_t,         \
+                         const real *, real *);                                             \
         void (*descend)(int64_t, int, const entry_block *, const entry_side *,              \
                         const entry_side *, real);                                          \
         double (*squared_error)(int64_t, int, const entry_block *, const entry_side *,      \

@@ -289,6 +289,55 @@ def _descend(gram, moments, penalty, v, accuracy):
     return violation
 
 
+def settle_rows(grams, moments, penalty, start, n_threads):
+    """Move the coefficients of rows that are not zero to where the objective is least.
+
+    The objective is that of `descend_rows`. Zeros stay, but where neither bound nor absolute value
+    holds them. A coefficient that would change its sign becomes zero on the way, and the others
+    set out again (the inner loop of Lawson & Hanson 1974, :doi:`10.1137/1.9781611971217`). A row
+    whose system is singular stays.
+
+    Parameters
+    ----------
+    grams : C-ordered ndarray of shape (n_rows, k, k) or (1, k, k)
+        The quadratic form of every row, or of all of them.
+    moments : C-ordered ndarray of shape (n_rows, k)
+        The linear form.
+    penalty : tuple of (scale, ridge, l1, lower)
+        As in `descend_rows`.
+    start : C-ordered ndarray of shape (n_rows, k)
+        Where to start.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    solution : C-ordered ndarray of shape (n_rows, k)
+        No row costs more than it did at the start, but for rounding error.
+    """
+    scale, ridge, l1, lower = penalty
+    solution = np.array(start)
+    held = (l1 > 0) | (lower == 0)
+    for i, v in enumerate(solution):
+        A = grams[i if len(grams) > 1 else 0] + np.diag(scale[i] * ridge)
+        while True:
+            free = np.flatnonzero(((v != 0) | ~held) & (np.diag(A) > 0))
+            after = np.zeros_like(v)
+            factor = _cholesky(A[np.ix_(free, free)]) if len(free) else None
+            if factor is None:
+                break
+            slope = (moments[i] - scale[i] * l1 * np.sign(v))[free]
+            after[free] = cho_solve((factor, True), slope, check_finite=False)
+            turns = free[held[free] & ~(after[free] * v[free] > 0)]
+            if len(turns) == 0:
+                v[free] = after[free]
+                break
+            shares = v[turns] / (v[turns] - after[turns])
+            v[free] += shares.min() * (after - v)[free]
+            v[turns[shares == shares.min()]] = 0
+    return solution
+
+
 def _slope(gradient, l1, lower, v):
     """How steep the cost of one coefficient is on the side to which it may move."""
     if v != 0:
@@ -387,6 +436,26 @@ def sparse_times_dense(entries, offsets, row_offsets, dense, n_threads):
         data = data * weights
     np.add.at(product, rows, data[:, None] * dense[indices])
     return product
+
+
+def dense_times_dense(A, B, n_threads):
+    """Product of a matrix and a narrow one.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, m)
+        Of any order; the compiled kernel is fast where it is C- or F-ordered.
+    B : ndarray of shape (m, k)
+        The narrow one.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    product : C-ordered ndarray of shape (n, k)
+        The same for any number of threads.
+    """
+    return A @ B
 
 
 def descend_entries(entries, blocks, rows, columns, rate, adapt, n_threads):

@@ -9,8 +9,9 @@ never written to.
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.observations._base import Descent, ObservedMatrix, descend, images
+from sklearn_mf.observations._base import ObservedMatrix
 from sklearn_mf.observations.dense import DenseObservations
+from sklearn_mf.observations.descent import Descent, images, settle
 from sklearn_mf.observations.stored import StoredObservations, keep_entries
 from sklearn_mf.observations.zero_filled import ZeroFilledObservations
 
@@ -20,9 +21,9 @@ __all__ = [
     "ObservedMatrix",
     "StoredObservations",
     "ZeroFilledObservations",
-    "descend",
     "images",
     "observe",
+    "settle",
 ]
 
 

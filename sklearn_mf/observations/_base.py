@@ -6,6 +6,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from sklearn_mf import kernels
+from sklearn_mf.observations.descent import Descent, descend
 from sklearn_mf.utils._threads import n_threads
 
 BLOCK_ENTRIES = 1 << 19
@@ -244,43 +245,6 @@ class ObservedMatrix:
 
 
 @dataclass(frozen=True)
-class Descent:
-    """Rows improved by coordinate descent.
-
-    Attributes
-    ----------
-    rows : ndarray of shape (n_rows, k)
-        Where they are now.
-    violation : ndarray of shape (n_rows,)
-        How far each was from its minimum at the start; see ``kernels.descend_rows``.
-    loss : ndarray of shape (n_rows,)
-        The squared loss of each row now, less that of a row of zeros.
-    """
-
-    rows: np.ndarray
-    violation: np.ndarray
-    loss: np.ndarray
-
-    @classmethod
-    def after(cls, equations, rows, violation):
-        """Of rows that solve normal equations better than before."""
-        grams, moments = equations
-        loss = np.einsum("ik,ik->i", rows, 0.5 * images(grams, rows) - moments, dtype=np.float64)
-        return cls(rows, violation, loss)
-
-    @classmethod
-    def empty(cls, start):
-        """Of rows that parts are to be put into."""
-        per_row = np.zeros_like(start, shape=len(start))
-        return cls(np.array(start), per_row, per_row.astype(np.float64))
-
-    def put(self, rows, part):
-        """Write the descent of some rows in its place."""
-        for name in ("rows", "violation", "loss"):
-            getattr(self, name)[rows] = getattr(part, name)
-
-
-@dataclass(frozen=True)
 class HeldOut:
     """Observations in parts: what a solver may see, and what it is judged by.
 
@@ -448,23 +412,6 @@ class SharedRows(ObservedMatrix):
     @cached_property
     def _least_digits(self):
         return float(np.sqrt(np.finfo(self.dtype).eps))
-
-
-def images(grams, rows):
-    """Products of rows with their Gram matrices, one for each or one for all."""
-    return rows @ grams[0] if len(grams) == 1 else (grams @ rows[:, :, None])[:, :, 0]
-
-
-def descend(equations, penalty, start, accuracy):
-    """Coordinate descent on normal equations, one for each row or one for all."""
-    grams, moments = equations
-    start, moments = np.ascontiguousarray(start), np.ascontiguousarray(moments)
-    tol = max(accuracy[0], 10 * float(np.finfo(start.dtype).eps))
-    threads = n_threads(moments.size * moments.shape[1] * accuracy[1])
-    rows, violation = kernels.descend_rows(
-        grams, moments, penalty, start, tol, accuracy[1], threads
-    )
-    return Descent.after((grams, moments), rows, violation)
 
 
 def may_be_hidden(rows, columns, n_in_row, n_in_column):

@@ -7,7 +7,6 @@ from scipy import sparse
 
 from sklearn_mf import kernels
 from sklearn_mf.observations._base import (
-    Descent,
     HeldOut,
     ObservedMatrix,
     block_entries,
@@ -15,6 +14,7 @@ from sklearn_mf.observations._base import (
     multiply,
     times_dense,
 )
+from sklearn_mf.observations.descent import Descent
 from sklearn_mf.utils._threads import n_threads
 
 # Numbers in the normal equations of the rows that are solved at a time.

@@ -2,11 +2,9 @@
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
-import numpy as np
 from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
 
@@ -14,8 +12,6 @@ from sklearn_mf import kernels
 
 # Multiplications that make a thread worth waking: less than a millisecond of work.
 WORK_PER_THREAD = 4_000_000
-# Rows of a product that a thread takes at a time.
-CHUNK = 512
 
 _cpu_count = cache(cpu_count)
 _controller = cache(ThreadpoolController)  # a millisecond to make, a hundredth of one to use
@@ -87,47 +83,27 @@ def one_blas_thread():
 
 
 def product(A, B):
-    """Matrix product of a long matrix and a narrow one.
+    """Matrix product of a large matrix and a narrow one.
 
     Where BLAS is held to one thread, because its threads would spin where the kernels want to
-    work, Python threads share the rows. The chunks do not depend on how many there are, and so
-    neither do the digits.
+    work, a kernel does it with theirs: sooner than BLAS with as many.
 
     Parameters
     ----------
     A : ndarray of shape (n, m)
-        The long one, of either order.
+        The large one, of either order.
     B : ndarray of shape (m, k)
         The narrow one.
 
     Returns
     -------
     product : ndarray of shape (n, k)
-        Of either order.
+        The same for any number of threads.
     """
-    if not getattr(_local, "inside", False) or len(A) <= CHUNK:
+    work = A.size * B.shape[1]
+    if not getattr(_local, "inside", False) or work < WORK_PER_THREAD:
         return A @ B
-    by_column = A.flags.f_contiguous
-    out = np.empty((B.shape[1], len(A)) if by_column else (len(A), B.shape[1]), dtype=A.dtype)
-    if by_column:
-        Bt = np.ascontiguousarray(B.T)
-
-    def multiply(start):
-        chunk = slice(start, start + CHUNK)
-        with np.errstate(over="ignore", invalid="ignore"):  # threads do not inherit that
-            if by_column:
-                np.matmul(Bt, A.T[:, chunk], out=out[:, chunk])
-            else:
-                np.matmul(A[chunk], B, out=out[chunk])
-
-    starts, threads = range(0, len(A), CHUNK), n_threads(A.size * B.shape[1])
-    if threads == 1:
-        for start in starts:
-            multiply(start)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(multiply, starts))
-    return out.T if by_column else out
+    return kernels.dense_times_dense(A, B, n_threads(work))
 
 
 def _lower():

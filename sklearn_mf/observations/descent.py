@@ -1,0 +1,107 @@
+"""Rows improved by coordinate descent on their normal equations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_mf import kernels
+from sklearn_mf.utils._threads import n_threads
+
+# Rows rest when no coefficient moves by more than this share of the largest. Between two linear
+# systems they get so many rounds, in which it shows which coefficients are zero.
+FINE, ROUNDS_BETWEEN, MOST_SYSTEMS, LAST_ROUNDS = 1e-10, 10, 50, 10_000
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Rows improved by coordinate descent.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, k)
+        Where they are now.
+    violation : ndarray of shape (n_rows,)
+        How far each was from its minimum at the start; see ``kernels.descend_rows``.
+    loss : ndarray of shape (n_rows,)
+        The squared loss of each row now, less that of a row of zeros.
+    """
+
+    rows: np.ndarray
+    violation: np.ndarray
+    loss: np.ndarray
+
+    @classmethod
+    def after(cls, equations, rows, violation):
+        """Of rows that solve normal equations better than before."""
+        grams, moments = equations
+        loss = np.einsum("ik,ik->i", rows, 0.5 * images(grams, rows) - moments, dtype=np.float64)
+        return cls(rows, violation, loss)
+
+    @classmethod
+    def empty(cls, start):
+        """Of rows that parts are to be put into."""
+        per_row = np.zeros_like(start, shape=len(start))
+        return cls(np.array(start), per_row, per_row.astype(np.float64))
+
+    def put(self, rows, part):
+        """Write the descent of some rows in its place."""
+        for name in ("rows", "violation", "loss"):
+            getattr(self, name)[rows] = getattr(part, name)
+
+
+def images(grams, rows):
+    """Products of rows with their Gram matrices, one for each or one for all."""
+    return rows @ grams[0] if len(grams) == 1 else (grams @ rows[:, :, None])[:, :, 0]
+
+
+def descend(equations, penalty, start, accuracy):
+    """Coordinate descent on normal equations, one for each row or one for all."""
+    rows, violation = _descend(equations, penalty, start, accuracy)
+    return Descent.after(equations, rows, violation)
+
+
+def settle(equations, penalty, start):
+    """Rows at rest: descent finds which coefficients are zero, linear systems what others are.
+
+    Descent alone takes hundreds of rounds where components are correlated. Every row goes its own
+    way, whatever others are solved with it, but for rounding error.
+    """
+    rows, violation = _descend(equations, penalty, start, (FINE, ROUNDS_BETWEEN))
+    moving = np.arange(len(rows))
+    for _ in range(MOST_SYSTEMS):
+        part = _of_rows(equations, penalty, moving)
+        solved = kernels.settle_rows(*part[0], part[1], rows[moving], _threads(rows[moving], 1))
+        after, _ = _descend(*part, solved, (FINE, ROUNDS_BETWEEN))
+        rows[moving] = after
+        moved = np.abs(after - solved).max(axis=1, initial=0)
+        moving = moving[moved > _least(FINE, rows) * np.abs(after).max(axis=1, initial=0)]
+        if len(moving) == 0:
+            break
+    else:
+        part = _of_rows(equations, penalty, moving)
+        rows[moving], _ = _descend(*part, rows[moving], (FINE, LAST_ROUNDS))
+    return Descent.after(equations, rows, violation)
+
+
+def _descend(equations, penalty, start, accuracy):
+    grams, moments = equations
+    start, moments = np.ascontiguousarray(start), np.ascontiguousarray(moments)
+    tol, rounds = accuracy
+    threads = _threads(start, rounds)
+    return kernels.descend_rows(grams, moments, penalty, start, _least(tol, start), rounds, threads)
+
+
+def _least(tol, rows):
+    """What can be told from rounding error."""
+    return max(tol, 10 * float(np.finfo(rows.dtype).eps))
+
+
+def _threads(rows, rounds):
+    return n_threads(rows.size * rows.shape[1] * rounds)
+
+
+def _of_rows(equations, penalty, rows):
+    """Normal equations and penalty of some rows."""
+    (grams, moments), (scale, *per_column) = equations, penalty
+    grams = grams if len(grams) == 1 else grams[rows]
+    return (grams, np.ascontiguousarray(moments[rows])), (scale[rows], *per_column)
