@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 # A path ends where so many errors in a row are so many times its least.
-LATE, RISEN = 3, 1.05
+LATE, RISEN = 3, 1.02
 # Power iterations towards new components: a start, not an answer.
 POWER_STEPS = 3
 # Added to what a row sees of a new component, beside the average of all rows.

@@ -45,7 +45,7 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     so that a component which only follows noise makes the score worse. The ranks of a fold are
     a path: the factors of the rank below, and the leading directions of what they leave, are
     improved by a few sweeps of alternating least squares, where a fit of its own would need
-    many. A path ends when three scores in a row are 5 % worse than its best. Where
+    many. A path ends when three scores in a row are 2 % worse than its best. Where
     alternating least squares does not solve each factor exactly (other solvers, positive
     factors, penalties of absolute values, ``early_stopping=True``, other estimators), models
     start anew at every rank.
