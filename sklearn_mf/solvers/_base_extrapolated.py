@@ -2,7 +2,7 @@
 
 from sklearn_mf.solvers._base import BaseSolver
 
-# The numbers of Ang & Gillis (2019): by how much a sweep first goes beyond the last factors, how
+# The numbers of Ang & Gillis (2019): by how much a sweep first goes beyond its results, how
 # that and its limit grow while the objective falls, and by what it is divided where it rose.
 FIRST_SHARE, GROWTH, GROWTH_OF_LIMIT, CUT = 0.5, 1.05, 1.01, 1.5
 
@@ -18,14 +18,16 @@ class ExtrapolatedSolver(BaseSolver):
     fixed factor, as something with ``rows`` and ``violation``, and ``_value(problem, improved,
     fixed)``, the objective there. Both serve either side, by ``problem.T``.
 
-    Each factor moves beyond its improved rows by a share of the last step. Where the objective
-    rises after all, the sweep is thrown away and another one starts from the last factors, which
-    the solver must not make worse. After a sweep each component is scaled so that its penalties
-    are least, which alternation would find only slowly.
+    Each factor moves beyond its improved rows by a share of the step from where it was improved:
+    over-relaxation, under which the objective falls by itself if shares are below one and rows
+    are the best (Wen, Yin & Zhang 2012, :doi:`10.1007/s12532-012-0044-1`). Where it rises after
+    all, the sweep is thrown away and another one starts from the last factors, which the solver
+    must not make worse. After a sweep each component is scaled so that its penalties are least,
+    which alternation would find only slowly.
     """
 
     extrapolated = True
-    # Beyond the last factors by this share of the last step at most.
+    # Beyond the improved factors by this share of the step at most.
     most_share = 1.0
 
     def _step(self, problem, state):
@@ -46,7 +48,7 @@ class ExtrapolatedSolver(BaseSolver):
             memory.update(
                 share=share, limit=min(self.most_share, GROWTH_OF_LIMIT * memory["limit"])
             )
-            memory["ahead"] = self._ahead(problem.T, Ht, state.Ht, share)
+            memory["ahead"] = self._ahead(problem.T, Ht, memory["ahead"], share)
         first = memory.setdefault("violation", violation)
         state.violation = self._rest(state, objective, violation / first if first else 0.0)
         state.W, state.Ht = W, Ht

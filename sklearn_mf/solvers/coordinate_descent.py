@@ -14,8 +14,9 @@ from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 SINGLE_ROUNDS = 1
 # What is left of a component that the other factor does not use, sweep by sweep: it may yet be.
 FADING = 0.5
-# A row ends its rounds when none of its coefficients moves by more than this share of the largest.
-ROUGH = 1e-2
+# A row ends its rounds when none of its coefficients moves by more than this share of the largest:
+# going beyond rows helps most where they are all but the best.
+ROUGH = 1e-4
 
 
 @SOLVERS.register
@@ -32,9 +33,9 @@ class CoordinateDescent(ExtrapolatedSolver):
 
     for positive factors under a ridge; absolute values threshold it. This is the algorithm of
     scikit-learn's ``NMF(solver="cd")``, also known as HALS, with three differences: entries may
-    be missing; a few rounds share the product with X, which costs most; and each sweep starts
-    beyond the last factors. It serves factors of either sign as well, and is made for positive
-    ones and for ``l1_ratio > 0``.
+    be missing; a few rounds share the product with X, which costs most; and each factor goes on
+    beyond where they led, by over-relaxation. It serves factors of either sign as well, and is
+    made for positive ones and for ``l1_ratio > 0``.
 
     It stops when the sum of the absolute projected gradients is `tol` times that of the first
     sweep, as in scikit-learn; extrapolated sweeps, of which a few may pass where gradients are
@@ -49,7 +50,8 @@ class CoordinateDescent(ExtrapolatedSolver):
         Rounds over the coefficients of a row before the other factor's turn, at most. "auto": as
         many as the product with X is worth, up to ten; one in the first sweep.
     extrapolated : bool, default=True
-        Whether sweeps start beyond the last factors. The objective never rises in any case.
+        Whether each factor goes on beyond where descent led. The objective never rises in any
+        case.
     shuffle : bool, default=False
         Whether the coefficients are visited in another random order in every half sweep.
 
@@ -66,6 +68,10 @@ class CoordinateDescent(ExtrapolatedSolver):
     Gillis, N. & Glineur, F. (2012). Accelerated multiplicative updates and hierarchical ALS
     algorithms for nonnegative matrix factorization. Neural Computation 24(4).
     :doi:`10.1162/NECO_a_00256`
+
+    Wen, Z., Yin, W. & Zhang, Y. (2012). Solving a low-rank factorization model for matrix
+    completion by a nonlinear successive over-relaxation algorithm. Mathematical Programming
+    Computation 4(4). :doi:`10.1007/s12532-012-0044-1`
 
     Ang, A. M. S. & Gillis, N. (2019). Accelerating nonnegative matrix factorization algorithms
     using extrapolation. Neural Computation 31(2). :doi:`10.1162/neco_a_01157`
