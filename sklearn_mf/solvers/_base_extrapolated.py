@@ -1,4 +1,4 @@
-"""Sweeps that start beyond the last factors, of solvers that improve one after the other."""
+"""Sweeps that go beyond their results, of solvers that improve one factor after the other."""
 
 from sklearn_mf.solvers._base import BaseSolver
 
