@@ -3,6 +3,7 @@
 import _thread
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklearn_mf import MatrixFactorization, kernels
+from sklearn_mf import NMF, MatrixFactorization, kernels
 from sklearn_mf.problem import Problem
 from sklearn_mf.solvers import ALS, GradientDescent, spectral
 from sklearn_mf.utils import _threads
@@ -146,6 +147,23 @@ def test_fits_have_the_same_bits_for_any_number_of_threads(monkeypatch, threads_
     assert found[0][0].dtype == dtype
     assert_same_bits(found[1], found[0])
     assert_same_bits(found[2], found[0])
+
+
+@needs_openmp
+@pytest.mark.usefixtures("small_work_is_shared", "no_openmp_variable")
+@pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"solver": "mu"}, {"solver": "mu", "beta_loss": "kullback-leibler"}]
+)
+def test_non_negative_fits_have_the_same_bits_for_any_number_of_threads(parameters, complete):
+    X = np.abs(low_rank(300, 250))
+    X = X if complete else punch_holes(X)
+    model = NMF(3, init="random", max_iter=6, tol=0, random_state=0, **parameters)
+    found = []
+    for n in (1, 2):
+        with threadpool_limits(1, user_api="blas"), threadpool_limits(n, user_api="openmp"):
+            found.append((model.fit_transform(X), model.components_))
+    assert_same_bits(*found)
 
 
 class TestHowMany:
@@ -388,3 +406,36 @@ class TestProduct:
                 alone = _threads.product(A, B)
         np.testing.assert_allclose(shared, A @ B, rtol=1e-9, atol=1e-9)
         np.testing.assert_array_equal(shared, alone)
+
+
+class TestInThreads:
+    @pytest.fixture(autouse=True)
+    def three_threads(self, monkeypatch):
+        monkeypatch.setattr(_threads, "n_threads", lambda work: 3)
+
+    def test_results_come_in_the_order_of_the_items_from_several_threads(self):
+        seen = set()
+
+        def visit(item):
+            seen.add(threading.get_ident())
+            time.sleep(0.01)
+            return item
+
+        with _threads.one_blas_thread():
+            assert _threads.in_threads(visit, range(20), np.inf) == list(range(20))
+        assert len(seen) > 1
+        assert threading.get_ident() not in seen
+
+    def test_floating_point_errors_are_handled_as_by_the_caller(self):
+        def squares():
+            with _threads.one_blas_thread():
+                return _threads.in_threads(np.square, [np.float64(1e200)] * 4, np.inf)
+
+        with np.errstate(over="ignore"):
+            assert np.isinf(squares()).all()
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+            squares()
+
+    def test_outside_of_one_blas_thread_all_is_done_here(self):
+        found = _threads.in_threads(lambda _: threading.get_ident(), range(4), np.inf)
+        assert set(found) == {threading.get_ident()}

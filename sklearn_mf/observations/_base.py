@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_mf import kernels
 from sklearn_mf.observations.descent import Descent, descend
-from sklearn_mf.utils._threads import n_threads
+from sklearn_mf.utils._threads import in_threads, n_threads
 
 BLOCK_ENTRIES = 1 << 19
 # So many that what is done to them one by one stays in the cache.
@@ -39,6 +39,8 @@ class ObservedMatrix:
         Entries beside which all others are observed zeros, in sparse data without holes.
     n_observed : int
         How many entries are observed.
+    stored_per_row : float
+        How many numbers a product with a row multiplies, on average.
     """
 
     nonzeros = None
@@ -223,21 +225,27 @@ class ObservedMatrix:
         up, down : ndarray of shape (n_rows, k)
             The derivative is the second less the first; without the row weights.
         """
-        total, up, down = 0.0, np.zeros_like(W), np.zeros_like(W)
+        up, down = np.zeros_like(W), np.zeros_like(W)
         shares_down = loss.is_sum_at_zero and self.complete
         if shares_down:
             down[:] = self.weighted_sum(Ht)
-        for rows, block in self.blocks(CACHED_ENTRIES):
-            model = block.model(W[rows], Ht)
+
+        def split(part):
+            rows, block = part
+            model, total = block.model(W[rows], Ht), 0.0
             if with_loss:
                 value, attraction, repulsion = loss.value_and_split(block.values, model)
-                total += block.total(value)
+                total = block.total(value)
             else:
                 attraction, repulsion = loss.split(block.values, model)
             up[rows] = block.pull_rows(attraction, Ht)
             if not shares_down:
                 down[rows] = block.pull_rows(repulsion, Ht)
-        return total, up, down
+            return total
+
+        work = self.shape[0] * self.stored_per_row * Ht.shape[1]
+        totals = in_threads(split, self.blocks(CACHED_ENTRIES), work)
+        return sum(totals), up, down
 
     def weighted_sum(self, Ht):
         """Sum over all columns of their weight times ``Ht_j``."""
@@ -268,8 +276,6 @@ class HeldOut:
 
 class SharedRows(ObservedMatrix):
     """Rows that miss the same entries share one factorization; the others are solved singly.
-
-    ``stored_per_row`` is how many numbers a product with a row of X multiplies, on average.
 
     Subclasses tell the groups of such rows in ``_row_groups``, solve one of them in
     ``_solve_group``, and give its normal equations in ``_group_equations``. Where

@@ -33,6 +33,10 @@ class StoredObservations(ObservedMatrix):
         self.weights = weights
         self.n_observed = len(X.data)
 
+    @property
+    def stored_per_row(self):
+        return self.n_observed / max(1, self.shape[0])
+
     def _transposed(self):
         # The order of the entries by column, found once and applied to data and weights.
         order = sparse.csr_array(

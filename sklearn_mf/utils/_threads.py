@@ -2,9 +2,11 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
+import numpy as np
 from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
 
@@ -104,6 +106,38 @@ def product(A, B):
     if not getattr(_local, "inside", False) or work < WORK_PER_THREAD:
         return A @ B
     return kernels.dense_times_dense(A, B, n_threads(work))
+
+
+def in_threads(function, items, work):
+    """Call a function with each of some items, in Python threads where BLAS is held to one.
+
+    For elementwise work on blocks, for which NumPy lets other threads run.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item. Which of them come first, nobody knows.
+    items : iterable
+        What it is called with.
+    work : float
+        Multiplications in all.
+
+    Returns
+    -------
+    results : list
+        In the order of the items.
+    """
+    threads = n_threads(work) if getattr(_local, "inside", False) else 1
+    if threads == 1:
+        return [function(item) for item in items]
+    settings = np.geterr()
+
+    def with_settings(item):
+        with np.errstate(**settings):  # threads do not inherit them
+            return function(item)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(with_settings, items))
 
 
 def _lower():
