@@ -196,5 +196,6 @@ class ElasticNet(BasePenalty):
         """Shrink towards zero, and cut what is negative; see `BasePenalty.prox`."""
         threshold = np.asarray(step * self.l1, dtype=V.dtype)
         if self.positive:
-            return np.maximum(V - threshold, 0)
+            left = V - threshold
+            return np.maximum(left, 0, out=left)
         return np.sign(V) * np.maximum(np.abs(V) - threshold, 0)

@@ -15,6 +15,7 @@ from sklearn_mf.multiplicative import first_codes
 from sklearn_mf.observations import ObservedMatrix, settle
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.utils._threads import one_blas_thread
+from sklearn_mf.utils._twins import Twins, twin
 
 # A fold-in under a loss that is not squared iterates; rows stop one by one.
 FOLD_IN_ITERATIONS = 500
@@ -45,7 +46,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Twins):
     """Sum of losses over observed entries, plus the penalties of both factors.
 
     Attributes
@@ -72,14 +73,10 @@ class Problem:
     alpha_scaling: float = 1.0
     offset: float = 0.0
 
-    @cached_property
+    @twin
     def T(self):
         """The same problem, rows and columns exchanged."""
-        transposed = replace(
-            self, observations=self.observations.T, rows=self.columns, columns=self.rows
-        )
-        transposed.__dict__["T"] = self
-        return transposed
+        return replace(self, observations=self.observations.T, rows=self.columns, columns=self.rows)
 
     @property
     def width(self):
@@ -255,6 +252,8 @@ class Problem:
 
         A solver that alternates finds this scaling only slowly.
         """
+        if self.rows.penalty.is_free or self.columns.penalty.is_free:
+            return W, Ht  # no scaling costs less than another
         k = self.n_components
         row_costs, column_costs = self._costs(W[:, :k]), self.T._costs(Ht[:, :k])
         scale = _cheapest_scale(*row_costs, *column_costs).astype(W.dtype)
@@ -266,7 +265,9 @@ class Problem:
     def _costs(self, W):
         """What each component's absolute values and squares cost."""
         penalty, scale = self.rows.penalty, self._weighted_scale
-        return penalty.l1 * (scale @ np.abs(W)), 0.5 * penalty.ridge * (scale @ W**2)
+        absolute_values = scale @ np.abs(W) if penalty.l1 else np.zeros(W.shape[1])
+        squares = scale @ W**2 if penalty.ridge else np.zeros(W.shape[1])
+        return penalty.l1 * absolute_values, 0.5 * penalty.ridge * squares
 
     def batches(self, kind, size, rng):
         """Deal the rows, or the entries, to batches in random order.

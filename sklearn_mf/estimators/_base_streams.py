@@ -84,8 +84,6 @@ default=None
             _, Ht = start(problem, init, random_state, bias)
             stream = stream.started(problem, Ht)
         stream, Ht = stream.updated(problem, Ht, self.forget_factor)
-        for seen_twice in (problem, problem.observations):
-            vars(seen_twice).pop("T", None)  # a circle, which would keep the batch in memory
         return stream, Ht
 
     def _factor_so_far(self, problem):

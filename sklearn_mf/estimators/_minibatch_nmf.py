@@ -238,8 +238,6 @@ default=None
             _, Ht, sums, _ = self._check_solver(batch).update(batch, None, Ht, sums)
         vars(self).update(model_attributes(batch, Ht))
         self._sums, self.n_steps_ = sums, getattr(self, "n_steps_", 0) + 1
-        for seen_twice in (batch, observations):
-            vars(seen_twice).pop("T", None)  # a circle, which would keep the batch in memory
         return self
 
     def _started(self, X, problem, W, H):

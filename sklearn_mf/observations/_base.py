@@ -8,6 +8,7 @@ import numpy as np
 from sklearn_mf import kernels
 from sklearn_mf.observations.descent import Descent, descend
 from sklearn_mf.utils._threads import in_threads, n_threads
+from sklearn_mf.utils._twins import Twins, twin
 
 BLOCK_ENTRIES = 1 << 19
 # So many that what is done to them one by one stays in the cache.
@@ -19,7 +20,7 @@ def block_entries(entries=None):
     return entries or BLOCK_ENTRIES
 
 
-class ObservedMatrix:
+class ObservedMatrix(Twins):
     """Base of the views: rows to be predicted from columns.
 
     Attributes
@@ -53,12 +54,10 @@ class ObservedMatrix:
 
     # What the storage classes answer -------------------------------------------------
 
-    @cached_property
+    @twin
     def T(self):
         """The same observations, rows and columns exchanged."""
-        transposed = self._transposed()
-        transposed.__dict__["T"] = self
-        return transposed
+        return self._transposed()
 
     def blocks(self, entries=None):
         """Yield (slice of rows, their observations), for work in little memory.
@@ -69,9 +68,9 @@ class ObservedMatrix:
         raise NotImplementedError
 
     def each_value(self):
-        """Yield one-dimensional arrays that together hold every observed value, once or more."""
+        """Yield arrays that together hold every observed value, once or more."""
         for _, block in self.blocks():
-            yield block.values[~np.isnan(block.values)]
+            yield block.values if block.complete else block.values[~np.isnan(block.values)]
 
     def hold_out(self, share, random_state):
         """Hide a random share of the entries; return a `HeldOut`.
@@ -365,6 +364,8 @@ class SharedRows(ObservedMatrix):
     def total_loss(self, W, Ht, loss):
         if not (loss.is_squared and self._has_gram_loss):
             return super().total_loss(W, Ht, loss)
+        if self.complete and not W.any():
+            return 0.5 * self._squares
         return self._gram_loss(W, Ht, loss)[0]
 
     def loss_and_gradient(self, W, Ht, loss):

@@ -198,7 +198,7 @@ class DenseObservations(SharedRows):
         return self.complete
 
     def _filled_product(self, dense):
-        return self.values @ dense
+        return product(self.values, dense)
 
     def _holed_blocks(self):
         return ()
@@ -219,6 +219,8 @@ class DenseObservations(SharedRows):
 
     @cached_property
     def _squares(self):
+        if (known := vars(self.T).get("_squares")) is not None:
+            return known
         if self.column_weight is None:
             return self.sum_of_squares()
         return sum(

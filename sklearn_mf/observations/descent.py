@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_mf import kernels
-from sklearn_mf.utils._threads import n_threads
+from sklearn_mf.utils._threads import n_threads, product
 
 # Rows rest when no coefficient moves by more than this share of the largest. Between two linear
 # systems they get so many rounds, in which it shows which coefficients are zero.
@@ -51,7 +51,7 @@ class Descent:
 
 def images(grams, rows):
     """Products of rows with their Gram matrices, one for each or one for all."""
-    return rows @ grams[0] if len(grams) == 1 else (grams @ rows[:, :, None])[:, :, 0]
+    return product(rows, grams[0]) if len(grams) == 1 else (grams @ rows[:, :, None])[:, :, 0]
 
 
 def descend(equations, penalty, start, accuracy):

@@ -1,6 +1,7 @@
 """Sweeps that go beyond their results, of solvers that improve one factor after the other."""
 
 from sklearn_mf.solvers._base import BaseSolver
+from sklearn_mf.utils._threads import one_blas_thread
 
 # The numbers of Ang & Gillis (2019): by how much a sweep first goes beyond its results, how
 # that and its limit grow while the objective falls, and by what it is divided where it rose.
@@ -29,6 +30,10 @@ class ExtrapolatedSolver(BaseSolver):
     extrapolated = True
     # Beyond the improved factors by this share of the step at most.
     most_share = 1.0
+
+    def _run(self, problem, state, record):
+        with one_blas_thread():  # kernels, and threads of Python, take turns with products
+            super()._run(problem, state, record)
 
     def _step(self, problem, state):
         memory = state.memory
@@ -70,7 +75,10 @@ class ExtrapolatedSolver(BaseSolver):
         """Where rows are that go on as they went."""
         if not share:
             return after
-        return problem.feasible(after + after.dtype.type(share) * (after - before))
+        beyond = after - before
+        beyond *= after.dtype.type(share)
+        beyond += after
+        return problem.feasible(beyond)
 
     def _ahead(self, problem, after, before, share):
         """Where the next sweep starts."""

@@ -6,7 +6,6 @@ from numpy import finfo
 
 from sklearn_mf.solvers._base import SOLVERS, TINY
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
-from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
 # The first sweep takes one round: whole solutions at a start that knows little throw components
@@ -102,10 +101,6 @@ class CoordinateDescent(ExtrapolatedSolver):
         self.rounds = rounds
         self.extrapolated = extrapolated
         self.shuffle = shuffle
-
-    def _run(self, problem, state, record):
-        with one_blas_thread():  # products with X and kernels take turns
-            super()._run(problem, state, record)
 
     def _improve(self, problem, fixed, rows, state):
         order = slice(None)

@@ -1,6 +1,5 @@
 """Multiplicative updates in batches of rows, of which later ones count more."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,7 +15,7 @@ from sklearn_mf.multiplicative import (
 )
 from sklearn_mf.nonnegative import observed_mean
 from sklearn_mf.solvers._base import BaseSolver
-from sklearn_mf.utils._threads import n_threads, one_blas_thread
+from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import Integral, Interval, Real
 
 
@@ -190,7 +189,7 @@ class MiniBatchUpdate(BaseSolver):
         objective : float
             Of the batch, at the new rows and the components so far.
         """
-        with _threads_for(batch):
+        with one_blas_thread():
             improve = _row_update(batch, Ht)
             fresh = W is None or self.fresh_restarts
             W = self._solved(batch, improve) if fresh else improve(W)
@@ -216,9 +215,7 @@ class MiniBatchUpdate(BaseSolver):
         try:
             super()._run(problem, state, record)
         finally:
-            for _, batch in state.memory.pop("batches", ()):
-                for seen_twice in (batch, batch.observations):
-                    vars(seen_twice).pop("T", None)  # a circle, which would keep it in memory
+            state.memory.pop("batches", None)  # copies of the data
 
     def _step(self, problem, state):
         memory = state.memory
@@ -260,15 +257,6 @@ def _batches(problem, size):
         batch = replace(problem, observations=samples.subset(rows))
         if batch.T.observations.row_totals().any():
             yield rows, batch
-
-
-def _threads_for(batch):
-    """One thread for BLAS, unless a product with the whole batch is worth more."""
-    n_rows, n_columns = batch.observations.shape
-    work = n_rows * n_columns * batch.n_components
-    if batch.loss.is_squared and batch.observations.complete and n_threads(work) > 1:
-        return nullcontext()
-    return one_blas_thread()
 
 
 def _row_update(batch, Ht):

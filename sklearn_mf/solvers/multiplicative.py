@@ -7,7 +7,6 @@ import numpy as np
 from sklearn_mf.multiplicative import LEAST, flush, multiplied, multiply, pull, pull_and_loss
 from sklearn_mf.solvers._base import SOLVERS
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
-from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
 # Iterations from one look at the stopping rule to the next, as in scikit-learn.
@@ -106,10 +105,6 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
             raise ValueError("solver='mu' knows no biases: use bias=False.")
         if any(values.min(initial=0) < 0 for values in problem.observations.each_value()):
             raise ValueError("Negative values in data passed to solver='mu' (input X).")
-
-    def _run(self, problem, state, record):
-        with one_blas_thread():  # blocks go to threads of Python
-            super()._run(problem, state, record)
 
     def _sweep(self, problem, state, Ht, share):
         if problem.loss.is_squared:
