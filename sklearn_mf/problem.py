@@ -14,14 +14,16 @@ from sklearn_mf.losses import BaseLoss
 from sklearn_mf.multiplicative import first_codes
 from sklearn_mf.observations import ObservedMatrix, settle
 from sklearn_mf.penalties import BasePenalty
-from sklearn_mf.utils._threads import one_blas_thread
+from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._twins import Twins, twin
 
-# A fold-in under a loss that is not squared iterates; rows stop one by one.
+# A fold-in under a loss that is not squared iterates; rows stop one by one. So many entries at a
+# time are several blocks for every thread, each worth the calls.
 FOLD_IN_ITERATIONS = 500
+FOLD_IN_ENTRIES = 1 << 18
 MAX_HALVINGS = 30
-# Coordinate descent in a sweep of alternation, and for codes: what a round's largest move may
-# be beside the largest coefficient, in float64, and rounds at most.
+# Coordinate descent in a sweep of alternation: what a round's largest move may be beside the
+# largest coefficient, and rounds at most.
 ROUGH = (1e-2, 10)
 BALANCE_STEPS = 10
 
@@ -419,10 +421,14 @@ class Problem(Twins):
         if self.loss.is_squared:
             return self._solve_fully(self.observations, design, offsets, self.row_penalty, W)
         problem, (scale, *per_column) = self._without_zeros(design)
+
+        def fold_in(part):
+            rows, block = part
+            penalty = scale[rows], *per_column
+            W[rows] = problem._fold_in_block(block, design, offsets, penalty)
+
         with one_blas_thread():  # between kernels and elementwise work its threads only wait
-            for rows, block in problem.observations.blocks():
-                penalty = scale[rows], *per_column
-                W[rows] = problem._fold_in_block(block, design, offsets, penalty)
+            in_threads(fold_in, problem.observations.blocks(FOLD_IN_ENTRIES), np.inf)
         return W
 
     def _without_zeros(self, design):

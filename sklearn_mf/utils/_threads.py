@@ -132,12 +132,12 @@ def in_threads(function, items, work):
         return [function(item) for item in items]
     settings = np.geterr()
 
-    def with_settings(item):
-        with np.errstate(**settings):  # threads do not inherit them
+    def as_here(item):
+        with one_blas_thread(), np.errstate(**settings):  # threads do not inherit them
             return function(item)
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(with_settings, items))
+        return list(pool.map(as_here, items))
 
 
 def _lower():
