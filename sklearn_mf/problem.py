@@ -428,7 +428,8 @@ class Problem(Twins):
             W[rows] = problem._fold_in_block(block, design, offsets, penalty)
 
         with one_blas_thread():  # between kernels and elementwise work its threads only wait
-            in_threads(fold_in, problem.observations.blocks(FOLD_IN_ENTRIES), np.inf)
+            work = W.size * self.observations.shape[1]
+            in_threads(fold_in, problem.observations.blocks(FOLD_IN_ENTRIES), work)
         return W
 
     def _without_zeros(self, design):

@@ -69,12 +69,15 @@ def settle(equations, penalty, start):
     rows, violation = _descend(equations, penalty, start, (FINE, ROUNDS_BETWEEN))
     moving = np.arange(len(rows))
     for _ in range(MOST_SYSTEMS):
-        part = _of_rows(equations, penalty, moving)
-        solved = kernels.settle_rows(*part[0], part[1], rows[moving], _threads(rows[moving], 1))
+        part, before = _of_rows(equations, penalty, moving), rows[moving]
+        solved = kernels.settle_rows(*part[0], part[1], before, _threads(before, 1))
         after, _ = _descend(*part, solved, (FINE, ROUNDS_BETWEEN))
         rows[moving] = after
         moved = np.abs(after - solved).max(axis=1, initial=0)
-        moving = moving[moved > _least(FINE, rows) * np.abs(after).max(axis=1, initial=0)]
+        rests = moved <= _least(FINE, rows) * np.abs(after).max(axis=1, initial=0)
+        # Or its system was solved, and descent is content with its zeros: the rest is rounding.
+        rests |= (np.sign(after) == np.sign(solved)).all(axis=1) & (solved != before).any(axis=1)
+        moving = moving[~rests]
         if len(moving) == 0:
             break
     else:
