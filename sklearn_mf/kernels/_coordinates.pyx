@@ -214,6 +214,18 @@ cdef int solve_for(
     return status
 
 
+cdef bint is_held(floating l1, floating lower) noexcept nogil:
+    """Whether a coefficient that is zero stays, and another one must not change its sign."""
+    return l1 > 0 or lower == 0
+
+
+cdef floating way_to_zero(floating before, floating after, bint held) noexcept nogil:
+    """Share of the way to another value that a coefficient may go."""
+    if held and not after * before > 0:
+        return before / (before - after)
+    return 1
+
+
 cdef void settle_row(
     int k, const floating* gram, const floating* moments, floating scale, const floating* ridge,
     const floating* l1, const floating* lower, floating* scratch, int* free_ones, floating eps,
@@ -221,13 +233,13 @@ cdef void settle_row(
 ) noexcept nogil:
     cdef int panel = singles.panel if floating is float else doubles.panel
     cdef int n, p, c
-    cdef bint held
     cdef floating share, own
     while True:
         n = 0
         for c in range(k):
-            held = l1[c] > 0 or lower[c] == 0
-            if (v[c] != 0 or not held) and gram[<int64_t>c * k + c] + scale * ridge[c] > 0:
+            if (v[c] != 0 or not is_held(l1[c], lower[c])) and (
+                gram[<int64_t>c * k + c] + scale * ridge[c] > 0
+            ):
                 free_ones[n] = c
                 n += 1
         if n == 0 or solve_for(
@@ -239,15 +251,10 @@ cdef void settle_row(
         share = 1
         for p in range(n):
             c = free_ones[p]
-            held = l1[c] > 0 or lower[c] == 0
-            if held and not scratch[p] * v[c] > 0:
-                share = min(share, v[c] / (v[c] - scratch[p]))
+            share = min(share, way_to_zero(v[c], scratch[p], is_held(l1[c], lower[c])))
         for p in range(n):
             c = free_ones[p]
-            held = l1[c] > 0 or lower[c] == 0
-            own = 1
-            if held and not scratch[p] * v[c] > 0:
-                own = v[c] / (v[c] - scratch[p])
+            own = way_to_zero(v[c], scratch[p], is_held(l1[c], lower[c]))
             if share == 1:
                 v[c] = scratch[p]
             elif own <= share:
