@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-# A path ends where so many errors in a row are so many times its least.
-LATE, RISEN = 3, 1.02
-# Power iterations towards new components: a start, not an answer.
-POWER_STEPS = 3
+# A path ends where so many errors in a row are by this share, or by one standard error of the
+# least if that is less, above the least.
+LATE, RISEN = 3, 0.02
+# Products with residuals towards new components: cheaper than sweeps that make up for fewer.
+STEPS = 5
 # Added to what a row sees of a new component, beside the average of all rows.
 SHRINKAGE = 0.1
 # Components smaller than this share of the data have been shrunk away by a larger penalty.
@@ -42,9 +43,23 @@ def moved(problem, W, Ht, n_sweeps, random_state):
     return _improved(problem, *_widened(problem, W, Ht, random_state), n_sweeps)
 
 
-def has_risen(errors):
-    """Whether the last errors of a path are so far above its least that the rest is no use."""
-    return len(errors) > LATE and min(errors[-LATE:]) > RISEN * min(errors)
+def has_risen(errors, n_hidden):
+    """Whether the last errors of a path are so far above its least that the rest is no use.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_steps,)
+        Mean squares, of hidden entries.
+    n_hidden : int
+        Number of hidden entries: it tells the standard error of such a mean of normal errors.
+
+    Returns
+    -------
+    risen : bool
+        Whether to end the path.
+    """
+    rise = min(RISEN, np.sqrt(2 / n_hidden))
+    return len(errors) > LATE and min(errors[-LATE:]) > (1 + rise) * min(errors)
 
 
 def _improved(problem, W, Ht, n_sweeps):
@@ -73,21 +88,35 @@ def _widened(problem, W, Ht, random_state):
 
 
 def _directions(problem, W, Ht, n_new, random_state):
-    """What the residuals of rows, and of columns, have in common, by power iterations."""
+    """What the residuals of rows, and of columns, have in common."""
     samples = problem.observations
     model = samples.model(*problem.model_factors(W, Ht))
     slopes = problem.loss.at(samples.kinds).gradient(samples.values, model)
     residuals = samples.matrix(-slopes)
     weights = samples.matrix(np.ones_like(slopes) if samples.weights is None else samples.weights)
-    V = random_state.standard_normal((samples.shape[1], n_new)).astype(samples.dtype)
-    for _ in range(POWER_STEPS):
-        U, _ = np.linalg.qr(residuals @ V)
-        V, _ = np.linalg.qr(residuals.T @ U)
+    V = _leading(residuals, n_new, random_state)
     U = _regressed(residuals, weights, V)
     # Entries of both factors of the same size, where penalties want them.
     size = np.sqrt(np.linalg.norm(U, axis=0) * (len(V) / len(U)) ** 0.5)
     size += np.finfo(V.dtype).tiny
     return U / size, V * size
+
+
+def _leading(residuals, n_vectors, random_state):
+    """Right singular vectors, the best in a block Krylov subspace (Musco & Musco 2015)."""
+    n_columns = residuals.shape[1]
+    block = random_state.standard_normal((n_columns, n_vectors)).astype(residuals.dtype)
+    basis, _ = np.linalg.qr(block)
+    images = residuals @ basis
+    for _ in range(1, min(STEPS, n_columns // n_vectors)):
+        block = residuals.T @ images[:, -n_vectors:]
+        for _ in range(2):  # once more, or what was lost in rounding error would stay in
+            block -= basis @ (basis.T @ block)
+        block, _ = np.linalg.qr(block)
+        basis = np.hstack([basis, block])
+        images = np.hstack([images, residuals @ block])
+    _, rotation = np.linalg.eigh(images.T @ images)
+    return basis @ rotation[:, ::-1][:, :n_vectors]
 
 
 def _regressed(residuals, weights, V):

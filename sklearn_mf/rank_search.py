@@ -44,7 +44,7 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
     so that a component which only follows noise makes the score worse. The ranks of a fold are
     a path: the factors of the rank below, and the leading directions of what they leave, are
-    improved by a few sweeps of alternating least squares, where a fit of its own would need
+    improved by a sweep of alternating least squares, where a fit of its own would need
     many. A path ends when three scores in a row are 2 % worse than its best. Where
     alternating least squares does not solve each factor exactly (other solvers, positive
     factors, penalties of absolute values, ``early_stopping=True``, other estimators), models
@@ -76,7 +76,7 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         the best is chosen.
     refit : bool, default=True
         Whether to fit an estimator of the chosen rank to all of X.
-    path_max_iter : int, default=2
+    path_max_iter : int, default=1
         Sweeps at each rank of a path but the first, which is fitted by the estimator's
         `max_iter`, to a tolerance of 1e-3 at least.
     n_jobs : int, default=None
@@ -169,7 +169,7 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         cv=5,
         one_standard_error=True,
         refit=True,
-        path_max_iter=2,
+        path_max_iter=1,
         n_jobs=None,
         random_state=None,
     ):
@@ -415,7 +415,7 @@ def _one_by_one(estimator, data, grid, train, test, seed):
                 errors = values.astype(np.float64) - model.predict_entries(visible, rows, columns)
                 score = -np.mean(errors**2)
                 row[number] = score, fitted - began, perf_counter() - fitted
-                if has_risen(-row[: number + 1, 0]):
+                if has_risen(-row[: number + 1, 0], len(test)):
                     break
     return results
 

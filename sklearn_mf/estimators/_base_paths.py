@@ -18,7 +18,7 @@ from sklearn_mf.solvers import ALS
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
 ROUGH = 1e-3
 # What ``n_components="auto"`` tries, and on which hidden entries.
-MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 2
+MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 1
 
 
 class PathsMixin:
@@ -90,7 +90,7 @@ class PathsMixin:
                     row[number] = score, fitted - began, perf_counter() - fitted
                     if number == 0:
                         corner = factors
-                    if has_risen(-row[: number + 1, 0]):
+                    if has_risen(-row[: number + 1, 0], hidden.n_observed):
                         break
         return results
 

@@ -191,27 +191,22 @@ cdef int solve_for(
     """The minimum over some coefficients, first in the scratch space. 1 where it is singular."""
     cdef floating* solution = scratch
     cdef floating* inverse = scratch + stride
-    cdef floating* A = scratch + 2 * stride
+    cdef floating* b = scratch + 2 * stride
+    cdef floating* A = scratch + 3 * stride
     cdef int p, q, c
-    memset(scratch, 0, <size_t>(stride + 2) * stride * sizeof(floating))
+    memset(scratch, 0, <size_t>(stride + 3) * stride * sizeof(floating))
     for p in range(n):
         c = free_ones[p]
-        solution[p] = moments[c]
+        b[p] = moments[c]
         if v[c] != 0:
-            solution[p] -= (scale if v[c] > 0 else -scale) * l1[c]
+            b[p] -= (scale if v[c] > 0 else -scale) * l1[c]
         for q in range(p, n):
             A[p * stride + q] = gram[<int64_t>c * k + free_ones[q]]
         A[p * stride + p] += scale * ridge[c]
-    cdef int status
     if floating is float:
-        status = singles.cholesky(n, stride, A, inverse, eps)
-        if status == 0:
-            singles.substitute(n, stride, A, inverse, solution)
+        return singles.solve(n, stride, A, b, inverse, solution, eps)
     else:
-        status = doubles.cholesky(n, stride, A, inverse, eps)
-        if status == 0:
-            doubles.substitute(n, stride, A, inverse, solution)
-    return status
+        return doubles.solve(n, stride, A, b, inverse, solution, eps)
 
 
 cdef bint is_held(floating l1, floating lower) noexcept nogil:
@@ -287,9 +282,9 @@ def _settle(
     cdef int* free_ones = NULL
     cdef bint failed = False
     with nogil, parallel(num_threads=n_threads):
-        memory = malloc(64 + (stride + 2) * stride * sizeof(floating) + k * sizeof(int))
+        memory = malloc(64 + (stride + 3) * stride * sizeof(floating) + k * sizeof(int))
         scratch = <floating*>((<uintptr_t>memory + 63) // 64 * 64)
-        free_ones = <int*>(scratch + (stride + 2) * stride)
+        free_ones = <int*>(scratch + (stride + 3) * stride)
         for i in prange(n_rows, schedule="dynamic", chunksize=8):
             if memory == NULL:
                 failed |= True

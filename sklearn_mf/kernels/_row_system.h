@@ -22,15 +22,34 @@
 #if SKLEARN_MF_VECTORS
 typedef REAL VECTOR __attribute__((vector_size(BYTES), may_alias));
 typedef REAL UNALIGNED __attribute__((vector_size(BYTES), may_alias, aligned(sizeof(REAL))));
-typedef REAL QUAD __attribute__((vector_size(16), may_alias));
+typedef REAL QUAD __attribute__((vector_size(16), may_alias, aligned(sizeof(REAL))));
 typedef __typeof__((VECTOR){0} > (VECTOR){0}) MASK;
 /* C knows no ?: of vectors. */
 #define SELECT(mask, a, b) ((VECTOR)(((mask) & (MASK)(a)) | (~(mask) & (MASK)(b))))
 #else
 typedef REAL VECTOR;
 typedef REAL UNALIGNED;
+typedef REAL QUAD;
 #define SELECT(mask, a, b) ((mask) ? (a) : (b))
 #endif
+
+/* Sum of the lanes of a vector, halved where registers are halved: without a detour by memory. */
+static TARGET ALWAYS_INLINE REAL NAME(total)(VECTOR sum)
+{
+#if SKLEARN_MF_VECTORS
+    const QUAD *parts = (const QUAD *)&sum;
+    QUAD quad = parts[0];
+    for (int i = 1; i < (int)(sizeof(sum) / sizeof(quad)); i++) quad += parts[i];
+    REAL total = quad[0];
+    for (int i = 1; i < (int)(sizeof(quad) / sizeof(REAL)); i++) total += quad[i];
+    return total;
+#else
+    return sum;
+#endif
+}
+
+static const REAL NAME(lanes)[16] __attribute__((aligned(64))) = {
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /* A[i0:i0+HEIGHT, j0:j0+PANEL] += or -= X[:, i0:]' X[:, j0:], summed over the n rows of X. */
 static TARGET ALWAYS_INLINE void NAME(add_tile)(
@@ -41,10 +60,10 @@ static TARGET ALWAYS_INLINE void NAME(add_tile)(
     for (int i = 0; i < HEIGHT; i++)
         for (int v = 0; v < WIDTH; v++) sum[i][v] = zero;
     for (int p = 0; p < n; p++) {
-        const REAL *row = X + (long)p * stride;
-        const VECTOR *right = (const VECTOR *)(row + j0);
+        const REAL *left = X + (long)p * stride + i0;
+        const VECTOR *right = (const VECTOR *)(X + (long)p * stride + j0);
         for (int i = 0; i < HEIGHT; i++)
-            for (int v = 0; v < WIDTH; v++) sum[i][v] += right[v] * row[i0 + i];
+            for (int v = 0; v < WIDTH; v++) sum[i][v] += right[v] * left[i];
     }
     for (int i = 0; i < HEIGHT; i++) {
         VECTOR *out = (VECTOR *)(A + (long)(i0 + i) * stride + j0);
@@ -53,17 +72,34 @@ static TARGET ALWAYS_INLINE void NAME(add_tile)(
     }
 }
 
-/* X gets the n rows that `rows` points to, each times its root. */
+/* out[:k] = scale * row[:k]. The last vector overlaps the one before, so that none reaches beyond. */
+static TARGET ALWAYS_INLINE void NAME(scale_row)(
+    int k, REAL scale, const REAL *row, REAL *restrict out)
+{
+    const int few = (int)(sizeof(QUAD) / sizeof(REAL));
+    if (k >= LANES) {
+        for (int j = 0; j < k; j += LANES) {
+            const int at = j + LANES < k ? j : k - LANES;
+            *(UNALIGNED *)(out + at) = scale * *(const UNALIGNED *)(row + at);
+        }
+    } else if (k >= few) {
+        for (int j = 0; j < k; j += few) {
+            const int at = j + few < k ? j : k - few;
+            *(QUAD *)(out + at) = scale * *(const QUAD *)(row + at);
+        }
+    } else {
+        for (int j = 0; j < k; j++) out[j] = scale * row[j];
+    }
+}
+
+/* X gets the n rows that `rows` points to, each times its root; beyond k it keeps its zeros. */
 static TARGET ALWAYS_INLINE void NAME(gather)(
     int n, int k, int stride, const REAL *const *rows, const REAL *roots, REAL *X)
 {
     for (int p = 0; p < n; p++) {
-        REAL *out = X + (long)p * stride;
-        const REAL root = roots[p];
         if (p + AHEAD < n)
             for (int j = 0; j < k; j += 64 / (int)sizeof(REAL)) PREFETCH(rows[p + AHEAD] + j);
-        for (int j = 0; j < k; j++) out[j] = root * rows[p][j];
-        for (int j = k; j < stride; j++) out[j] = 0;
+        NAME(scale_row)(k, roots[p], rows[p], X + (long)p * stride);
     }
 }
 
@@ -73,11 +109,17 @@ static TARGET void NAME(add_rows)(
     REAL *X, REAL *A, REAL *b)
 {
     NAME(gather)(n, k, stride, rows, roots, X);
-    for (int p = 0; p < n; p++)
-        for (int j0 = 0; j0 < stride; j0 += LANES)
-            *(VECTOR *)(b + j0) += *(const VECTOR *)(X + (long)p * stride + j0) * targets[p];
+    for (int j0 = 0; j0 < k; j0 += LANES) {
+        VECTOR even = {0}, odd = {0};
+        for (int p = 0; p < n; p++) {
+            const VECTOR part = *(const VECTOR *)(X + (long)p * stride + j0) * targets[p];
+            if (p % 2) odd += part;
+            else even += part;
+        }
+        *(VECTOR *)(b + j0) += even + odd;
+    }
     for (int j0 = 0; j0 < stride; j0 += PANEL)
-        for (int i0 = 0; i0 < j0 + PANEL; i0 += HEIGHT)
+        for (int i0 = 0; i0 < j0 + PANEL && i0 < k; i0 += HEIGHT)
             NAME(add_tile)(n, X, stride, A, i0, j0, 0);
 }
 
@@ -87,66 +129,65 @@ static TARGET void NAME(remove_rows)(
 {
     NAME(gather)(n, k, stride, rows, roots, X);
     for (int j0 = 0; j0 < stride; j0 += PANEL)
-        for (int i0 = 0; i0 < j0 + PANEL; i0 += HEIGHT)
+        for (int i0 = 0; i0 < j0 + PANEL && i0 < k; i0 += HEIGHT)
             NAME(add_tile)(n, X, stride, A, i0, j0, 1);
 }
 
-/* Factor A in place, a panel of rows at a time; `inverse` gets 1 / diag(U).
- * 1 if singular: a pivot is rounding error beside its diagonal, or a diagonal beside the
- * largest one. */
-static TARGET int NAME(cholesky)(int k, int stride, REAL *A, REAL *inverse, REAL eps)
+/* Solve A x = b by U'U = A, a panel of rows at a time. A becomes U but for what is left of its
+ * panels' diagonals, b is used up, `inverse` gets 1 / diag(U). 1 if singular: a pivot is rounding
+ * error beside its diagonal, or a diagonal beside the largest one.
+ *
+ * One row waits for the other, so what a pivot is needed for comes first: the rows below are
+ * reduced by a row that is not yet scaled. Beyond k, x is zero. */
+static TARGET int NAME(solve)(
+    int k, int stride, REAL *A, REAL *b, REAL *inverse, REAL *x, REAL eps)
 {
     REAL largest = 0;
     for (int p = 0; p < k; p++) {
         inverse[p] = A[(long)p * stride + p];
         if (inverse[p] > largest) largest = inverse[p];
     }
-    for (int b = 0; b < k; b += PANEL) {
-        const int end = b + PANEL < k ? b + PANEL : k;
-        for (int j0 = b; b > 0 && j0 < stride; j0 += PANEL)
-            for (int i0 = b; i0 < b + PANEL; i0 += HEIGHT)
-                NAME(add_tile)(b, A, stride, A, i0, j0, 1);
-        for (int p = b; p < end; p++) {
+    for (int first = 0; first < k; first += PANEL) {
+        const int end = first + PANEL < k ? first + PANEL : k;
+        for (int j0 = first; first > 0 && j0 < stride; j0 += PANEL)
+            for (int i0 = first; i0 < end; i0 += HEIGHT)
+                NAME(add_tile)(first, A, stride, A, i0, j0, 1);
+        for (int p = first; p < end; p++) {
             REAL *row = A + (long)p * stride;
-            if (!(row[p] > 10 * k * eps * inverse[p]) || !(inverse[p] > eps * largest))
-                return 1;
-            inverse[p] = 1 / SQRT(row[p]);
-            for (int j0 = b; j0 < stride; j0 += LANES) *(VECTOR *)(row + j0) *= inverse[p];
+            const REAL pivot = row[p], moment = b[p];
+            if (!(pivot > 10 * k * eps * inverse[p]) || !(inverse[p] > eps * largest)) return 1;
+            const REAL scale = 1 / pivot;
             for (int q = p + 1; q < end; q++) {
                 REAL *below = A + (long)q * stride;
-                const REAL factor = row[q];
-                for (int j0 = b; j0 < stride; j0 += LANES)
+                const REAL factor = row[q] * scale;
+                for (int j0 = first; j0 < stride; j0 += LANES)
                     *(VECTOR *)(below + j0) -= *(const VECTOR *)(row + j0) * factor;
             }
+            inverse[p] = SQRT(scale);
+            x[p] = moment * inverse[p];
+            for (int j0 = first; j0 < stride; j0 += LANES) {
+                VECTOR *part = (VECTOR *)(row + j0);
+                *(VECTOR *)(b + j0) -= *part * (moment * scale);
+                *part *= inverse[p];
+            }
         }
-        for (int p = b; p < end; p++)
-            for (int j = b; j < p; j++) A[(long)p * stride + j] = 0;
+    }
+    /* Backward; the vector of x that grows stays in a register. */
+    const VECTOR lane = *(const VECTOR *)NAME(lanes);
+    for (int first = (k - 1) / LANES * LANES; first >= 0; first -= LANES) {
+        VECTOR known = {0};
+        for (int p = (first + LANES < k ? first + LANES : k) - 1; p >= first; p--) {
+            const REAL *row = A + (long)p * stride;
+            VECTOR sum = *(const VECTOR *)(row + first) * known;
+            for (int j0 = first + LANES; j0 < k; j0 += LANES)
+                sum += *(const VECTOR *)(row + j0) * *(const VECTOR *)(x + j0);
+            const VECTOR zero = {0};
+            const VECTOR value = zero + (x[p] - NAME(total)(sum)) * inverse[p];
+            known = SELECT(lane == (REAL)(p - first), value, known);
+        }
+        *(VECTOR *)(x + first) = known;
     }
     return 0;
-}
-
-/* x <- inv(U) inv(U') x. Beyond k, x is zero. */
-static TARGET void NAME(substitute)(
-    int k, int stride, const REAL *U, const REAL *inverse, REAL *x)
-{
-    for (int p = 0; p < k; p++) {
-        const REAL *row = U + (long)p * stride;
-        const REAL value = x[p] * inverse[p];
-        for (int j0 = p / LANES * LANES; j0 < stride; j0 += LANES)
-            *(VECTOR *)(x + j0) -= *(const VECTOR *)(row + j0) * value;
-        x[p] = value;
-    }
-    for (int p = k - 1; p >= 0; p--) {
-        const REAL *row = U + (long)p * stride;
-        const REAL value = x[p];
-        VECTOR sum = {0};
-        REAL total = 0;
-        x[p] = 0;
-        for (int j0 = p / LANES * LANES; j0 < stride; j0 += LANES)
-            sum += *(const VECTOR *)(row + j0) * *(const VECTOR *)(x + j0);
-        for (int i = 0; i < LANES; i++) total += ((const REAL *)&sum)[i];
-        x[p] = (value - total) * inverse[p];
-    }
 }
 
 /* out[j0:j0+width*LANES] += sum_p scales[p] * rows[p][j0:], for a width of 1, 2 or 4 vectors.
@@ -191,13 +232,12 @@ static TARGET void NAME(dots)(
 {
     for (int p = 0; p < n; p++) {
         VECTOR sum = {0};
-        REAL total = 0;
+        REAL rest = 0;
         int j = 0;
         for (; j + LANES <= k; j += LANES)
             sum += *(const UNALIGNED *)(vector + j) * *(const UNALIGNED *)(rows[p] + j);
-        for (; j < k; j++) total += vector[j] * rows[p][j];
-        for (int i = 0; i < LANES; i++) total += ((const REAL *)&sum)[i];
-        out[p] = total;
+        for (; j < k; j++) rest += vector[j] * rows[p][j];
+        out[p] = rest + NAME(total)(sum);
     }
 }
 
@@ -251,21 +291,6 @@ static TARGET void NAME(multiply)(
                     1, deep, part + i * down, down, across, panel, sums + i * stride, stride);
         }
     }
-}
-
-/* Sum of the lanes of a vector, halved where registers are halved: without a detour by memory. */
-static TARGET ALWAYS_INLINE REAL NAME(total)(VECTOR sum)
-{
-#if SKLEARN_MF_VECTORS
-    const QUAD *parts = (const QUAD *)&sum;
-    QUAD quad = parts[0];
-    for (int i = 1; i < (int)(sizeof(sum) / sizeof(quad)); i++) quad += parts[i];
-    REAL total = quad[0];
-    for (int i = 1; i < (int)(sizeof(quad) / sizeof(REAL)); i++) total += quad[i];
-    return total;
-#else
-    return sum;
-#endif
 }
 
 /* The step of a row or column with this error along a vector of this square: by its own part of
@@ -476,8 +501,7 @@ static const SYSTEM NAME(system) = {
     TILE_VECTORS *LANES,
     NAME(add_rows),
     NAME(remove_rows),
-    NAME(cholesky),
-    NAME(substitute),
+    NAME(solve),
     NAME(combine),
     NAME(dots),
     NAME(multiply),

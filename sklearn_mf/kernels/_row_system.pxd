@@ -33,9 +33,8 @@ cdef extern from "_row_system_dispatch.h":
             int n, int k, int stride, const float** rows, const float* roots,
             float* gathered, float* gram,
         ) noexcept nogil
-        int (*cholesky)(int k, int stride, float* gram, float* inverse, float eps) noexcept nogil
-        void (*substitute)(
-            int k, int stride, const float* factor, const float* inverse, float* solution
+        int (*solve)(
+            int k, int stride, float* gram, float* moments, float* inverse, float* solution, float eps
         ) noexcept nogil
         void (*combine)(
             int n, int k, const float** rows, const float* scales, float* out
@@ -70,9 +69,8 @@ cdef extern from "_row_system_dispatch.h":
             int n, int k, int stride, const double** rows, const double* roots,
             double* gathered, double* gram,
         ) noexcept nogil
-        int (*cholesky)(int k, int stride, double* gram, double* inverse, double eps) noexcept nogil
-        void (*substitute)(
-            int k, int stride, const double* factor, const double* inverse, double* solution
+        int (*solve)(
+            int k, int stride, double* gram, double* moments, double* inverse, double* solution, double eps
         ) noexcept nogil
         void (*combine)(
             int n, int k, const double** rows, const double* scales, double* out

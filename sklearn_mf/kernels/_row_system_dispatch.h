@@ -68,8 +68,7 @@ enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
         void (*add_rows)(int, int, int, const real *const *, const real *, const real *,    \
                          real *, real *, real *);                                           \
         void (*remove_rows)(int, int, int, const real *const *, const real *, real *, real *); \
-        int (*cholesky)(int, int, real *, real *, real);                                    \
-        void (*substitute)(int, int, const real *, const real *, real *);                   \
+        int (*solve)(int, int, real *, real *, real *, real *, real);                       \
         void (*combine)(int, int, const real *const *, const real *, real *);               \
         void (*dots)(int, int, const real *, const real *const *, real *);                  \
         void (*multiply)(int64_t, int64_t, int64_t, const real *, int64_t, int64_t,         \

@@ -8,7 +8,7 @@ from cython cimport floating
 from cython.parallel cimport parallel, prange
 from libc.math cimport isnan, sqrt
 from libc.stdint cimport int32_t, int64_t, uintptr_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -44,10 +44,11 @@ cdef struct Scratch:
     void* rows      # BLOCK pointers to rows of the design
     void* roots     # BLOCK roots of weights
     void* targets   # BLOCK
-    void* gathered  # BLOCK x stride
+    void* gathered  # BLOCK x stride, zero beyond k
     void* gram      # stride x stride
-    void* solution  # stride
+    void* moments   # stride
     void* inverse   # stride
+    void* solution  # stride
 
 
 cdef int row_stride(int k, floating* kind) noexcept nogil:
@@ -61,21 +62,22 @@ cdef Scratch allocate(int stride, floating* kind) noexcept nogil:
     cdef size_t item = sizeof(floating)
     cdef size_t pointers = BLOCK * sizeof(void*), block = BLOCK * item, row = stride * item
     row = (row + 63) // 64 * 64
-    scratch.memory = malloc(64 + pointers + 2 * block + (BLOCK + stride + 2) * row)
+    scratch.memory = calloc(64 + pointers + 2 * block + (BLOCK + stride + 3) * row, 1)
     cdef char* start = <char*>(((<uintptr_t>scratch.memory) + 63) // 64 * 64)
     scratch.rows = start
     scratch.roots = start + pointers
     scratch.targets = start + pointers + block
     scratch.gathered = start + pointers + 2 * block
     scratch.gram = <char*>scratch.gathered + BLOCK * row
-    scratch.solution = <char*>scratch.gram + stride * row
-    scratch.inverse = <char*>scratch.solution + row
+    scratch.moments = <char*>scratch.gram + stride * row
+    scratch.inverse = <char*>scratch.moments + row
+    scratch.solution = <char*>scratch.inverse + row
     return scratch
 
 
 cdef void clear(int stride, Scratch* scratch, floating* kind) noexcept nogil:
     memset(scratch.gram, 0, <size_t>stride * stride * sizeof(floating))
-    memset(scratch.solution, 0, stride * sizeof(floating))
+    memset(scratch.moments, 0, stride * sizeof(floating))
 
 
 cdef void add_block(int n, int k, int stride, Scratch* scratch, floating* kind) noexcept nogil:
@@ -83,13 +85,13 @@ cdef void add_block(int n, int k, int stride, Scratch* scratch, floating* kind) 
         singles.add_rows(
             n, k, stride, <const float**>scratch.rows, <float*>scratch.roots,
             <float*>scratch.targets, <float*>scratch.gathered, <float*>scratch.gram,
-            <float*>scratch.solution,
+            <float*>scratch.moments,
         )
     else:
         doubles.add_rows(
             n, k, stride, <const double**>scratch.rows, <double*>scratch.roots,
             <double*>scratch.targets, <double*>scratch.gathered, <double*>scratch.gram,
-            <double*>scratch.solution,
+            <double*>scratch.moments,
         )
 
 
@@ -104,13 +106,13 @@ cdef int finish_row(
     for p in range(k):
         gram[p * stride + p] += ridge * penalized[p]
     if floating is float:
-        status = singles.cholesky(k, stride, gram, <float*>scratch.inverse, eps)
-        if status == 0:
-            singles.substitute(k, stride, gram, <float*>scratch.inverse, solution)
+        status = singles.solve(
+            k, stride, gram, <float*>scratch.moments, <float*>scratch.inverse, solution, eps
+        )
     else:
-        status = doubles.cholesky(k, stride, gram, <double*>scratch.inverse, eps)
-        if status == 0:
-            doubles.substitute(k, stride, gram, <double*>scratch.inverse, solution)
+        status = doubles.solve(
+            k, stride, gram, <double*>scratch.moments, <double*>scratch.inverse, solution, eps
+        )
     for p in range(k):
         out[p] = solution[p]
     return status
@@ -164,7 +166,7 @@ cdef int solve_long_row(
             for j in range(stride * stride):
                 (<floating*>scratches[0].gram)[j] += (<floating*>scratches[1 + s].gram)[j]
             for j in range(stride):
-                (<floating*>scratches[0].solution)[j] += (<floating*>scratches[1 + s].solution)[j]
+                (<floating*>scratches[0].moments)[j] += (<floating*>scratches[1 + s].moments)[j]
         first += n
     return finish_row(k, stride, &scratches[0], ridge, penalized, eps, out)
 
@@ -299,7 +301,7 @@ cdef void unfold(
     cdef int i, j
     cdef floating value
     for i in range(k):
-        moments[i] = (<floating*>scratch.solution)[i]
+        moments[i] = (<floating*>scratch.moments)[i]
         for j in range(i, k):
             value = (<floating*>scratch.gram)[<int64_t>i * stride + j]
             gram[<int64_t>i * k + j] = value
@@ -366,7 +368,7 @@ cdef bint remove_dense_holes(
     cdef const floating** missing = <const floating**>scratch.rows
     cdef floating* roots = <floating*>scratch.roots
     cdef floating* left = <floating*>scratch.gram
-    cdef floating* moments = <floating*>scratch.solution
+    cdef floating* moments = <floating*>scratch.moments
     cdef const floating* observed[BLOCK]
     cdef floating scales[BLOCK]
     cdef int n_missing = 0, n_observed = 0, p

@@ -353,8 +353,11 @@ def _times(groups, rows, columns, shape):
 
 def _keep_one_of_each(lines, train, test, order):
     """Let each row, or column, without entries in train have the first of its own in `order`."""
-    kept = np.bincount(lines, weights=train, minlength=lines.max(initial=0) + 1) > 0
-    candidates = order[~kept[lines[order]]]
+    n_entries = np.bincount(lines)
+    lacking = (n_entries > 0) & (np.bincount(lines[train], minlength=len(n_entries)) == 0)
+    if not lacking.any():
+        return train, test
+    candidates = order[lacking[lines[order]]]
     first = candidates[np.unique(lines[candidates], return_index=True)[1]]
     train, test = train.copy(), test.copy()
     train[first], test[first] = True, False

@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_mf import kernels
 from sklearn_mf.observations.descent import Descent, descend
-from sklearn_mf.utils._threads import in_threads, n_threads
+from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
 from sklearn_mf.utils._twins import Twins, twin
 
 BLOCK_ENTRIES = 1 << 19
@@ -474,5 +474,5 @@ def times_dense(entries, dense, offsets=None, row_offsets=None):
     The matrix as its arrays and weights: indptr, indices, data, and weights or None.
     """
     dense = np.ascontiguousarray(dense)
-    threads = n_threads(len(entries[1]) * dense.shape[1])
+    threads = n_threads_for_entries(len(entries[1]), dense.shape[1])
     return kernels.sparse_times_dense(entries, offsets, row_offsets, dense, threads)

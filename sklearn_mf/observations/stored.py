@@ -15,7 +15,7 @@ from sklearn_mf.observations._base import (
     times_dense,
 )
 from sklearn_mf.observations.descent import Descent
-from sklearn_mf.utils._threads import n_threads
+from sklearn_mf.utils._threads import n_threads_for_entries
 
 # Numbers in the normal equations of the rows that are solved at a time.
 EQUATIONS = 1 << 21
@@ -138,7 +138,7 @@ class StoredObservations(ObservedMatrix):
         """Model values, in the layout of ``values``."""
         W, Ht = np.ascontiguousarray(W), np.ascontiguousarray(Ht)
         return kernels.values_at(
-            self.indptr, self.indices, W, Ht, n_threads(self.n_observed * W.shape[1])
+            self.indptr, self.indices, W, Ht, n_threads_for_entries(self.n_observed, W.shape[1])
         )
 
     def total(self, elementwise):
@@ -211,11 +211,11 @@ class StoredObservations(ObservedMatrix):
         return self.indptr, self.indices, targets, weights
 
     def _solve_rows(self, design, offsets, ridge, penalized):
-        threads = n_threads(self.n_observed * design.shape[1] ** 2)
+        threads = n_threads_for_entries(self.n_observed, design.shape[1] ** 2)
         return kernels.solve_rows(self._entries(offsets), design, ridge, penalized, threads)
 
     def normal_equations(self, design, offsets):
-        threads = n_threads(self.n_observed * design.shape[1] ** 2)
+        threads = n_threads_for_entries(self.n_observed, design.shape[1] ** 2)
         return kernels.normal_equations(self._entries(offsets), design, threads)
 
     def improve_rows(self, design, offsets, penalty, start, improve):
@@ -230,7 +230,7 @@ class StoredObservations(ObservedMatrix):
         return descent
 
     def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
-        threads = n_threads(self.n_observed * design.shape[1])
+        threads = n_threads_for_entries(self.n_observed, design.shape[1])
         return kernels.refine_rows(
             self._entries(offsets), design, ridge, penalized, start, reduction, threads
         )

@@ -14,6 +14,8 @@ from sklearn_mf import kernels
 
 # Multiplications that make a thread worth waking: less than a millisecond of work.
 WORK_PER_THREAD = 4_000_000
+# To look an entry up takes as long as so many of them.
+LOOKUP = 16
 
 _cpu_count = cache(cpu_count)
 _controller = cache(ThreadpoolController)  # a millisecond to make, a hundredth of one to use
@@ -45,6 +47,24 @@ def n_threads(work=float("inf")):
     if not os.environ.get("OMP_NUM_THREADS"):
         available = min(available, _cpu_count())
     return max(1, int(min(available // max(1, _inside), work / WORK_PER_THREAD)))
+
+
+def n_threads_for_entries(n_entries, work):
+    """Threads for kernels that look entries up, and do some multiplications for each.
+
+    Parameters
+    ----------
+    n_entries : int
+        Stored ones.
+    work : float
+        Multiplications for an entry.
+
+    Returns
+    -------
+    n_threads : int
+        At least 1.
+    """
+    return n_threads(n_entries * (LOOKUP + work))
 
 
 @contextmanager
