@@ -34,7 +34,8 @@ cdef extern from "_row_system_dispatch.h":
             float* gathered, float* gram,
         ) noexcept nogil
         int (*solve)(
-            int k, int stride, float* gram, float* moments, float* inverse, float* solution, float eps
+            int k, int stride, float* gram, float* moments, float* inverse, float* solution,
+            float eps
         ) noexcept nogil
         void (*combine)(
             int n, int k, const float** rows, const float* scales, float* out
@@ -70,7 +71,8 @@ cdef extern from "_row_system_dispatch.h":
             double* gathered, double* gram,
         ) noexcept nogil
         int (*solve)(
-            int k, int stride, double* gram, double* moments, double* inverse, double* solution, double eps
+            int k, int stride, double* gram, double* moments, double* inverse, double* solution,
+            double eps
         ) noexcept nogil
         void (*combine)(
             int n, int k, const double** rows, const double* scales, double* out
