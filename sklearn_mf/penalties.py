@@ -196,6 +196,5 @@ class ElasticNet(BasePenalty):
         """Shrink towards zero, and cut what is negative; see `BasePenalty.prox`."""
         threshold = np.asarray(step * self.l1, dtype=V.dtype)
         if self.positive:
-            left = V - threshold
-            return np.maximum(left, 0, out=left)
+            return np.maximum(V - threshold if self.l1 else V, 0)
         return np.sign(V) * np.maximum(np.abs(V) - threshold, 0)

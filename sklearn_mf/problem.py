@@ -349,6 +349,8 @@ class Problem(Twins):
         penalty = scale, *(numbers[order] for numbers in per_column)
         design = np.ascontiguousarray(design[:, order])
         descent = self.observations.descend_rows(design, offsets, penalty, W[:, order], accuracy)
+        if isinstance(order, slice):  # there is nothing to put back
+            return descent
         rows = np.empty_like(descent.rows)
         rows[:, order] = descent.rows
         return replace(descent, rows=rows)

@@ -190,12 +190,12 @@ static TARGET int NAME(solve)(
     return 0;
 }
 
-/* out[j0:j0+width*LANES] += sum_p scales[p] * rows[p][j0:], for a width of 1, 2 or 4 vectors.
- * Four sums run side by side, or each would wait for the last. */
+/* out[j0:j0+width*LANES] += sum_p scales[p] * rows[p][j0:], for a width of 1, 2 or 4 vectors, but
+ * for the first `done` of them. Four sums run side by side, or each would wait for the last. */
 static TARGET ALWAYS_INLINE void NAME(combine_part)(
-    int n, int width, const REAL *const *rows, const REAL *scales, int j0, REAL *out)
+    int n, int width, const REAL *const *rows, const REAL *scales, int j0, int done, REAL *out)
 {
-    const VECTOR zero = {0};
+    const VECTOR zero = {0}, lane = *(const VECTOR *)NAME(lanes);
     const int streams = 4 / width;
     VECTOR sum[4] = {zero, zero, zero, zero};
     for (int p = 0; p < n; p += streams) {
@@ -208,7 +208,31 @@ static TARGET ALWAYS_INLINE void NAME(combine_part)(
     }
     for (int s = 1; s < streams; s++)
         for (int v = 0; v < width; v++) sum[v] += sum[s * width + v];
+    if (done > 0) sum[0] = SELECT(lane < (REAL)done, zero, sum[0]);
     for (int v = 0; v < width; v++) ((UNALIGNED *)(out + j0))[v] += sum[v];
+}
+
+/* The same for fewer columns than a vector has. */
+static TARGET ALWAYS_INLINE void NAME(combine_few)(
+    int n, int k, const REAL *const *rows, const REAL *scales, REAL *out)
+{
+    const int few = (int)(sizeof(QUAD) / sizeof(REAL));
+    int j = 0;
+    for (; j + few <= k; j += few) {
+        QUAD even = {0}, odd = {0};
+        int p = 0;
+        for (; p + 2 <= n; p += 2) {
+            even += *(const QUAD *)(rows[p] + j) * scales[p];
+            odd += *(const QUAD *)(rows[p + 1] + j) * scales[p + 1];
+        }
+        if (p < n) even += *(const QUAD *)(rows[p] + j) * scales[p];
+        *(QUAD *)(out + j) += even + odd;
+    }
+    for (; j < k; j++) {
+        REAL sum = 0;
+        for (int p = 0; p < n; p++) sum += rows[p][j] * scales[p];
+        out[j] += sum;
+    }
 }
 
 /* out += sum_p scales[p] * rows[p], for n rows of length k. */
@@ -216,28 +240,39 @@ static TARGET void NAME(combine)(
     int n, int k, const REAL *const *rows, const REAL *scales, REAL *out)
 {
     int j0 = 0;
+    if (k < LANES) {
+        NAME(combine_few)(n, k, rows, scales, out);
+        return;
+    }
     for (; j0 + 4 * LANES <= k; j0 += 4 * LANES)
-        NAME(combine_part)(n, 4, rows, scales, j0, out);
+        NAME(combine_part)(n, 4, rows, scales, j0, 0, out);
     for (; j0 + 2 * LANES <= k; j0 += 2 * LANES)
-        NAME(combine_part)(n, 2, rows, scales, j0, out);
-    for (; j0 + LANES <= k; j0 += LANES) NAME(combine_part)(n, 1, rows, scales, j0, out);
-    if (j0 < k)
-        for (int p = 0; p < n; p++)
-            for (int j = j0; j < k; j++) out[j] += scales[p] * rows[p][j];
+        NAME(combine_part)(n, 2, rows, scales, j0, 0, out);
+    for (; j0 + LANES <= k; j0 += LANES) NAME(combine_part)(n, 1, rows, scales, j0, 0, out);
+    if (j0 < k) NAME(combine_part)(n, 1, rows, scales, k - LANES, LANES - (k - j0), out);
 }
 
 /* out[p] = vector . rows[p], for n rows of length k. */
 static TARGET void NAME(dots)(
     int n, int k, const REAL *vector, const REAL *const *rows, REAL *out)
 {
-    for (int p = 0; p < n; p++) {
-        VECTOR sum = {0};
-        REAL rest = 0;
-        int j = 0;
-        for (; j + LANES <= k; j += LANES)
-            sum += *(const UNALIGNED *)(vector + j) * *(const UNALIGNED *)(rows[p] + j);
-        for (; j < k; j++) rest += vector[j] * rows[p][j];
-        out[p] = rest + NAME(total)(sum);
+    const VECTOR zero = {0}, lane = *(const VECTOR *)NAME(lanes);
+    const int whole = k / LANES * LANES, last = k - LANES;
+    for (int p = 0; p < n && whole == 0; p++) {
+        REAL sum = 0;
+        for (int j = 0; j < k; j++) sum += vector[j] * rows[p][j];
+        out[p] = sum;
+    }
+    for (int p = 0; p < n && whole > 0; p++) {
+        const REAL *row = rows[p];
+        VECTOR sum = zero;
+        for (int j = 0; j < whole; j += LANES)
+            sum += *(const UNALIGNED *)(vector + j) * *(const UNALIGNED *)(row + j);
+        if (whole < k)
+            sum += SELECT(
+                lane < (REAL)(whole - last), zero,
+                *(const UNALIGNED *)(vector + last) * *(const UNALIGNED *)(row + last));
+        out[p] = NAME(total)(sum);
     }
 }
 

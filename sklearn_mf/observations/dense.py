@@ -289,7 +289,9 @@ class DenseObservations(SharedRows):
         else:
             parts = self._row_chunks(rows)
             moments = np.concatenate([self.values[np.ix_(p, columns)] @ weighted for p in parts])
-        return weighted.T @ design, moments - offsets[columns] @ weighted
+        if offsets.any():
+            moments -= offsets[columns] @ weighted
+        return weighted.T @ design, moments
 
     def _solve_each_row(self, design, offsets, ridge, penalized, gram):
         weights = self.weights

@@ -34,8 +34,10 @@ class Descent:
     def after(cls, equations, rows, violation):
         """Of rows that solve normal equations better than before."""
         grams, moments = equations
-        loss = np.einsum("ik,ik->i", rows, 0.5 * images(grams, rows) - moments, dtype=np.float64)
-        return cls(rows, violation, loss)
+        slope = images(grams, rows)
+        slope *= 0.5
+        slope -= moments
+        return cls(rows, violation, np.einsum("ik,ik->i", rows, slope, dtype=np.float64))
 
     @classmethod
     def empty(cls, start):

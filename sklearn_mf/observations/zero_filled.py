@@ -66,7 +66,11 @@ class ZeroFilledObservations(SharedRows):
 
     def _group_equations(self, rows, design, offsets):
         weighted = design if self.column_weight is None else design * self.column_weight[:, None]
-        moments = self._filled_product(weighted)[rows] - offsets @ weighted
+        moments = self._filled_product(weighted)
+        if len(rows) < len(moments):
+            moments = moments[rows]
+        if offsets.any():
+            moments -= offsets @ weighted
         return weighted.T @ design, moments
 
     def _holed_blocks(self):
