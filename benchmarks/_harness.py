@@ -40,6 +40,8 @@ DISTRIBUTIONS = (
 )
 # What a case may take, about: slow ones are repeated less often than asked.
 SECONDS_PER_CASE = 100
+# A peer that waits for itself, as libmf with two threads sometimes does, is stopped.
+LIMIT = 900
 
 
 @dataclass(frozen=True)
@@ -154,15 +156,20 @@ def main(make_cases, add_arguments=None, report=None):
     missing = {case.needs for _, case in chosen if importlib.util.find_spec(case.needs) is None}
     for name in sorted(missing):
         print(f"\nNot installed, skipped: {name}")
-    rows = [
-        {"group": case.group, "peer": case.peer, "threads": threads, "dtype": dtype}
-        | _run_child(index, threads, dtype)
+    settings = [
+        (index, case, threads, dtype)
         for index, case in chosen
         if case.needs not in missing
         for threads in case.threads or args.threads
         for dtype in case.dtypes
         if dtype in args.dtypes
     ]
+    rows = []
+    for index, case, threads, dtype in settings:
+        row = {"group": case.group, "peer": case.peer, "threads": threads, "dtype": dtype}
+        rows.append(row | _run_child(index, threads, dtype))
+        # What is known when a run is cut off; the tables need all.
+        print(f"{len(rows)} of {len(settings)}: {rows[-1]}", file=sys.stderr, flush=True)
     (report or print_groups)(rows)
 
 
@@ -226,9 +233,13 @@ def _run_child(index, threads, dtype):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.json"
         child = ["--child", str(index), str(threads), dtype, str(path)]
-        done = subprocess.run(
-            [sys.executable, *sys.argv, *child], env=environment, capture_output=True, text=True
-        )
+        command = [sys.executable, *sys.argv, *child]
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=LIMIT
+            )
+        except subprocess.TimeoutExpired:
+            return {"note": f"stopped after {LIMIT} seconds"}
         if done.returncode == 0:
             return json.loads(path.read_text())
     print(done.stderr, file=sys.stderr)
