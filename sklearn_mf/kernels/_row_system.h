@@ -48,8 +48,8 @@ static TARGET ALWAYS_INLINE REAL NAME(total)(VECTOR sum)
 #endif
 }
 
-static const REAL NAME(lanes)[16] __attribute__((aligned(64))) = {
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+/* Numbers of the lanes of a vector. */
+static const REAL NAME(lanes)[16] ALIGNED = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /* A[i0:i0+HEIGHT, j0:j0+PANEL] += or -= X[:, i0:]' X[:, j0:], summed over the n rows of X. */
 static TARGET ALWAYS_INLINE void NAME(add_tile)(
@@ -73,8 +73,7 @@ static TARGET ALWAYS_INLINE void NAME(add_tile)(
 }
 
 /* out[:k] = scale * row[:k]. The last vector overlaps the one before, so that none reaches beyond. */
-static TARGET ALWAYS_INLINE void NAME(scale_row)(
-    int k, REAL scale, const REAL *row, REAL *restrict out)
+static TARGET ALWAYS_INLINE void NAME(scale_row)(int k, REAL scale, const REAL *row, REAL *out)
 {
     const int few = (int)(sizeof(QUAD) / sizeof(REAL));
     if (k >= LANES) {

@@ -8,16 +8,20 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__GNUC__) || defined(__clang__)
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(SKLEARN_MF_SCALARS)
 #define SKLEARN_MF_VECTORS 1
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define ALIGNED __attribute__((aligned(64)))
 #define PREFETCH(address) __builtin_prefetch(address)
 #define BASE_BYTES 16
+#define BASE_WIDTH 2
 #else
 #define SKLEARN_MF_VECTORS 0
 #define ALWAYS_INLINE inline
+#define ALIGNED
 #define PREFETCH(address) ((void)0)
 #define BASE_BYTES sizeof(REAL)
+#define BASE_WIDTH 4
 #endif
 
 /* Rows of a tall factor are met in no order: how many of them to ask for in advance. */
@@ -93,7 +97,7 @@ DECLARE(double)
 #define TARGET
 #define BYTES BASE_BYTES
 #define HEIGHT 4
-#define WIDTH 2
+#define WIDTH BASE_WIDTH
 #include "_row_system.h"
 
 #if SKLEARN_MF_DISPATCH
@@ -124,7 +128,7 @@ DECLARE(double)
 #define TARGET
 #define BYTES BASE_BYTES
 #define HEIGHT 4
-#define WIDTH 2
+#define WIDTH BASE_WIDTH
 #include "_row_system.h"
 
 #if SKLEARN_MF_DISPATCH
