@@ -424,7 +424,18 @@ class TestInThreads:
         with _threads.one_blas_thread():
             assert _threads.in_threads(visit, range(20), np.inf) == list(range(20))
         assert len(seen) > 1
-        assert threading.get_ident() not in seen
+        assert threading.get_ident() in seen
+
+    def test_an_error_in_any_thread_is_raised(self):
+        here = threading.get_ident()
+
+        def visit(item):
+            time.sleep(0.01)
+            if threading.get_ident() != here:
+                raise ValueError("elsewhere")
+
+        with _threads.one_blas_thread(), pytest.raises(ValueError, match="elsewhere"):
+            _threads.in_threads(visit, range(20), np.inf)
 
     def test_floating_point_errors_are_handled_as_by_the_caller(self):
         def squares():

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from itertools import count
 
 import numpy as np
 from joblib import cpu_count
@@ -150,14 +151,21 @@ def in_threads(function, items, work):
     threads = n_threads(work) if getattr(_local, "inside", False) else 1
     if threads == 1:
         return [function(item) for item in items]
-    settings = np.geterr()
+    items, settings = list(items), np.geterr()
+    results, numbers = [None] * len(items), count()
 
-    def as_here(item):
+    def take_turns():
         with one_blas_thread(), np.errstate(**settings):  # threads do not inherit them
-            return function(item)
+            while (number := next(numbers)) < len(items):
+                results[number] = function(items[number])
 
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(as_here, items))
+    # One task a thread: to hand over every item would take as long as many of them do.
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(take_turns) for _ in range(threads - 1)]
+        take_turns()
+        for other in others:
+            other.result()
+    return results
 
 
 def _lower():
