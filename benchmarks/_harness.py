@@ -169,7 +169,8 @@ def main(make_cases, add_arguments=None, report=None):
         row = {"group": case.group, "peer": case.peer, "threads": threads, "dtype": dtype}
         rows.append(row | _run_child(index, threads, dtype))
         # What is known when a run is cut off; the tables need all.
-        print(f"{len(rows)} of {len(settings)}: {rows[-1]}", file=sys.stderr, flush=True)
+        known = {name: value for name, value in rows[-1].items() if not isinstance(value, list)}
+        print(f"{len(rows)} of {len(settings)}: {known}", file=sys.stderr, flush=True)
     (report or print_groups)(rows)
 
 
