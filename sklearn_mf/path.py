@@ -5,9 +5,12 @@ entries best. So a step costs one sweep: new components are found by themselves,
 others leave, and then all are improved together.
 """
 
+import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 # A path ends where so many errors in a row are by this share, or by one standard error of the
 # least if that is less, above the least.
@@ -41,6 +44,17 @@ def moved(problem, W, Ht, n_sweeps, random_state):
         W the best for this Ht.
     """
     return _improved(problem, *_widened(problem, W, Ht, random_state), n_sweeps)
+
+
+@contextmanager
+def quiet():
+    """Silence on whether the first fit of a path has converged: the last fit will say.
+
+    Filters belong to the process, so threads that follow paths are to be started within.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def has_risen(errors, n_hidden):

@@ -5,6 +5,7 @@ from functools import partial
 from time import perf_counter
 
 import numpy as np
+from joblib import effective_n_jobs
 from scipy import sparse
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
@@ -14,7 +15,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.model_selection import EntryKFold, hide_entries, observed_entries
-from sklearn_mf.path import has_risen, simplest_of_the_best
+from sklearn_mf.path import has_risen, quiet, simplest_of_the_best
+from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._validation import (
     HasMethods,
     Integral,
@@ -80,7 +82,8 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         Sweeps at each rank of a path but the first, which is fitted by the estimator's
         `max_iter`, to a tolerance of 1e-3 at least.
     n_jobs : int, default=None
-        Number of folds to fit in parallel, as in :class:`joblib.Parallel`.
+        Number of folds to fit in parallel, as in :class:`joblib.Parallel`. With one job, the
+        paths of large data share the threads of the kernels; results do not depend on it.
     random_state : int, RandomState instance or None, default=None
         Draws the folds and starts the search for directions of residuals.
 
@@ -217,11 +220,10 @@ class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         grid = _check_ranks(self.ranks, checked.shape), _check_alphas(self.alphas, checker)
         rng = check_random_state(self.random_state)
         folds = _check_folds(self.cv, checked, X, rng)
-        judge = _judge(checker, checked, X, grid, self.path_max_iter)
-        results = Parallel(n_jobs=self.n_jobs)(
-            delayed(judge)(*fold, seed)
-            for fold, seed in zip(folds, rng.randint(2**31 - 1, size=len(folds)), strict=True)
-        )
+        judge, work = _judge(checker, checked, X, grid, self.path_max_iter)
+        seeds = rng.randint(2**31 - 1, size=len(folds))
+        tasks = [(*fold, seed) for fold, seed in zip(folds, seeds, strict=True)]
+        results = _of_all(judge, tasks, work, self.n_jobs)
         self.n_features_in_ = checker.n_features_in_
         if hasattr(checker, "feature_names_in_"):
             self.feature_names_in_ = checker.feature_names_in_
@@ -368,14 +370,32 @@ def _visible(X, table, train):
 
 
 def _judge(estimator, X, table, grid, n_sweeps):
-    """What gives score, fit time and score time of all candidates on a fold."""
+    """What gives score, fit time and score time of all candidates on a fold; what a step does.
+
+    The second is the number of multiplications in the largest step of a path, 0 where whole
+    estimators are fitted.
+    """
     if hasattr(estimator, "_path_results"):
         check_parameters(estimator)
         loss = estimator._resolve_loss(table, X)
         observations = estimator._observe(_in_short(X), loss).stored()
         if estimator._can_follow_paths(observations, loss):
-            return partial(_along_path, estimator, (observations, loss), grid, n_sweeps)
-    return partial(_one_by_one, estimator, (X, None if sparse.issparse(X) else table), grid)
+            judge = partial(_along_path, estimator, (observations, loss), grid, n_sweeps)
+            return judge, observations.n_observed * int(grid[0][-1]) ** 2
+    return partial(_one_by_one, estimator, (X, None if sparse.issparse(X) else table), grid), 0
+
+
+def _of_all(judge, tasks, work, n_jobs):
+    """What is to be judged: by processes, or along paths whose threads fill each other's gaps."""
+    if work and effective_n_jobs(n_jobs) == 1:
+        with one_blas_thread(), quiet():
+            return in_threads(lambda task: judge(*task), tasks, work)
+    return Parallel(n_jobs=n_jobs)(delayed(_quietly)(judge, *task) for task in tasks)
+
+
+def _quietly(judge, *task):
+    with quiet():
+        return judge(*task)
 
 
 def _in_short(X):

@@ -1,19 +1,18 @@
 """Ranks and penalties judged by hidden entries, along paths."""
 
-import warnings
 from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import SquaredErrorOfMean, threads_for
 from sklearn_mf.initialization import column_means, start
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
-from sklearn_mf.path import has_risen, moved, simplest_of_the_best
+from sklearn_mf.path import has_risen, moved, quiet, simplest_of_the_best
 from sklearn_mf.solvers import ALS
+from sklearn_mf.utils._threads import in_threads, one_blas_thread
 
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
 ROUGH = 1e-3
@@ -70,9 +69,7 @@ class PathsMixin:
 
         error = loss if loss.is_squared else SquaredErrorOfMean(loss)
         offset, results = 0.0, np.full((len(alphas), len(ranks), 3), np.nan)
-        with threads_for(visible), warnings.catch_warnings():
-            # Whether the first fit of a path has converged is no news: the last fit will say.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with threads_for(visible):
             problem, _ = self._prepared(problem_of(ranks[0], alphas[0]), ALS(), rng)
             offset, corner = problem.offset, None
             for alpha, row in zip(alphas, results, strict=True):
@@ -107,19 +104,24 @@ class PathsMixin:
                 "solver='auto' or 'als', a loss with a quadratic bound, positive=False, "
                 "l1_ratio=0, a named init, and no early_stopping or warm_start. Use RankSearchCV."
             )
-        rng = check_random_state(self.random_state)
-        grid = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1), [self.alpha_W]
-        scores = []
-        for _ in range(N_HOLD_OUTS):
+        ranks = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1)
+
+        def scores_of(seed):
+            rng = check_random_state(seed)
             held_out = observations.hold_out(HIDDEN_SHARE, rng)
             if held_out.hidden.n_observed == 0:
-                return 1
+                return np.zeros(len(ranks))  # nothing tells them apart
             parts = held_out.visible.stored(), held_out.hidden
             seed = rng.randint(2**31 - 1)
-            scores.append(self._path_results(parts, loss, grid, N_SWEEPS, seed)[0, :, 0])
+            return self._path_results(parts, loss, (ranks, [self.alpha_W]), N_SWEEPS, seed)[0, :, 0]
+
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=N_HOLD_OUTS)
+        work = observations.n_observed * int(ranks[-1]) ** 2
+        with one_blas_thread(), quiet():
+            scores = in_threads(scores_of, seeds, work)
         n_errors = np.sqrt(N_HOLD_OUTS - 1)
         index = simplest_of_the_best(np.mean(scores, axis=0), np.std(scores, axis=0), n_errors)
-        return int(grid[0][index])
+        return int(ranks[index])
 
     def _rank_of_variance(self, observations, loss):
         """The rank that a share of the variance means."""

@@ -132,7 +132,8 @@ def product(A, B):
 def in_threads(function, items, work):
     """Call a function with each of some items, in Python threads where BLAS is held to one.
 
-    For elementwise work on blocks, for which NumPy lets other threads run.
+    For work that lets other threads run: of the kernels, of SciPy, and elementwise on blocks. An
+    error ends all, after the items that are being worked on.
 
     Parameters
     ----------
@@ -152,12 +153,16 @@ def in_threads(function, items, work):
     if threads == 1:
         return [function(item) for item in items]
     items, settings = list(items), np.geterr()
-    results, numbers = [None] * len(items), count()
+    results, numbers, failed = [None] * len(items), count(), threading.Event()
 
     def take_turns():
         with one_blas_thread(), np.errstate(**settings):  # threads do not inherit them
-            while (number := next(numbers)) < len(items):
-                results[number] = function(items[number])
+            try:
+                while not failed.is_set() and (number := next(numbers)) < len(items):
+                    results[number] = function(items[number])
+            except BaseException:
+                failed.set()
+                raise
 
     # One task a thread: to hand over every item would take as long as many of them do.
     with ThreadPoolExecutor(threads - 1) as pool:
