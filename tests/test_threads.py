@@ -437,6 +437,21 @@ class TestInThreads:
         with _threads.one_blas_thread(), pytest.raises(ValueError, match="elsewhere"):
             _threads.in_threads(visit, range(20), np.inf)
 
+    def test_after_an_error_nothing_is_begun_and_long_work_is_told(self):
+        here, visited = threading.get_ident(), []
+
+        def visit(item):
+            visited.append(item)
+            if threading.get_ident() == here:
+                raise KeyboardInterrupt
+            while not _threads.is_in_vain():
+                time.sleep(0.001)
+
+        with _threads.one_blas_thread(), pytest.raises(KeyboardInterrupt):
+            _threads.in_threads(visit, range(100), np.inf)
+        assert len(visited) <= 3
+        assert not _threads.is_in_vain()
+
     def test_floating_point_errors_are_handled_as_by_the_caller(self):
         def squares():
             with _threads.one_blas_thread():

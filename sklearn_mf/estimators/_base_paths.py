@@ -12,7 +12,7 @@ from sklearn_mf.initialization import column_means, start
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
 from sklearn_mf.path import has_risen, moved, quiet, simplest_of_the_best
 from sklearn_mf.solvers import ALS
-from sklearn_mf.utils._threads import in_threads, one_blas_thread
+from sklearn_mf.utils._threads import in_threads, is_in_vain, one_blas_thread
 
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
 ROUGH = 1e-3
@@ -87,7 +87,7 @@ class PathsMixin:
                     row[number] = score, fitted - began, perf_counter() - fitted
                     if number == 0:
                         corner = factors
-                    if has_risen(-row[: number + 1, 0], hidden.n_observed):
+                    if has_risen(-row[: number + 1, 0], hidden.n_observed) or is_in_vain():
                         break
         return results
 

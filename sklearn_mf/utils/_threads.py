@@ -133,7 +133,7 @@ def in_threads(function, items, work):
     """Call a function with each of some items, in Python threads where BLAS is held to one.
 
     For work that lets other threads run: of the kernels, of SciPy, and elementwise on blocks. An
-    error ends all, after the items that are being worked on.
+    error ends all, after the items that are being worked on; long ones may ask `is_in_vain`.
 
     Parameters
     ----------
@@ -156,6 +156,7 @@ def in_threads(function, items, work):
     results, numbers, failed = [None] * len(items), count(), threading.Event()
 
     def take_turns():
+        outer, _local.failed = getattr(_local, "failed", None), failed
         with one_blas_thread(), np.errstate(**settings):  # threads do not inherit them
             try:
                 while not failed.is_set() and (number := next(numbers)) < len(items):
@@ -163,6 +164,8 @@ def in_threads(function, items, work):
             except BaseException:
                 failed.set()
                 raise
+            finally:
+                _local.failed = outer
 
     # One task a thread: to hand over every item would take as long as many of them do.
     with ThreadPoolExecutor(threads - 1) as pool:
@@ -171,6 +174,12 @@ def in_threads(function, items, work):
         for other in others:
             other.result()
     return results
+
+
+def is_in_vain():
+    """Whether another thread of `in_threads` has failed, so that nobody will ask for results."""
+    failed = getattr(_local, "failed", None)
+    return failed is not None and failed.is_set()
 
 
 def _lower():
