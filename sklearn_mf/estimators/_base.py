@@ -279,7 +279,8 @@ default=None
 
     def _codes(self, observations):
         warn_of_empty_rows(observations)
-        with threads_for(observations):
+        problem = self._problem(observations, self.loss_, self.n_components_)
+        with threads_for(observations, uses_kernels=not problem.is_smooth):
             return self._fold_in(observations)
 
     def _fold_in(self, observations):
@@ -327,10 +328,10 @@ class SquaredErrorOfMean:
         return Squared().value(x, self.loss.mean(m))
 
 
-def threads_for(observations):
+def threads_for(observations, uses_kernels=False):
     """Context in which these data are solved: threads for BLAS, or for the kernels."""
     dense = isinstance(observations, DenseObservations) and observations.complete
-    return nullcontext() if dense else one_blas_thread()
+    return nullcontext() if dense and not uses_kernels else one_blas_thread()
 
 
 def warn_of_empty_rows(observations):

@@ -38,7 +38,7 @@ class SolvedFactorization(BaseFactorization):
         solver = self._check_solver(problem)
         random_state = check_random_state(self.random_state)
         problem, judges = self._prepared(problem, solver, random_state)
-        with threads_for(problem.observations):
+        with threads_for(problem.observations, solver.uses_kernels(problem)):
             W, Ht = self._start(X, problem, solver, random_state)
             monitors = [*judges, *self._monitors(problem, solver, given)]
             state = solver.solve(

@@ -229,7 +229,8 @@ default=None
                 "X has no observed entry: this batch changes nothing.", UserWarning, stacklevel=2
             )
             return self
-        with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
+        kernels = threads_for(observations, uses_kernels=True)
+        with kernels, np.errstate(over="ignore", invalid="ignore"):
             if is_first:
                 batch, Ht, sums = self._started(X, partial(self._problem, observations, loss), W, H)
             else:

@@ -195,6 +195,23 @@ class BaseSolver(BaseEstimator):
                 f"{type(culprit).__name__} has not. Use one of solver={others}."
             )
 
+    def uses_kernels(self, problem):
+        """Whether kernels, or threads of Python, take turns with products on complete data too.
+
+        BLAS is held to one thread for all of the fit then, as its threads spin after their work.
+
+        Parameters
+        ----------
+        problem : Problem
+            What is to be minimised.
+
+        Returns
+        -------
+        uses_kernels : bool
+            Whether they do.
+        """
+        return False
+
     def codes(self, problem, state):
         """W for the components of a state: its own, in solvers that move both at once."""
         return state.W

@@ -1,7 +1,6 @@
 """Sweeps that go beyond their results, of solvers that improve one factor after the other."""
 
 from sklearn_mf.solvers._base import BaseSolver
-from sklearn_mf.utils._threads import one_blas_thread
 
 # The numbers of Ang & Gillis (2019): by how much a sweep first goes beyond its results, how
 # that and its limit grow while the objective falls, and by what it is divided where it rose.
@@ -31,9 +30,9 @@ class ExtrapolatedSolver(BaseSolver):
     # Beyond the improved factors by this share of the step at most.
     most_share = 1.0
 
-    def _run(self, problem, state, record):
-        with one_blas_thread():  # kernels, and threads of Python, take turns with products
-            super()._run(problem, state, record)
+    def uses_kernels(self, problem):
+        """See `BaseSolver.uses_kernels`: rows descend between the products."""
+        return True
 
     def _step(self, problem, state):
         memory = state.memory

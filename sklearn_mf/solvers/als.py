@@ -96,6 +96,10 @@ class ALS(BaseSolver):
                 "Use inner='auto' or inner='cd'."
             )
 
+    def uses_kernels(self, problem):
+        """See `BaseSolver.uses_kernels`: rows that no linear system gives descend."""
+        return self.inner == "cd" or not problem.is_smooth
+
     def _step(self, problem, state):
         if "points" not in state.memory:
             state.memory.update(points=[], images=[])

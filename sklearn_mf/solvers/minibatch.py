@@ -15,7 +15,6 @@ from sklearn_mf.multiplicative import (
 )
 from sklearn_mf.nonnegative import observed_mean
 from sklearn_mf.solvers._base import BaseSolver
-from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import Integral, Interval, Real
 
 
@@ -189,11 +188,10 @@ class MiniBatchUpdate(BaseSolver):
         objective : float
             Of the batch, at the new rows and the components so far.
         """
-        with one_blas_thread():
-            improve = _row_update(batch, Ht)
-            fresh = W is None or self.fresh_restarts
-            W = self._solved(batch, improve) if fresh else improve(W)
-            sums, after, loss = sums.added(batch, W, Ht)
+        improve = _row_update(batch, Ht)
+        fresh = W is None or self.fresh_restarts
+        W = self._solved(batch, improve) if fresh else improve(W)
+        sums, after, loss = sums.added(batch, W, Ht)
         return W, after, sums, loss + batch.penalty(W, Ht)
 
     def _solved(self, batch, improve):
@@ -207,6 +205,10 @@ class MiniBatchUpdate(BaseSolver):
             if self.tol > 0 and change <= self.tol * _norm(W, batch.row_weight):
                 break
         return W
+
+    def uses_kernels(self, problem):
+        """See `BaseSolver.uses_kernels`: batches are small, and dealt with in threads of Python."""
+        return True
 
     def _scale(self, problem, W, Ht):
         return 0.0, np.inf  # whose answer would take a look at all data, and is not needed
