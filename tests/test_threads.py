@@ -12,11 +12,13 @@ from conftest import low_rank, punch_holes, store_observed
 from joblib import cpu_count, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklearn_mf import NMF, MatrixFactorization, kernels
+from sklearn_mf import NMF, MatrixFactorization, MiniBatchNMF, kernels
+from sklearn_mf.observations import dense
 from sklearn_mf.problem import Problem
 from sklearn_mf.solvers import ALS, GradientDescent, spectral
 from sklearn_mf.utils import _threads
@@ -406,6 +408,32 @@ class TestProduct:
                 alone = _threads.product(A, B)
         np.testing.assert_allclose(shared, A @ B, rtol=1e-9, atol=1e-9)
         np.testing.assert_array_equal(shared, alone)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        NMF(3, max_iter=5, tol=0),
+        NMF(3, solver="mu", max_iter=5, tol=0),
+        MiniBatchNMF(3, max_iter=2, tol=0, max_no_improvement=None),
+        MatrixFactorization(3, positive=True, solver="als", max_iter=5, tol=0),
+    ],
+    ids=repr,
+)
+def test_where_kernels_take_turns_with_products_blas_has_one_thread_for_all_of_a_fit(
+    model, monkeypatch
+):
+    # Its threads spin after a product, be it the one before the first sweep.
+    held = []
+
+    def seen(A, B):
+        held.append(getattr(_threads._local, "inside", False))
+        return A @ B
+
+    monkeypatch.setattr(dense, "product", seen)
+    clone(model).set_params(random_state=0).fit(np.random.default_rng(0).random((40, 20)))
+    assert held
+    assert all(held)
 
 
 class TestInThreads:
