@@ -12,6 +12,8 @@ from dataclasses import replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sklearn_mf.utils._threads import in_threads, one_blas_thread
+
 # A path ends where so many errors in a row are by this share, or by one standard error of the
 # least if that is less, above the least.
 LATE, RISEN = 3, 0.02
@@ -55,6 +57,27 @@ def quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
+
+
+def follow(judge, tasks, work):
+    """What is found along the paths of some tasks, whose threads fill each other's gaps.
+
+    Parameters
+    ----------
+    judge : callable
+        Of one task.
+    tasks : sequence
+        What it is called with.
+    work : float
+        Multiplications in the largest step of a path: little is not worth another thread.
+
+    Returns
+    -------
+    results : list
+        In the order of the tasks.
+    """
+    with one_blas_thread(), quiet():
+        return in_threads(judge, tasks, work)
 
 
 def has_risen(errors, n_hidden):
@@ -108,8 +131,8 @@ def _directions(problem, W, Ht, n_new, random_state):
     slopes = problem.loss.at(samples.kinds).gradient(samples.values, model)
     residuals = samples.matrix(-slopes)
     weights = samples.matrix(np.ones_like(slopes) if samples.weights is None else samples.weights)
-    V = _leading(residuals, n_new, random_state)
-    U = _regressed(residuals, weights, V)
+    V, images = _leading(residuals, n_new, random_state)
+    U = _regressed(images, weights, V)
     # Entries of both factors of the same size, where penalties want them.
     size = np.sqrt(np.linalg.norm(U, axis=0) * (len(V) / len(U)) ** 0.5)
     size += np.finfo(V.dtype).tiny
@@ -117,7 +140,10 @@ def _directions(problem, W, Ht, n_new, random_state):
 
 
 def _leading(residuals, n_vectors, random_state):
-    """Right singular vectors, the best in a block Krylov subspace (Musco & Musco 2015)."""
+    """Right singular vectors, the best in a block Krylov subspace (Musco & Musco 2015), and images.
+
+    The images are the products of the residuals with them.
+    """
     n_columns = residuals.shape[1]
     block = random_state.standard_normal((n_columns, n_vectors)).astype(residuals.dtype)
     basis, _ = np.linalg.qr(block)
@@ -130,16 +156,17 @@ def _leading(residuals, n_vectors, random_state):
         basis = np.hstack([basis, block])
         images = np.hstack([images, residuals @ block])
     _, rotation = np.linalg.eigh(images.T @ images)
-    return basis @ rotation[:, ::-1][:, :n_vectors]
+    leading = rotation[:, ::-1][:, :n_vectors]
+    return basis @ leading, images @ leading
 
 
-def _regressed(residuals, weights, V):
+def _regressed(images, weights, V):
     """Each row of residuals regressed on each column of V by itself, where it is observed.
 
     Rows that see little of a column are shrunk, or rounding error would fill them.
     """
     squares = weights @ V**2
-    return (residuals @ V) / (squares + SHRINKAGE * squares.mean(axis=0) + np.finfo(V.dtype).tiny)
+    return images / (squares + SHRINKAGE * squares.mean(axis=0) + np.finfo(V.dtype).tiny)
 
 
 def simplest_of_the_best(means, deviations, n_errors):

@@ -15,8 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.model_selection import EntryKFold, hide_entries, observed_entries
-from sklearn_mf.path import has_risen, quiet, simplest_of_the_best
-from sklearn_mf.utils._threads import in_threads, one_blas_thread
+from sklearn_mf.path import follow, has_risen, quiet, simplest_of_the_best
 from sklearn_mf.utils._validation import (
     HasMethods,
     Integral,
@@ -388,8 +387,7 @@ def _judge(estimator, X, table, grid, n_sweeps):
 def _of_all(judge, tasks, work, n_jobs):
     """What is to be judged: by processes, or along paths whose threads fill each other's gaps."""
     if work and effective_n_jobs(n_jobs) == 1:
-        with one_blas_thread(), quiet():
-            return in_threads(lambda task: judge(*task), tasks, work)
+        return follow(lambda task: judge(*task), tasks, work)
     return Parallel(n_jobs=n_jobs)(delayed(_quietly)(judge, *task) for task in tasks)
 
 

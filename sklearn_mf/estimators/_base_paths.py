@@ -10,9 +10,9 @@ from sklearn.utils import check_random_state
 from sklearn_mf.estimators._base import SquaredErrorOfMean, threads_for
 from sklearn_mf.initialization import column_means, start
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
-from sklearn_mf.path import has_risen, moved, quiet, simplest_of_the_best
+from sklearn_mf.path import follow, has_risen, moved, simplest_of_the_best
 from sklearn_mf.solvers import ALS
-from sklearn_mf.utils._threads import in_threads, is_in_vain, one_blas_thread
+from sklearn_mf.utils._threads import is_in_vain
 
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
 ROUGH = 1e-3
@@ -117,8 +117,7 @@ class PathsMixin:
 
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=N_HOLD_OUTS)
         work = observations.n_observed * int(ranks[-1]) ** 2
-        with one_blas_thread(), quiet():
-            scores = in_threads(scores_of, seeds, work)
+        scores = follow(scores_of, seeds, work)
         n_errors = np.sqrt(N_HOLD_OUTS - 1)
         index = simplest_of_the_best(np.mean(scores, axis=0), np.std(scores, axis=0), n_errors)
         return int(ranks[index])

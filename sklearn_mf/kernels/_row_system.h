@@ -72,6 +72,15 @@ static TARGET ALWAYS_INLINE void NAME(add_tile)(
     }
 }
 
+/* A += or -= X'X for n rows of X that are zero beyond k: its upper triangle, by tiles. */
+static TARGET ALWAYS_INLINE void NAME(add_squares)(
+    int n, int k, const REAL *X, int stride, REAL *A, int subtract)
+{
+    for (int j0 = 0; j0 < stride; j0 += PANEL)
+        for (int i0 = 0; i0 < j0 + PANEL && i0 < k; i0 += HEIGHT)
+            NAME(add_tile)(n, X, stride, A, i0, j0, subtract);
+}
+
 /* out[:k] = scale * row[:k]. The last vector overlaps the one before, so that none reaches beyond. */
 static TARGET ALWAYS_INLINE void NAME(scale_row)(int k, REAL scale, const REAL *row, REAL *out)
 {
@@ -117,9 +126,7 @@ static TARGET void NAME(add_rows)(
         }
         *(VECTOR *)(b + j0) += even + odd;
     }
-    for (int j0 = 0; j0 < stride; j0 += PANEL)
-        for (int i0 = 0; i0 < j0 + PANEL && i0 < k; i0 += HEIGHT)
-            NAME(add_tile)(n, X, stride, A, i0, j0, 0);
+    NAME(add_squares)(n, k, X, stride, A, 0);
 }
 
 /* A -= X'X for the rows X of `gather`. */
@@ -127,9 +134,7 @@ static TARGET void NAME(remove_rows)(
     int n, int k, int stride, const REAL *const *rows, const REAL *roots, REAL *X, REAL *A)
 {
     NAME(gather)(n, k, stride, rows, roots, X);
-    for (int j0 = 0; j0 < stride; j0 += PANEL)
-        for (int i0 = 0; i0 < j0 + PANEL && i0 < k; i0 += HEIGHT)
-            NAME(add_tile)(n, X, stride, A, i0, j0, 1);
+    NAME(add_squares)(n, k, X, stride, A, 1);
 }
 
 /* Solve A x = b by U'U = A, a panel of rows at a time. A becomes U but for what is left of its
@@ -172,15 +177,14 @@ static TARGET int NAME(solve)(
         }
     }
     /* Backward; the vector of x that grows stays in a register. */
-    const VECTOR lane = *(const VECTOR *)NAME(lanes);
+    const VECTOR zero = {0}, lane = *(const VECTOR *)NAME(lanes);
     for (int first = (k - 1) / LANES * LANES; first >= 0; first -= LANES) {
-        VECTOR known = {0};
+        VECTOR known = zero;
         for (int p = (first + LANES < k ? first + LANES : k) - 1; p >= first; p--) {
             const REAL *row = A + (long)p * stride;
             VECTOR sum = *(const VECTOR *)(row + first) * known;
             for (int j0 = first + LANES; j0 < k; j0 += LANES)
                 sum += *(const VECTOR *)(row + j0) * *(const VECTOR *)(x + j0);
-            const VECTOR zero = {0};
             const VECTOR value = zero + (x[p] - NAME(total)(sum)) * inverse[p];
             known = SELECT(lane == (REAL)(p - first), value, known);
         }
