@@ -1,6 +1,5 @@
 """Early stopping: entries hidden from the solver tell when the model gets no better."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mf.initialization import column_constants
 from sklearn_mf.utils._monitors import Monitor
+from sklearn_mf.utils._warnings import warn
 
 
 def explained_share(error, baseline):
@@ -130,9 +130,8 @@ class EarlyStopping(Monitor):
             return
         state.W, state.Ht, state.objective = self.best
         if self.tol > 0 and not (state.stopped or state.converged or state.interrupted):
-            warnings.warn(
+            warn(
                 f"early_stopping=True: after max_iter={state.n_iter} iterations hidden entries "
                 "were still predicted better and better. Increase max_iter, or tol.",
                 ConvergenceWarning,
-                stacklevel=5,
             )

@@ -1,6 +1,5 @@
 """The one way in and the one way out for all estimators: validation, codes, containers."""
 
-import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -25,6 +24,7 @@ from sklearn_mf.utils._validation import (
     is_nan,
     wrap_in_container,
 )
+from sklearn_mf.utils._warnings import warn
 from sklearn_mf.validation import explained_share
 
 # Share of each row's observed entries that `score` hides, and the seed that chooses them: one
@@ -244,10 +244,9 @@ default=None
             baseline += hidden.total_loss(ones, constants, loss)
             n_hidden += hidden.n_observed
         if n_hidden == 0:
-            warnings.warn(
+            warn(
                 "score is not defined: no row of X has an observed entry to spare.",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
             return float("nan")
         return explained_share(error, baseline)
@@ -338,11 +337,9 @@ def warn_of_empty_rows(observations):
     """Say which rows have no entry, their codes being zero."""
     empty = np.flatnonzero(observations.row_totals() == 0)
     if len(empty):
-        warnings.warn(
+        warn(
             f"{len(empty)} of {observations.shape[0]} samples have no observed entry, the "
             f"first is row {empty[0]}: their codes are zero.",
-            UserWarning,
-            stacklevel=4,
         )
 
 
@@ -350,11 +347,9 @@ def warn_of_empty_columns(observations):
     """Say which features have no entry, their components being zero."""
     empty = np.flatnonzero(observations.T.row_totals() == 0)
     if len(empty):
-        warnings.warn(
+        warn(
             f"{len(empty)} of {observations.shape[1]} features have no observed entry, the "
             f"first is column {empty[0]}: their components are zero.",
-            UserWarning,
-            stacklevel=4,
         )
 
 

@@ -1,6 +1,5 @@
 """What `NMF` and `MiniBatchNMF` share: scikit-learn's parameters, checks and starts."""
 
-import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -21,6 +20,7 @@ from sklearn_mf.utils._validation import (
     check_parameters,
     fit_context,
 )
+from sklearn_mf.utils._warnings import warn
 
 BETAS = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0}
 
@@ -119,11 +119,10 @@ default=None
     def _starting_from(self, W, H):
         """Have a custom start at hand."""
         if self.init != "custom" and not (W is None and H is None):
-            warnings.warn(
+            warn(
                 "W and H are ignored where init is not 'custom'. Use init='custom' to start "
                 "from them.",
                 RuntimeWarning,
-                stacklevel=6,
             )
         self._custom = W, H
         try:

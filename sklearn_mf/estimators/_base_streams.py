@@ -1,7 +1,5 @@
 """What estimators need to go on with new rows: `partial_fit`."""
 
-import warnings
-
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -10,6 +8,7 @@ from sklearn_mf.estimators._base_fits import model_attributes
 from sklearn_mf.initialization import start, zeros
 from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
 from sklearn_mf.utils._validation import Integral, check_X, fit_context
+from sklearn_mf.utils._warnings import warn
 
 
 class StreamingMixin:
@@ -49,9 +48,7 @@ default=None
         observations = seen_rows(self._observe(X, loss, entry_weight, sample_weight))
         n_components = self._n_components_of_stream(X, is_first)
         if observations is None:
-            warnings.warn(
-                "X has no observed entry: this batch changes nothing.", UserWarning, stacklevel=2
-            )
+            warn("X has no observed entry: this batch changes nothing.")
             return self
         problem = self._problem(observations, loss, n_components)
         with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):

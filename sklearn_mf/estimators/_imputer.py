@@ -1,7 +1,5 @@
 """Keeps what is observed and fills the rest."""
 
-import warnings
-
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -20,6 +18,7 @@ from sklearn_mf.utils._validation import (
     input_names,
     is_nan,
 )
+from sklearn_mf.utils._warnings import warn
 from sklearn_mf.variational import fit_variational
 
 
@@ -189,11 +188,9 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
             raise ValueError("X has no observed entry: there is nothing to impute from.")
         if not (self._seen.all() or self.keep_empty_features):
             names = input_names(self)[~self._seen].tolist()
-            warnings.warn(
+            warn(
                 f"Features without any observed value are left out: {names}. Use "
                 "keep_empty_features=True to fill them with 0.",
-                UserWarning,
-                stacklevel=2,
             )
         self.indicator_ = None
         if self.add_indicator:

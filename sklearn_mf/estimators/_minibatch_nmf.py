@@ -1,6 +1,5 @@
 """Non-negative matrix factorization in batches of rows, as scikit-learn's, with holes."""
 
-import warnings
 from functools import partial
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn_mf.estimators._base_fits import model_attributes
 from sklearn_mf.estimators._base_nmf import NonnegativeFactorization
 from sklearn_mf.solvers.minibatch import MiniBatchUpdate
 from sklearn_mf.utils._validation import check_X, fit_context
+from sklearn_mf.utils._warnings import warn
 
 
 class MiniBatchNMF(NonnegativeFactorization):
@@ -225,9 +225,7 @@ default=None
         loss = self._resolve_loss(None, X)
         observations = self._observe(X, loss, entry_weight, sample_weight)
         if not observations.T.row_totals().any():
-            warnings.warn(
-                "X has no observed entry: this batch changes nothing.", UserWarning, stacklevel=2
-            )
+            warn("X has no observed entry: this batch changes nothing.")
             return self
         kernels = threads_for(observations, uses_kernels=True)
         with kernels, np.errstate(over="ignore", invalid="ignore"):

@@ -1,7 +1,5 @@
 """Non-negative matrix factorization, as scikit-learn's, with holes."""
 
-import warnings
-
 import numpy as np
 from sklearn.utils import check_array
 
@@ -9,6 +7,7 @@ from sklearn_mf.estimators._base import threads_for, warn_of_empty_rows
 from sklearn_mf.estimators._base_nmf import BETAS, NonnegativeFactorization
 from sklearn_mf.solvers import BaseSolver, CoordinateDescent, MultiplicativeUpdate
 from sklearn_mf.utils._validation import StrOptions, check_parameters, check_X, validate_params
+from sklearn_mf.utils._warnings import warn
 
 
 class NMF(NonnegativeFactorization):
@@ -184,12 +183,10 @@ class NMF(NonnegativeFactorization):
 
     def _start(self, X, problem, solver, random_state):
         if self.init == "nndsvd" and solver.name == "mu":
-            warnings.warn(
+            warn(
                 "The multiplicative update ('mu') solver cannot update zeros present in the "
                 "initialization, and so leads to poorer results when used jointly with "
                 "init='nndsvd'. You may try init='nndsvda' or init='nndsvdar' instead.",
-                UserWarning,
-                stacklevel=6,
             )
         return super()._start(X, problem, solver, random_state)
 
@@ -351,10 +348,9 @@ def non_negative_factorization(
         W = model.fit_transform(X, W=W, H=H, **weights)
         return W, model.components_, model.n_iter_
     if W is not None:
-        warnings.warn(
+        warn(
             "When update_H=False, the provided initial W is not used.",
             RuntimeWarning,
-            stacklevel=2,
         )
     check_parameters(model)
     return *model._codes_at(X, H, entry_weight), 1

@@ -5,10 +5,10 @@
 """
 
 import os
-import warnings
 
 from sklearn_mf.kernels import reference
 from sklearn_mf.kernels.reference import least_squares_operator
+from sklearn_mf.utils._warnings import warn
 
 __all__ = [
     "IMPLEMENTATION",
@@ -44,11 +44,10 @@ if _wanted != "reference":
     except ImportError:
         if _wanted == "compiled":
             raise
-        warnings.warn(
+        warn(
             "The compiled kernels of sklearn_mf are not installed: the slow ones in NumPy run. "
             "Install again where a C compiler is at hand.",
             RuntimeWarning,
-            stacklevel=2,
         )
         # Never one of each.
         coordinates = products = refinement = rows = stochastic = reference

@@ -1,6 +1,5 @@
 """The loop that all solvers share: stopping, the curve, the guard against divergence."""
 
-import warnings
 from dataclasses import dataclass, field
 from math import isfinite
 from time import perf_counter
@@ -11,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from sklearn_mf.utils._registry import Registry
+from sklearn_mf.utils._warnings import warn
 
 SOLVERS = Registry("solver")
 
@@ -164,11 +164,10 @@ class BaseSolver(BaseEstimator):
             if not state.interrupted:
                 record.guard(WORSE_THAN_NOTHING)
         if tol > 0 and not (state.converged or state.stopped or state.interrupted):
-            warnings.warn(
+            warn(
                 f"solver={self.name!r} did not converge in max_iter={max_iter} iterations. "
                 "Increase max_iter, or tol.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return state
 
