@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mf.model_selection import EntryKFold, hide_entries, observed_entries
 from sklearn_mf.path import follow, has_risen, quiet, simplest_of_the_best
 from sklearn_mf.utils._validation import (
+    CheckedParametersMixin,
     HasMethods,
     Integral,
     Interval,
@@ -32,7 +33,7 @@ __all__ = ["RankSearchCV"]
 PRECISION = 1e-5
 
 
-class RankSearchCV(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     r"""Choose the number of components by cross-validation of hidden entries.
 
     The observed entries of X, not its rows, are split into folds. Each fold is hidden in turn and

@@ -18,6 +18,7 @@ from sklearn_mf.observations import DenseObservations, StoredObservations, obser
 from sklearn_mf.utils._callbacks import CallbackSupportMixin
 from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import (
+    CheckedParametersMixin,
     check_entry_weight,
     check_sample_weight,
     check_X,
@@ -34,7 +35,11 @@ HIDDEN_SEED = 1_618_033_988
 
 
 class BaseFactorization(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    CheckedParametersMixin,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Base of all estimators: ``X ~ mean(feature_bias_ + W @ components_)``.
 

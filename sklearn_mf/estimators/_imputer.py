@@ -8,6 +8,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.utils._validation import (
+    CheckedParametersMixin,
     HasMethods,
     MissingValues,
     Real,
@@ -22,7 +23,7 @@ from sklearn_mf.utils._warnings import warn
 from sklearn_mf.variational import fit_variational
 
 
-class FactorizationImputer(TransformerMixin, BaseEstimator):
+class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimator):
     r"""Imputation by matrix factorization: what is observed is kept, the rest is filled.
 
     Without an `estimator` nothing needs to be chosen. Columns are standardized by what is
@@ -308,6 +309,8 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
             X, (rows, columns), random_state, return_std
         )
         if not np.isfinite(values).all():
+            if self.estimator_ is None:
+                raise ValueError("X is too large to impute from: its squares overflow. Scale X.")
             raise ValueError(
                 f"{type(self.estimator_).__name__} predicts values that are not finite. Scale "
                 "X, or raise its penalties."

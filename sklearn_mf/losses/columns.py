@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_mf.losses._base import LOSSES, BaseLoss
+from sklearn_mf.utils._hints import class_for_object
 from sklearn_mf.utils._validation import check_parameters, column_indices
 
 # Columns that a message names before it stops.
@@ -187,8 +188,13 @@ def _checked(loss):
     if not isinstance(loss, BaseLoss):
         raise ValueError(
             f"loss has {loss!r} where the name of a loss, one of {sorted(LOSSES)}, or a loss "
-            "object must be."
+            f"object must be.{class_for_object(loss)}"
         )
+    for method in ("value", "gradient"):
+        if getattr(type(loss), method) is getattr(BaseLoss, method):
+            raise ValueError(
+                f"loss={loss!r} has no {method}: define {method}(x, m), which every solver needs."
+            )
     check_parameters(loss)
     return loss
 

@@ -16,6 +16,7 @@ from sklearn_mf.model_selection._metrics import (
 )
 from sklearn_mf.model_selection._split import EntryShuffleSplit
 from sklearn_mf.utils._validation import (
+    CheckedParametersMixin,
     HasMethods,
     Integral,
     Interval,
@@ -25,7 +26,7 @@ from sklearn_mf.utils._validation import (
 )
 
 
-class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     """Fit on a part of the entries, and score on the others.
 
     `fit` hides a share of the observed entries and fits the whole estimator, which may be a

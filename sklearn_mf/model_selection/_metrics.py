@@ -10,6 +10,7 @@ from sklearn.utils import gen_batches
 
 from sklearn_mf.components import last_step
 from sklearn_mf.model_selection._entries import hide_entries, observed_entries
+from sklearn_mf.utils._hints import did_you_mean
 from sklearn_mf.validation import explained_share
 
 # Numbers in a reconstruction, which is dense: so much of it is made at a time.
@@ -50,7 +51,7 @@ def check_metric(metric):
     if metric not in METRICS:
         raise ValueError(
             f"metric must be one of {sorted(METRICS)}, 'ndcg', 'ndcg@10' or such, or a callable "
-            f"metric(y_true, y_pred); got {metric!r}."
+            f"metric(y_true, y_pred); got {metric!r}.{did_you_mean(metric, [*METRICS, 'ndcg'])}"
         )
     return METRICS[metric]
 

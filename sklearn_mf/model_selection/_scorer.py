@@ -96,6 +96,11 @@ class MaskedEntryScorer(BaseEstimator):
         score : float
             Higher is better.
         """
+        if isinstance(self.fraction, str) or callable(self.fraction):
+            raise ValueError(
+                f"fraction={self.fraction!r} is no share of the entries: for a metric write "
+                f"MaskedEntryScorer(metric={self.fraction!r})."
+            )
         check_parameters(self)
         splitter = EntryShuffleSplit(1, test_size=self.fraction, random_state=self.random_state)
         return hide_and_score(estimator, X, splitter, self.metric)

@@ -188,11 +188,12 @@ class BaseSolver(BaseEstimator):
                 for name, cls in SOLVERS.items()
                 if all(getattr(problem.loss, need, False) for need in cls.requires_loss)
             )
-            culprit = next(p for p in problem.loss.parts if not getattr(p, missing[0], False))
-            raise ValueError(
-                f"solver={self.name!r} needs a loss with {missing[0]!r}, which "
-                f"{type(culprit).__name__} has not. Use one of solver={others}."
-            )
+            culprits = [p for p in problem.loss.parts if not getattr(p, missing[0], False)]
+            if culprits:
+                what = f"a loss with {missing[0]!r}, which {type(culprits[0]).__name__} has not"
+            else:
+                what = "one loss for all columns, not a list or dict of losses"
+            raise ValueError(f"solver={self.name!r} needs {what}. Use one of solver={others}.")
 
     def uses_kernels(self, problem):
         """Whether kernels, or threads of Python, take turns with products on complete data too.

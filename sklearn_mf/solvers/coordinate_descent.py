@@ -120,7 +120,7 @@ class CoordinateDescent(ExtrapolatedSolver):
     def _rest(self, state, objective, violation):
         first = state.memory.setdefault("first_objective", state.objective)
         decrease = state.objective - objective
-        if decrease <= finfo(state.W.dtype).eps * objective:
+        if decrease <= finfo(state.W.dtype).eps * objective or not first:
             return 0.0  # a start may be the minimum but for rounding error
         if not self.extrapolated:
             return violation

@@ -1,5 +1,7 @@
 """Names for losses, penalties and solvers, so that a string may stand for a default object."""
 
+from sklearn_mf.utils._hints import did_you_mean
+
 
 class Registry(dict):
     """Classes by their ``name``.
@@ -26,6 +28,6 @@ class Registry(dict):
         if name_or_object not in self:
             raise ValueError(
                 f"{self.kind}={name_or_object!r} is unknown: use one of {sorted(self)}, "
-                "or an object."
+                f"or an object.{did_you_mean(name_or_object, self)}"
             )
         return self[name_or_object]()

@@ -11,6 +11,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
+    InvalidParameterError,
     MissingValues,
     Options,
     RealNotInt,
@@ -22,7 +23,10 @@ from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_feature_names_in as input_names
 from sklearn.utils.validation import _check_sample_weight, _get_feature_names, validate_data
 
+from sklearn_mf.utils._hints import class_for_object, did_you_mean
+
 __all__ = [
+    "CheckedParametersMixin",
     "HasMethods",
     "Integral",
     "Interval",
@@ -55,9 +59,25 @@ NO_NUMBERS = ("category", "categorical", "enum", "str", "utf8", "datetime", "tim
 def check_parameters(instance):
     """Raise an InvalidParameterError, if a parameter of a loss, penalty or solver is wrong."""
     constraints = getattr(instance, "_parameter_constraints", {})
-    validate_parameter_constraints(
-        constraints, instance.get_params(deep=False), type(instance).__name__
-    )
+    for name, value in instance.get_params(deep=False).items():
+        try:
+            validate_parameter_constraints(constraints, {name: value}, type(instance).__name__)
+        except InvalidParameterError as error:
+            options = [c.options for c in constraints[name] if isinstance(c, StrOptions)]
+            hint = did_you_mean(value, set().union(*options)) or class_for_object(value)
+            raise InvalidParameterError(f"{error}{hint}") from None
+        if isinstance(value, type) and any(isinstance(c, HasMethods) for c in constraints[name]):
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {type(instance).__name__} must be an object."
+                f"{class_for_object(value)}"
+            )
+
+
+class CheckedParametersMixin:
+    """For estimators, whose methods check the parameters first: they say what was meant, too."""
+
+    def _validate_params(self):
+        check_parameters(self)
 
 
 def is_nan(missing_values):
@@ -185,7 +205,19 @@ def column_indices(X, columns):
         columns = columns(X)
     if isinstance(columns, slice) and columns == slice(None):
         return list(range(X.shape[1]))
-    return _get_column_indices(X, columns)
+    try:
+        return _get_column_indices(X, columns)
+    except ValueError as error:
+        known = _get_feature_names(X)
+        asked = [columns] if isinstance(columns, str) else columns
+        if known is None or isinstance(asked, slice):
+            raise
+        unknown = [name for name in asked if isinstance(name, str) and name not in known]
+        if not unknown:
+            raise
+        raise ValueError(
+            f"X has no column {unknown[0]!r}.{did_you_mean(unknown[0], known)}"
+        ) from error
 
 
 def check_sample_weight(sample_weight, X):
