@@ -3,10 +3,11 @@
 import numpy as np
 
 from sklearn_mf.initialization import column_means, leading_directions
+from sklearn_mf.units import typical_size
 
 NONNEGATIVE_INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
-# Coefficients below this are zero, as in scikit-learn.
+# Coefficients below this share of the root of X are zero; in scikit-learn below this number.
 LEAST = 1e-6
 # Products with X and back that find the singular vectors: as many as scikit-learn spends.
 STEPS = 6
@@ -24,7 +25,7 @@ def nonnegative_start(problem, init, random_state):
     init : {"random", "nndsvd", "nndsvda", "nndsvdar"}
         Drawn from a normal distribution, without its signs; or the larger halves of the singular
         vectors (Boutsidis & Gallopoulos 2008, :doi:`10.1016/j.patcog.2007.09.010`), their zeros
-        left, or filled with the mean of X, or with small random numbers.
+        left, or filled with the mean of X over the root of its size, or with small random numbers.
     random_state : RandomState
         Source of random numbers.
 
@@ -46,10 +47,12 @@ def nonnegative_start(problem, init, random_state):
     else:
         W, Ht = _halves_of_singular_vectors(problem, random_state)
     if init in ("nndsvda", "nndsvdar"):
+        # Factors are of the size of the root of X: as scikit-learn's, where X is of size one.
+        root = np.sqrt(typical_size(samples)) or 1.0
         for V in (W, Ht):
-            fill = mean
+            fill = mean / root
             if init == "nndsvdar":
-                fill = SMALL * mean * np.abs(random_state.standard_normal(V.shape))
+                fill = SMALL * fill * np.abs(random_state.standard_normal(V.shape))
             np.copyto(V, fill, where=V == 0)
     Ht[problem.T.observations.row_totals() == 0] = 0
     return tuple(np.ascontiguousarray(V, dtype=samples.dtype) for V in (W, Ht))
@@ -85,5 +88,6 @@ def _halves_of_singular_vectors(problem, random_state):
         if u_norm > 0 and v_norm > 0:
             root = np.sqrt(u_norm * v_norm)
             W[:, c], Ht[:, c] = u * (root / u_norm), v * (root / v_norm)
-    W[LEAST > W], Ht[Ht < LEAST] = 0, 0
+    least = LEAST * np.sqrt(typical_size(samples))
+    W[least > W], Ht[Ht < least] = 0, 0
     return W, Ht

@@ -69,6 +69,23 @@ class BasePenalty(BaseEstimator):
         """
         raise NotImplementedError
 
+    def in_unit(self, unit, of_objective):
+        """The penalty of rows in a unit, in one of the objective.
+
+        Parameters
+        ----------
+        unit : float
+            What rows are divided by.
+        of_objective : float
+            What the penalty is to be divided by.
+
+        Returns
+        -------
+        penalty : BasePenalty
+            Its value at V is that of this one at ``unit * V``, divided.
+        """
+        raise NotImplementedError
+
     def prox(self, V, step):
         """Minimum of ``1/2 |U - V|^2`` plus ``step`` times the part that is not smooth.
 
@@ -108,6 +125,10 @@ class Ridge(BasePenalty):
 
     def __init__(self, alpha=1.0):
         self.alpha = alpha
+
+    def in_unit(self, unit, of_objective):
+        """See `BasePenalty.in_unit`."""
+        return Ridge(self.alpha * unit**2 / of_objective)
 
     @property
     def ridge(self):
@@ -168,6 +189,12 @@ class ElasticNet(BasePenalty):
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.positive = positive
+
+    def in_unit(self, unit, of_objective):
+        """See `BasePenalty.in_unit`."""
+        l1, ridge = self.l1 * unit / of_objective, self.ridge * unit**2 / of_objective
+        share = l1 / (l1 + ridge) if l1 + ridge else self.l1_ratio
+        return ElasticNet(l1 + ridge, share, self.positive)
 
     @property
     def ridge(self):

@@ -429,7 +429,7 @@ def test_the_form_of_least_penalties_leaves_the_model_as_it_is(bias):
     online = streamed(model(bias=bias), X, 30)
     problem = online._problem(online._observe(X, online.loss_), online.loss_, 3)
     problem = replace(problem, offset=online._offset)
-    Ht = online._factor_so_far(problem)
+    Ht = online._factor_so_far(problem, online._unit)
     Ht[:, :3] = Ht[:, :3] @ (np.eye(3) + 0.3 * rng.normal(size=(3, 3)))
     stream = Stream.empty(problem).started(problem, Ht)
     before = stream.updated(problem, Ht, 1.0)[0]

@@ -15,6 +15,7 @@ from sklearn_mf.initialization import column_constants
 from sklearn_mf.losses import BaseLoss, Squared
 from sklearn_mf.losses.columns import check_data
 from sklearn_mf.observations import DenseObservations, StoredObservations, observe
+from sklearn_mf.units import Unit
 from sklearn_mf.utils._callbacks import CallbackSupportMixin
 from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import (
@@ -45,8 +46,10 @@ class BaseFactorization(
 
     A subclass has the parameters ``missing_values`` and ``unstored``, sets
     ``components_``, ``feature_bias_`` and ``loss_``, whose ``mean`` this is, in `fit`, and
-    says in ``_problem`` what is minimised.
+    says in ``_problem`` what is minimised, and may set ``_unit``, in which codes are solved.
     """
+
+    _unit = Unit()
 
     def transform(self, X, entry_weight=None):
         """Codes of samples: each row solved on its own observed entries, components fixed.
@@ -121,12 +124,13 @@ default=None
             )
         observations = self._observe(X, self.loss_)
         warn_of_empty_columns(observations)
-        problem = self._problem(observations, self.loss_, self.n_components_)
-        problem = replace(problem, offset=self._offset)
+        k, unit = self.n_components_, self._unit
+        problem = self._problem(observations, self.loss_, k)
+        problem = unit.problem(replace(problem, offset=self._offset))
         with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
-            H = problem.T.fold_in(np.ascontiguousarray(W))
+            H = unit.outside(problem.T.fold_in(np.ascontiguousarray(unit.inside(W, k))), k)
         if problem.columns.has_bias:
-            H[:, -1] += H.dtype.type(problem.offset)
+            H[:, -1] += H.dtype.type(self._offset)
         return H
 
     def inverse_transform(self, X):
@@ -234,17 +238,18 @@ default=None
             entries of X: for the squared loss ``1 - sum (x - xhat)^2 / sum (x - mean)^2``.
         """
         check_is_fitted(self)
-        loss = self.loss_
-        observations = self._observe(check_X(self, X, reset=False), loss)
+        observations = self._observe(check_X(self, X, reset=False), self.loss_)
+        problem, Ht = self._fitted_problem(observations)
+        observations, loss = problem.observations, problem.loss
         with threads_for(observations):
-            constants = column_constants(self._problem(observations, loss, 0))[:, None]
+            constants = column_constants(problem)[:, None]
         rng = np.random.default_rng(HIDDEN_SEED)
         error = baseline = n_hidden = 0
         for _, block in observations.blocks():
             visible, hidden = block.split(HIDDEN_SHARE, rng)
             with threads_for(visible):
-                factors = self._model_factors(self._fold_in(visible))
-            error += hidden.total_loss(*factors, loss)
+                W = replace(problem, observations=visible).fold_in(Ht)
+                error += hidden.total_loss(*problem.model_factors(W, Ht), loss)
             ones = np.ones((block.shape[0], 1), dtype=block.dtype)
             baseline += hidden.total_loss(ones, constants, loss)
             n_hidden += hidden.n_observed
@@ -288,10 +293,16 @@ default=None
             return self._fold_in(observations)
 
     def _fold_in(self, observations):
-        Ht = np.column_stack([self.components_.T, self.feature_bias_])
+        problem, Ht = self._fitted_problem(observations)
+        return self._unit.outside(problem.fold_in(Ht), self.n_components_)
+
+    def _fitted_problem(self, observations):
+        """The problem of codes, and the features' factor that is fixed in it; in their unit."""
         problem = self._problem(observations, self.loss_, self.n_components_)
-        free = replace(problem.columns, has_bias=True)
-        return replace(problem, columns=free).fold_in(Ht.astype(observations.dtype, copy=False))
+        problem = replace(problem, columns=replace(problem.columns, has_bias=True))
+        Ht = np.column_stack([self.components_.T, self.feature_bias_])
+        Ht = self._unit.inside(Ht, self.n_components_).astype(observations.dtype, copy=False)
+        return self._unit.problem(problem), Ht
 
     def _model_factors(self, W):
         """Two tall arrays whose product is the model, before the loss's mean of it."""

@@ -1,7 +1,6 @@
 """How estimators are fitted by a solver: from data to attributes, the same for all of them."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -27,7 +26,7 @@ class SolvedFactorization(BaseFactorization):
     """
 
     def _fit(self, X, y, sample_weight, entry_weight):
-        """Fit; what was solved, how, and the codes if they were needed."""
+        """Fit; return a function that returns the codes."""
         table, given = X, {"X": X, "y": y}
         X = check_X(self, X, reset=True)
         loss = self._resolve_loss(table, X)
@@ -36,11 +35,19 @@ class SolvedFactorization(BaseFactorization):
         n_components = self._choose_n_components(observations, loss)
         problem = self._problem(observations, loss, n_components)
         solver = self._check_solver(problem)
+        unit = solver.unit_of(problem)
+        problem = unit.problem(problem)
+        observations = problem.observations
         random_state = check_random_state(self.random_state)
         problem, judges = self._prepared(problem, solver, random_state)
+
+        def attributes(state):
+            fitted = self._fitted_attributes(problem, solver, state, unit)
+            return {**fitted, "loss_": loss, "_unit": unit}
+
         with threads_for(problem.observations, solver.uses_kernels(problem)):
-            W, Ht = self._start(X, problem, solver, random_state)
-            monitors = [*judges, *self._monitors(problem, solver, given)]
+            W, Ht = self._start(X, problem, solver, random_state, unit)
+            monitors = [*judges, *self._monitors(solver, given, attributes, unit)]
             state = solver.solve(
                 problem,
                 W,
@@ -52,22 +59,28 @@ class SolvedFactorization(BaseFactorization):
             )
             if state.interrupted and not state.history:
                 raise KeyboardInterrupt  # before there was anything to keep
-            vars(self).update(self._fitted_attributes(problem, solver, state))
+            vars(self).update(attributes(state))
             if problem.observations is not observations:
                 problem = replace(problem, observations=observations)
-            W, half_squares = None, state.loss
-            if half_squares is None:
-                W = self._fitted_codes(problem, state)
-                half_squares = self._total_error(observations, W)
+            W, error = None, None if state.loss is None else state.loss * unit.of_objective
+            if error is None:
+                W = _codes_at(problem, state.Ht)
+                error = _total_error(problem, W, state.Ht, unit)
             self._finish(problem, state, W)
         # Of a perfect fit rounding error is left, of either sign.
-        self.reconstruction_err_ = float(np.sqrt(2 * max(half_squares, 0.0)))
+        self.reconstruction_err_ = float(np.sqrt(2 * max(error, 0.0)))
         if state.interrupted:
             raise KeyboardInterrupt
         warn_of_empty_rows(observations)
         for monitor in monitors:
             monitor.finish()
-        return problem, state, W
+
+        def codes():
+            """What `transform` would say, whatever W the solver had."""
+            found = _codes_at(problem, state.Ht) if W is None else W
+            return unit.outside(found, n_components)
+
+        return codes
 
     def _choose_n_components(self, observations, loss):
         """The rank, where it may depend on the data."""
@@ -80,49 +93,49 @@ class SolvedFactorization(BaseFactorization):
     def _finish(self, problem, state, W):
         """Keep what a later fit needs."""
 
-    def _monitors(self, problem, solver, given):
+    def _monitors(self, solver, given, attributes, unit):
         """Who watches the solver."""
         monitors = []
         if has_callbacks(self):
-            attributes = partial(self._fitted_attributes, problem, solver)
             monitors.append(FitTasks(self, given, self.max_iter, attributes))
         if self.verbose:
-            monitors.append(Printer(solver.name, self.verbose))
+            monitors.append(Printer(solver.name, self.verbose, unit.of_objective))
         return monitors
 
-    def _fitted_codes(self, problem, state):
-        """What `transform` would say, whatever W the solver had."""
-        with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
-            return problem.fold_in(state.Ht)
-
-    def _fitted_attributes(self, problem, solver, state):
+    def _fitted_attributes(self, problem, solver, state, unit):
         """What `fit` sets, at the factors of a state."""
         return {
-            **model_attributes(problem, state.Ht),
+            **model_attributes(problem, state.Ht, unit),
             "n_iter_": max(1, state.n_iter),
-            "loss_curve_": list(state.history),
+            "loss_curve_": [unit.of_objective * value for value in state.history],
             "loss_curve_seconds_": list(state.seconds),
             "solver_": solver,
         }
 
-    def _total_error(self, observations, W):
-        """What `reconstruction_err_` is made of: half the squared error, on the data's scale."""
-        loss = self.loss_
-        error = loss if loss.is_squared or not loss.takes_any_model else SquaredErrorOfMean(loss)
-        return observations.total_loss(*self._model_factors(W), error)
 
-
-def model_attributes(problem, Ht, offset=None):
-    """What a features' factor means for an estimator."""
+def model_attributes(problem, Ht, unit):
+    """What a features' factor, of a problem in a unit, means for an estimator."""
     k = problem.n_components
-    offset = problem.offset if offset is None else offset
+    Ht = unit.outside(Ht, k)
     bias = Ht[:, k] if problem.columns.has_bias else np.zeros_like(Ht[:, 0])
     return {
         "components_": np.ascontiguousarray(Ht[:, :k].T),
-        "feature_bias_": bias + bias.dtype.type(offset),
-        "loss_": problem.loss,
+        "feature_bias_": bias + bias.dtype.type(problem.offset * unit.size),
         "n_components_": k,
     }
+
+
+def _codes_at(problem, Ht):
+    with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
+        return problem.fold_in(Ht)
+
+
+def _total_error(problem, W, Ht, unit):
+    """What `reconstruction_err_` is made of: half the squared error, on the data's scale."""
+    loss, factors = problem.loss, problem.model_factors(W, Ht)
+    if loss.is_squared or not loss.takes_any_model:
+        return problem.observations.total_loss(*factors, loss) * unit.of_objective
+    return problem.observations.total_loss(*factors, SquaredErrorOfMean(loss)) * unit.size**2
 
 
 def _check_observed(observations):

@@ -108,8 +108,7 @@ default=None
         W : ndarray of shape (n_samples, n_components)
             Codes.
         """
-        problem, state, W = self._fit_from(W, H, X, y, sample_weight, entry_weight)
-        return self._fitted_codes(problem, state) if W is None else W
+        return self._fit_from(W, H, X, y, sample_weight, entry_weight)()
 
     def _fit_from(self, W, H, X, y, sample_weight, entry_weight):
         with self._starting_from(W, H):
@@ -164,13 +163,13 @@ default=None
         solver.check(problem)
         return solver
 
-    def _start(self, X, problem, solver, random_state):
+    def _start(self, X, problem, solver, random_state, unit):
         shape, k = problem.observations.shape, problem.n_components
         if self.init == "custom":
             W, H = self._custom
             W = self._check_factor(W, "W", (shape[0], k), X.dtype)
             H = self._check_factor(H, "H", (k, shape[1]), X.dtype)
-            return W, np.ascontiguousarray(H.T)
+            return unit.inside(W, k), unit.inside(np.ascontiguousarray(H.T), k)
         init = self.init
         # A sample of weight two counts as two, or it would not start as the sample twice.
         most = min(problem.row_weight.sum(dtype=np.float64), shape[1])

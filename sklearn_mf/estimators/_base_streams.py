@@ -1,5 +1,7 @@
 """What estimators need to go on with new rows: `partial_fit`."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -7,6 +9,7 @@ from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import model_attributes
 from sklearn_mf.initialization import start, zeros
 from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
+from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Integral, check_X, fit_context
 from sklearn_mf.utils._warnings import warn
 
@@ -51,9 +54,12 @@ default=None
             warn("X has no observed entry: this batch changes nothing.")
             return self
         problem = self._problem(observations, loss, n_components)
+        unit = Unit.of(problem) if is_first else self._unit
+        problem = unit.problem(problem)
         with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
-            stream, Ht = self._advanced(X, problem)
-        vars(self).update(model_attributes(problem, Ht, stream.offset))
+            stream, Ht = self._advanced(X, problem, unit)
+        problem = replace(problem, offset=stream.offset)
+        vars(self).update(model_attributes(problem, Ht, unit), loss_=loss, _unit=unit)
         self._set_stream(stream)
         return self
 
@@ -67,15 +73,15 @@ default=None
             )
         return self.n_components_
 
-    def _advanced(self, X, problem):
+    def _advanced(self, X, problem, unit):
         """The stream with a batch more, and the features' factor."""
         stream = getattr(self, "_stream", None) or Stream.empty(problem)
         problem = centred(stream, problem)
-        Ht = self._factor_so_far(problem)
+        Ht = self._factor_so_far(problem, unit)
         stream, Ht = stream.resumed(problem, Ht).with_features(problem, Ht)
         if are_zero(problem, Ht):
             random_state = check_random_state(self.random_state)
-            init = self._check_init(X, problem, self._solver_for(problem), random_state)
+            init = self._check_init(X, problem, self._solver_for(problem), random_state, unit)
             k = problem.n_components
             bias = Ht[:, k] if problem.columns.has_bias else np.zeros_like(Ht[:, 0])
             _, Ht = start(problem, init, random_state, bias)
@@ -83,14 +89,14 @@ default=None
         stream, Ht = stream.updated(problem, Ht, self.forget_factor)
         return stream, Ht
 
-    def _factor_so_far(self, problem):
-        """The features' factor, of zeros before the first batch."""
+    def _factor_so_far(self, problem, unit):
+        """The features' factor, of zeros before the first batch; in the unit of the problem."""
         _, Ht = zeros(problem)
         if hasattr(self, "components_"):
             k = problem.n_components
-            Ht[:, :k] = self.components_.T
+            Ht[:, :k] = unit.inside(self.components_.T, k)
             if problem.columns.has_bias:
-                Ht[:, k] = self.feature_bias_ - problem.offset
+                Ht[:, k] = self.feature_bias_ / unit.size - problem.offset
         return Ht
 
     def _set_stream(self, stream):
@@ -100,4 +106,4 @@ default=None
 
     @property
     def _offset(self):
-        return self._stream.offset
+        return self._stream.offset * self._unit.size

@@ -35,11 +35,13 @@ def standard_deviations(estimator, observations, W, cells):
             f"return_std=True: of its rows this {type(estimator).__name__} keeps too little to "
             "know. Use MatrixFactorization, and fit instead of partial_fit."
         )
-    problem = estimator._problem(observations, estimator.loss_, estimator.n_components_)
-    problem = replace(problem, offset=past.offset)
-    Ht = estimator._factor_so_far(problem).astype(np.float64)
+    k, unit = estimator.n_components_, estimator._unit
+    problem = estimator._problem(observations, estimator.loss_, k)
+    problem = replace(unit.problem(problem), offset=past.offset)
+    Ht = estimator._factor_so_far(problem, unit).astype(np.float64)
     stream = past.resumed(problem, Ht)
-    left, right = (part.astype(np.float64) for part in estimator._model_factors(W))
+    factors = problem.model_factors(unit.inside(W, k), Ht)
+    left, right = (part.astype(np.float64) for part in factors)
     columns = stream.column_systems(problem)
     noise = _noise_variance(estimator, problem, past, (right, columns))
     # Biases are the last columns: of the samples in W, of the features beside it.
@@ -51,7 +53,8 @@ def standard_deviations(estimator, observations, W, cells):
     prior = (right.T @ right / len(right))[np.ix_(free, free)]
     D[np.ix_(range(len(D)), free, free)] = covariances(columns[0], noise, prior)
     sides = (left, C, _numbers(C, left)), (right, D, _numbers(D, right))
-    return np.sqrt(noise + entry_variances(*sides, *cells)).astype(observations.dtype)
+    std = unit.size * np.sqrt(noise + entry_variances(*sides, *cells))
+    return std.astype(observations.dtype)
 
 
 def _numbers(covariance, factor):
@@ -80,4 +83,4 @@ def _noise_variance(estimator, problem, past, columns):
             f"return_std=True finds no noise: {past.n_entries:.0f} entries are no more than "
             f"n_components={problem.n_components} can fit. Lower n_components, or raise alpha_W."
         )
-    return estimator.reconstruction_err_**2 / free
+    return (estimator.reconstruction_err_ / estimator._unit.size) ** 2 / free

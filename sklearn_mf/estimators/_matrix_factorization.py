@@ -330,8 +330,7 @@ default=None
         W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
             Codes. The bias of the sample is one more, last column where there is one.
         """
-        problem, state, W = self._fit(X, y, sample_weight, entry_weight)
-        return self._fitted_codes(problem, state) if W is None else W
+        return self._fit(X, y, sample_weight, entry_weight)()
 
     def _fit(self, X, y, sample_weight, entry_weight):
         if self._goes_on:
@@ -355,13 +354,13 @@ default=None
             judges.append(EarlyStopping(score, self.tol, self.n_iter_no_change))
         return problem, judges
 
-    def _start(self, X, problem, solver, random_state):
+    def _start(self, X, problem, solver, random_state, unit):
         if not solver.needs_start:
             return zeros(problem)
         if self._goes_on:
-            init = self._last_factor(problem)
+            init = self._last_factor(problem, unit)
         else:
-            init = self._check_init(X, problem, solver, random_state)
+            init = self._check_init(X, problem, solver, random_state, unit)
         return start(problem, init, random_state)
 
     def _finish(self, problem, state, W):
@@ -449,7 +448,7 @@ default=None
             return ALS()
         return GradientDescent(momentum="auto") if LBFGS.obstacle(problem) else LBFGS()
 
-    def _check_init(self, X, problem, solver, random_state):
+    def _check_init(self, X, problem, solver, random_state, unit):
         """The name of a start, or the features' factor to start from, transposed."""
         if isinstance(self.init, str):
             if self.init == "auto":
@@ -460,7 +459,7 @@ default=None
             H = self.init(X, problem.n_components, random_state)
             name = "what the callable init returned"
         H = check_array(H, dtype=X.dtype, input_name=name)
-        return self._check_start(H, name, problem).T
+        return unit.inside(self._check_start(H, name, problem).T, problem.n_components)
 
     def _check_start(self, H, name, problem):
         expected = (problem.n_components, problem.observations.shape[1])
@@ -472,23 +471,24 @@ default=None
             )
         return H
 
-    def _last_factor(self, problem):
+    def _last_factor(self, problem, unit):
         """The features' factor of the last fit; new features are zero, or at their mean."""
         dtype = problem.observations.dtype
         new = problem.observations.shape[1] - self.components_.shape[1]
         H = np.pad(self.components_.astype(dtype, copy=False), ((0, 0), (0, new)))
         name = "warm_start=True: components_ of the last fit"
         Ht = self._check_start(check_array(H, dtype=dtype), name, problem).T
+        Ht = unit.inside(Ht, problem.n_components)
         if not problem.columns.has_bias:
             return Ht
         bias = first_bias(problem)
-        bias[: len(self.feature_bias_)] = self.feature_bias_ - problem.offset
+        bias[: len(self.feature_bias_)] = self.feature_bias_ / unit.size - problem.offset
         return np.column_stack([Ht, bias])
 
-    def _fitted_attributes(self, problem, solver, state):
+    def _fitted_attributes(self, problem, solver, state, unit):
         scores = state.validation_scores
         return {
-            **super()._fitted_attributes(problem, solver, state),
+            **super()._fitted_attributes(problem, solver, state, unit),
             "validation_scores_": list(scores) if self.early_stopping else None,
             "best_validation_score_": max(scores) if self.early_stopping else None,
         }

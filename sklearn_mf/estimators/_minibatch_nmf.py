@@ -230,33 +230,39 @@ default=None
         kernels = threads_for(observations, uses_kernels=True)
         with kernels, np.errstate(over="ignore", invalid="ignore"):
             if is_first:
-                batch, Ht, sums = self._started(X, partial(self._problem, observations, loss), W, H)
+                problem = partial(self._problem, observations, loss)
+                batch, unit, Ht, sums = self._started(X, problem, W, H)
             else:
-                batch = self._problem(observations, loss, self.n_components_)
-                Ht, sums = np.ascontiguousarray(self.components_.T, dtype=X.dtype), self._sums
+                unit, sums = self._unit, self._sums
+                batch = unit.problem(self._problem(observations, loss, self.n_components_))
+                Ht = unit.inside(self.components_.T, self.n_components_)
+                Ht = np.ascontiguousarray(Ht, dtype=X.dtype)
             _, Ht, sums, _ = self._check_solver(batch).update(batch, None, Ht, sums)
-        vars(self).update(model_attributes(batch, Ht))
-        self._sums, self.n_steps_ = sums, getattr(self, "n_steps_", 0) + 1
+        fitted = {"loss_": loss, "n_steps_": getattr(self, "n_steps_", 0) + 1}
+        fitted |= {"_unit": unit, "_sums": sums}
+        vars(self).update(model_attributes(batch, Ht, unit), **fitted)
         return self
 
     def _started(self, X, problem, W, H):
-        """The first batch of a stream, and where it starts."""
+        """The first batch of a stream, in its unit, and where it starts."""
         with self._starting_from(W, H):
             batch = problem(self._check_n_components(X.shape))
             solver = self._check_solver(batch)
-            _, Ht = self._start(X, batch, solver, check_random_state(self.random_state))
+            unit = solver.unit_of(batch)
+            batch = unit.problem(batch)
+            _, Ht = self._start(X, batch, solver, check_random_state(self.random_state), unit)
         unseen = batch.T.observations.row_totals() == 0
         # They may have entries in later batches, and could not leave zero.
         Ht[unseen] = Ht[~unseen].mean(axis=0)
-        return batch, Ht, solver.sums_before(Ht, X.shape[0])
+        return batch, unit, Ht, solver.sums_before(batch, Ht)
 
     def _solver(self):
         parameters = MiniBatchUpdate._parameter_constraints
         return MiniBatchUpdate(**{name: getattr(self, name) for name in parameters})
 
-    def _fitted_attributes(self, problem, solver, state):
+    def _fitted_attributes(self, problem, solver, state, unit):
         return {
-            **super()._fitted_attributes(problem, solver, state),
+            **super()._fitted_attributes(problem, solver, state, unit),
             "n_steps_": state.memory["n_steps"],
             "_sums": state.memory["sums"],
         }

@@ -181,14 +181,14 @@ class NMF(NonnegativeFactorization):
             return CoordinateDescent(shuffle=self.shuffle)
         return MultiplicativeUpdate() if self.solver == "mu" else self.solver
 
-    def _start(self, X, problem, solver, random_state):
+    def _start(self, X, problem, solver, random_state, unit):
         if self.init == "nndsvd" and solver.name == "mu":
             warn(
                 "The multiplicative update ('mu') solver cannot update zeros present in the "
                 "initialization, and so leads to poorer results when used jointly with "
                 "init='nndsvd'. You may try init='nndsvda' or init='nndsvdar' instead.",
             )
-        return super()._start(X, problem, solver, random_state)
+        return super()._start(X, problem, solver, random_state, unit)
 
     def _codes_at(self, X, H, entry_weight):
         """Codes of data at components that no fit found, and these, validated."""
@@ -201,10 +201,11 @@ class NMF(NonnegativeFactorization):
         k = len(H) if self.n_components == "auto" else self._check_n_components(X.shape)
         H = self._check_factor(H, "H", (k, X.shape[1]), X.dtype)
         problem = self._problem(observations, loss, k)
-        self._check_solver(problem)
+        unit = self._check_solver(problem).unit_of(problem)
         warn_of_empty_rows(observations)
+        Ht = unit.inside(np.ascontiguousarray(H.T), k)
         with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
-            return problem.fold_in(np.ascontiguousarray(H.T)), H
+            return unit.outside(unit.problem(problem).fold_in(Ht), k), H
 
 
 @validate_params(

@@ -49,11 +49,31 @@ class BaseLoss(BaseEstimator):
     is_sum_at_zero = False
     # Which of several losses an entry has: there is only one.
     kinds = None
+    # Of data and a model c times as large the loss is c to this power times as large, that of
+    # `in_unit`; None where data have no other units.
+    degree = None
 
     @property
     def parts(self):
         """The losses that this one is made of: itself, unless columns have their own."""
         return [self]
+
+    def in_unit(self, unit):
+        """The loss of data and a model in a unit, but for the power `degree` of the unit.
+
+        ``loss.value(unit * x, unit * m)`` is ``unit**degree * loss.in_unit(unit).value(x, m)``.
+
+        Parameters
+        ----------
+        unit : float
+            Positive.
+
+        Returns
+        -------
+        loss : BaseLoss
+            Itself, unless it has parameters in the unit of the data.
+        """
+        return self
 
     def at(self, kinds):
         """The loss of entries of these kinds: the same, unless columns have their own."""

@@ -63,6 +63,11 @@ class BetaDivergence(BaseLoss):
         self.beta = beta
 
     @property
+    def degree(self):
+        """Beta itself; see `BaseLoss`."""
+        return self.beta
+
+    @property
     def is_sum_at_zero(self):
         """Whether a zero costs its model value, no more and no less."""
         return self.beta == 1
@@ -106,7 +111,7 @@ class BetaDivergence(BaseLoss):
             return self._kullback_leibler(x, m, ratio)
         if beta == 0:
             ratio = x / safe
-            return ratio - np.log(ratio + (x <= 0)) - 1
+            return ratio - np.log(ratio + (ratio <= 0)) - 1
         base = np.maximum(m, 0) if beta > 0 else safe
         value = (beta - 1) * base**beta - beta * x * safe ** (beta - 1)
         value += np.abs(x) ** beta if beta > 0 else np.maximum(x, FLOOR) ** beta
@@ -166,8 +171,8 @@ class BetaDivergence(BaseLoss):
 
     @staticmethod
     def _kullback_leibler(x, m, ratio):
-        # The logarithm of one where x is zero: faster than a mask.
-        value = ratio + (x <= 0)
+        # The logarithm of one where the ratio is zero, of x or for underflow: faster than a mask.
+        value = ratio + (ratio <= 0)
         np.log(value, out=value)
         value *= x
         value -= x

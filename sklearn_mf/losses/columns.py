@@ -38,6 +38,16 @@ class ColumnLosses:
         self.kinds = kinds
 
     @property
+    def degree(self):
+        """Of all parts; None where they differ."""
+        degrees = {part.degree for part in self.parts}
+        return degrees.pop() if len(degrees) == 1 else None
+
+    def in_unit(self, unit):
+        """See `BaseLoss.in_unit`."""
+        return ColumnLosses([part.in_unit(unit) for part in self.parts], self.kinds)
+
+    @property
     def is_squared(self):
         """Whether all parts are."""
         return all(part.is_squared for part in self.parts)

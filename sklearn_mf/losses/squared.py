@@ -24,6 +24,7 @@ class Squared(BaseLoss):
     name = "squared"
     is_squared = True
     fits_mean = True
+    degree = 2
     # Its place among the beta divergences, and the power of the ratio in their updates.
     beta = 2
     exponent = 1.0

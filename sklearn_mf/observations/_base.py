@@ -72,6 +72,10 @@ class ObservedMatrix(Twins):
         for _, block in self.blocks():
             yield block.values if block.complete else block.values[~np.isnan(block.values)]
 
+    def times(self, factor):
+        """The same observations, every value times a number: a copy of the values."""
+        raise NotImplementedError
+
     def hold_out(self, share, random_state):
         """Hide a random share of the entries; return a `HeldOut`.
 

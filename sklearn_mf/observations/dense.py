@@ -87,6 +87,11 @@ class DenseObservations(SharedRows):
             )
         )
 
+    def times(self, factor):
+        sides = self.row_weight, self.column_weight
+        values = self.values * self.dtype.type(factor)
+        return self._pass_on(DenseObservations(values, self.weights, *sides, self.kinds))
+
     def reweighted(self, targets, weights):
         """The same entries with other targets, their weights multiplied."""
         observed = self._observed()

@@ -86,6 +86,11 @@ class StoredObservations(ObservedMatrix):
         """The same observations, entry by entry: themselves."""
         return self
 
+    def times(self, factor):
+        sides = self.row_weight, self.column_weight
+        X = self.matrix(self.values * self.dtype.type(factor))
+        return StoredObservations(X, self.weights, *sides, self.kinds)
+
     def reweighted(self, targets, weights):
         """The same entries with other targets, their weights multiplied."""
         weights = multiply(self.weights, weights.astype(self.dtype, copy=False))

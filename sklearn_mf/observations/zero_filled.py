@@ -92,6 +92,11 @@ class ZeroFilledObservations(SharedRows):
             kinds_of_rows(self.kinds, rows),
         )
 
+    def times(self, factor):
+        X = self._X
+        X = sparse.csr_array((X.data * self.dtype.type(factor), X.indices, X.indptr), X.shape)
+        return ZeroFilledObservations(X, self.row_weight, self.column_weight, self.kinds)
+
     def stored(self):
         """The same observations, entry by entry: as many as there are cells."""
         parts = [block.stored() for _, block in self.blocks()]

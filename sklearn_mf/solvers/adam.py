@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions
 
 # Where learning_rate is "auto": the first step beside the size of the start.
@@ -115,6 +116,10 @@ class Adam(BaseSolver):
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.batches = batches
+
+    def unit_of(self, problem):
+        """See `BaseSolver.unit_of`: a learning rate has that of the factors."""
+        return Unit() if self.learning_rate != "auto" else super().unit_of(problem)
 
     def _step(self, problem, state):
         memory = state.memory

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import linalg
 
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Interval, Real, StrOptions
 
 # Share of its mean eigenvalue that is added to a metric, in units of rounding error.
@@ -92,6 +93,12 @@ class GradientDescent(BaseSolver):
                 "GradientDescent(preconditioned=True) needs positive=False and l1_ratio=0. "
                 "Use preconditioned=False, or solver='als'."
             )
+
+    def unit_of(self, problem):
+        """See `BaseSolver.unit_of`: a learning rate has one, unless Gram matrices take it away."""
+        if self.learning_rate != "auto" and not self.preconditioned:
+            return Unit()
+        return super().unit_of(problem)
 
     def _step(self, problem, state):
         here = state.W, state.Ht

@@ -15,6 +15,7 @@ from sklearn_mf.multiplicative import (
 )
 from sklearn_mf.nonnegative import observed_mean
 from sklearn_mf.solvers._base import BaseSolver
+from sklearn_mf.units import typical_size
 from sklearn_mf.utils._validation import Integral, Interval, Real
 
 
@@ -36,9 +37,14 @@ class RunningSums:
     kept: float
 
     @classmethod
-    def before(cls, Ht, kept):
-        """Before the first batch: the start alone."""
-        return cls(Ht.copy(), np.ones_like(Ht), kept)
+    def before(cls, Ht, kept, size, beta):
+        r"""Before the first batch: the start alone.
+
+        It counts as a batch whose parts of the derivative are one, as in scikit-learn, but of data
+        of size one: they go as :math:`s^{\beta - 1/2}` with the size s of the data.
+        """
+        count = np.full_like(Ht, size ** (beta - 0.5))
+        return cls(count * Ht, count, kept)
 
     def added(self, batch, W, Ht):
         """Add a batch. Features without an entry in it keep what they have.
@@ -159,9 +165,12 @@ class MiniBatchUpdate(BaseSolver):
         self.max_no_improvement = max_no_improvement
         self.tol = tol
 
-    def sums_before(self, Ht, n_rows):
-        """Sums before the first batch of data of so many rows."""
-        return RunningSums.before(Ht, self.forget_factor ** (min(self.batch_size, n_rows) / n_rows))
+    def sums_before(self, problem, Ht):
+        """Sums before the first batch of some data."""
+        n_rows = problem.observations.shape[0]
+        kept = self.forget_factor ** (min(self.batch_size, n_rows) / n_rows)
+        size = typical_size(problem.observations) or 1.0
+        return RunningSums.before(Ht, kept, size, problem.loss.beta)
 
     def update(self, batch, W, Ht, sums):
         """Take a batch into account.
@@ -222,7 +231,7 @@ class MiniBatchUpdate(BaseSolver):
     def _step(self, problem, state):
         memory = state.memory
         if not memory:
-            sums = self.sums_before(state.Ht, len(state.W))
+            sums = self.sums_before(problem, state.Ht)
             batches = list(_batches(problem, self.batch_size))
             memory.update(sums=sums, batches=batches, n_steps=0, cost=Smoothed())
         # What an interruption leaves belongs together: the end of the last pass.

@@ -32,11 +32,14 @@ class Printer(Monitor):
         Of the solver.
     every : int
         Iterations from line to line.
+    unit : float
+        Of the objective: what it is to be multiplied with.
     """
 
-    def __init__(self, name, every):
+    def __init__(self, name, every, unit):
         self.name = name
         self.every = every
+        self.unit = unit
 
     def end(self, state):
         """Print, if it is time."""
@@ -49,7 +52,7 @@ class Printer(Monitor):
         if state.n_iter > 1:
             before = state.history[-2]
             change = f"{(state.objective - before) / abs(before or 1):+.1e}"
-        parts = [f"[{self.name}] {state.n_iter:5d}  objective {state.objective:.6e}"]
+        parts = [f"[{self.name}] {state.n_iter:5d}  objective {state.objective * self.unit:.6e}"]
         parts.append(f"change {change:>8}")
         if state.validation_scores:
             parts.append(f"validation {state.validation_scores[-1]:8.5f}")

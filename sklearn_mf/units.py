@@ -1,0 +1,142 @@
+r"""The unit in which a problem is solved, so that the unit of the data does not matter.
+
+Data in other units, c times as large, have c times as large a model. Solvers would not see it
+alike: a floor below which numbers count as zero, the precision of float32 and the range of its
+squares know no units. So data whose typical size is far from one are solved in a unit of their
+own. With data, and thus the model, divided by s, biases are divided by s, and components and codes
+by the root of s. A loss of degree d falls by :math:`s^d`; a penalty that shall fall as much has
+
+.. math::
+
+    \lambda_2' = \lambda_2\, s^{1 - d}, \qquad \lambda_1' = \lambda_1\, s^{1/2 - d}, \qquad
+    \lambda_b' = \lambda_b\, s^{2 - d}
+
+for the squares of coefficients, their absolute values, and the squares of biases. The unit is a
+power of four: dividing by it, or by its root, changes no digit.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+# Sizes of data that are solved as they are, without a copy: constants are so small beside them,
+# and float32 so wide around them, that nothing changes. Losses whose value is not a square have
+# floors nearer by.
+AS_IT_IS, AS_IT_IS_UNLESS_SQUARED = 2.0**10, 2.0
+# Powers of two, up to which numbers have squares with all their digits.
+SAFE = {np.float32: 50, np.float64: 400}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What data are divided by inside.
+
+    Attributes
+    ----------
+    size : float
+        A power of four; 1 where the data are taken as they are.
+    degree : float
+        The power of it by which the objective is divided.
+    """
+
+    size: float = 1.0
+    degree: float = 2.0
+
+    @classmethod
+    def of(cls, problem, as_it_is=AS_IT_IS):
+        """The unit for a problem: near the root mean square of its data.
+
+        Parameters
+        ----------
+        problem : Problem
+            What is to be solved.
+        as_it_is : float, default=2**10
+            Root mean squares up to this, and down to its inverse, are left alone.
+
+        Returns
+        -------
+        unit : Unit
+            One, where the loss has a scale of its own.
+        """
+        degree = problem.loss.degree
+        if degree is None:
+            return cls()
+        if not problem.loss.is_squared:
+            as_it_is = min(as_it_is, AS_IT_IS_UNLESS_SQUARED)
+        size = typical_size(problem.observations)
+        if size == 0 or 1 / as_it_is <= size <= as_it_is:
+            return cls(degree=degree)
+        return cls(4.0 ** round(np.log2(size) / 2), degree)
+
+    @property
+    def root(self):
+        """What factors are divided by; exact."""
+        return float(np.sqrt(self.size))
+
+    @property
+    def of_objective(self):
+        """What the objective is divided by."""
+        return self.size**self.degree
+
+    def observations(self, observations):
+        """The data in this unit."""
+        return observations if self.size == 1 else observations.times(1 / self.size)
+
+    def problem(self, problem):
+        """The problem in this unit, data included."""
+        if self.size == 1:
+            return problem
+        return self.terms(replace(problem, observations=self.observations(problem.observations)))
+
+    def terms(self, problem):
+        """A problem whose data are in this unit already, the rest of it too."""
+        if self.size == 1:
+            return problem
+        return replace(
+            problem,
+            loss=problem.loss.in_unit(self.size),
+            rows=self._side(problem.rows),
+            columns=self._side(problem.columns),
+            offset=problem.offset / self.size,
+        )
+
+    def _side(self, side):
+        bias_ridge = side.bias_ridge * self.size ** (2 - self.degree)
+        penalty = side.penalty.in_unit(self.root, self.of_objective)
+        return replace(side, penalty=penalty, bias_ridge=bias_ridge)
+
+    def inside(self, factor, n_components):
+        """A tall factor, biases beyond its components, in this unit."""
+        return self._times(factor, n_components, 1 / self.root)
+
+    def outside(self, factor, n_components):
+        """A tall factor of this unit in the unit of the data."""
+        return self._times(factor, n_components, self.root)
+
+    def _times(self, factor, k, root):
+        if self.size == 1:
+            return factor
+        return np.hstack([factor[:, :k] * root, factor[:, k:] * root**2])
+
+
+def typical_size(observations):
+    """Weighted root mean square of the observed entries; 0 where all of them are zero.
+
+    Parameters
+    ----------
+    observations : ObservedMatrix
+        The data.
+
+    Returns
+    -------
+    size : float
+        Right also where squares would overflow, or underflow.
+    """
+    total = observations.T.row_totals().sum(dtype=np.float64)
+    size = float(np.sqrt(observations.total_squares / total)) if total else 0.0
+    if size == 0 or not SAFE[observations.dtype.type] > abs(np.log2(size)):
+        largest = max((np.abs(v).max(initial=0) for v in observations.each_value()), default=0)
+        if largest > 0 and np.abs(np.log2(largest)) > 1:
+            prescale = 2.0 ** round(np.log2(largest))
+            return prescale * typical_size(observations.times(1 / prescale))
+    return size
