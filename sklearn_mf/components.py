@@ -7,12 +7,14 @@ other, so neither factor means anything alone until a form is chosen.
 from itertools import combinations
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, sparse
 from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Bunch, check_array
+from sklearn.utils import Bunch
 from sklearn.utils.extmath import svd_flip
+
+from sklearn_mf.utils._validation import admit, check_complete
 
 __all__ = [
     "align_components",
@@ -203,8 +205,8 @@ def align_components(a, b):
     >>> print(aligned.order, aligned.signs, aligned.similarities)
     [1 0] [-1.  1.] [0.6 1. ]
     """
-    a = check_array(a, dtype=[np.float64, np.float32], input_name="a")
-    b = check_array(b, dtype=[np.float64, np.float32], input_name="b")
+    a = check_complete(a, "a")
+    b = check_complete(b, "b")
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"a has {a.shape[1]} features, b has {b.shape[1]}: they must agree.")
     if len(a) > len(b):
@@ -392,6 +394,8 @@ def fitted_components(estimator):
 
 def _fits(estimator, X, y, cv, n_jobs, params):
     """Estimators fitted to the training rows of every split, and these rows."""
+    if sparse.issparse(X):
+        X = admit(X)  # before scikit-learn takes rows of it
     results = cross_validate(
         estimator,
         X,
@@ -423,8 +427,8 @@ def _no_score(estimator, X, y=None):
 
 def _check_factors(W, H):
     """Codes, the columns beside them, and components, of one dtype."""
-    W = check_array(W, dtype=[np.float64, np.float32], input_name="W")
-    H = check_array(H, dtype=[np.float64, np.float32], input_name="H")
+    W = check_complete(W, "W")
+    H = check_complete(H, "H")
     beside = W.shape[1] - len(H)
     if beside not in (0, 1):
         raise ValueError(

@@ -3,9 +3,15 @@
 import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 
-from sklearn_mf.utils._validation import Integral, Interval, StrOptions, validate_params
+from sklearn_mf.utils._validation import (
+    Integral,
+    Interval,
+    StrOptions,
+    check_complete,
+    validate_params,
+)
 
 __all__ = ["select_rank"]
 
@@ -88,7 +94,7 @@ def select_rank(X, *, method="gavish-donoho", n_permutations=20, random_state=No
     >>> select_rank(X, method="parallel", random_state=0)
     3
     """
-    X = check_array(X, dtype=[np.float64, np.float32])
+    X = check_complete(X, "X")
     values = np.linalg.svd(X, compute_uv=False)
     if method == "gavish-donoho":
         return int((values > _hard_threshold(X.shape) * np.median(values)).sum())

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.model_selection import EntryKFold, hide_entries, observed_entries
 from sklearn_mf.path import follow, has_risen, quiet, simplest_of_the_best
+from sklearn_mf.utils._tables import is_frame, native, rebuilt
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
     HasMethods,
@@ -362,11 +363,7 @@ def _visible(X, table, train):
     hidden = np.ones(len(observed_entries(X)[0]), dtype=bool)
     hidden[train] = False
     visible = hide_entries(X, np.flatnonzero(hidden))
-    if hasattr(table, "iloc"):
-        return type(table)(visible, index=table.index, columns=table.columns)
-    if hasattr(table, "columns"):
-        return type(table)(visible, schema=list(table.columns))
-    return visible
+    return rebuilt(table, visible) if is_frame(native(table)) else visible
 
 
 def _judge(estimator, X, table, grid, n_sweeps):

@@ -88,7 +88,7 @@ class TestX:
     @pytest.mark.parametrize(
         ("X", "message"),
         [
-            (np.full((4, 3), "text"), "could not convert string to float"),
+            (np.full((4, 3), "text"), "X has the dtype <U4: only numbers"),
             (np.ones((4, 3), dtype=complex), "Complex data not supported"),
             (sparse.csr_array(np.ones((4, 3), dtype=complex)), "Complex data not supported"),
             (np.empty((0, 3)), r"0 sample\(s\)"),

@@ -7,7 +7,6 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.estimators._base_uncertainty import standard_deviations
@@ -20,6 +19,7 @@ from sklearn_mf.utils._callbacks import CallbackSupportMixin
 from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
+    check_complete,
     check_entry_weight,
     check_sample_weight,
     check_X,
@@ -110,7 +110,7 @@ default=None
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=None)
-        W = check_array(W, dtype=X.dtype, input_name="W")
+        W = check_complete(W, "W", dtype=X.dtype)
         expected = (X.shape[0], self._n_features_out)
         if W.shape != expected:
             raise ValueError(
@@ -151,7 +151,7 @@ default=None
             Expected data, in the container that ``set_output`` asks for.
         """
         check_is_fitted(self)
-        W = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        W = check_complete(X, "X")
         if W.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has {W.shape[1]} columns, but the codes of this {type(self).__name__} have "
@@ -199,6 +199,9 @@ default=None
             raise ValueError(
                 f"rows has {len(rows)} entries, columns has {len(columns)}: they go in pairs."
             )
+        if not len(rows):
+            nothing = np.zeros(0, dtype=X.dtype)
+            return (nothing, nothing.copy()) if return_std else nothing
         needed, rows = np.unique(rows, return_inverse=True)
         observations = self._observe(X[needed], self.loss_)
         W = self._codes(observations)
@@ -279,7 +282,7 @@ default=None
         observations = observe(
             X,
             unstored=self.unstored,
-            entry_weight=check_entry_weight(entry_weight, X),
+            entry_weight=check_entry_weight(entry_weight, X, self.unstored),
             sample_weight=check_sample_weight(sample_weight, X),
             column_kinds=loss.kinds,
         )
@@ -370,6 +373,8 @@ def warn_of_empty_columns(observations):
 
 
 def _check_positions(positions, name, size):
+    if np.ma.is_masked(positions):
+        raise ValueError(f"{name} has masked positions: every entry needs a row and a column.")
     positions = np.asarray(positions)
     if positions.size == 0:
         return np.zeros(0, dtype=np.int64)

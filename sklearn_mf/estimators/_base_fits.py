@@ -14,7 +14,7 @@ from sklearn_mf.estimators._base import (
 )
 from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
 from sklearn_mf.utils._monitors import Printer
-from sklearn_mf.utils._validation import check_X
+from sklearn_mf.utils._validation import check_X, warn_of_unused_mark
 
 
 class SolvedFactorization(BaseFactorization):
@@ -29,6 +29,7 @@ class SolvedFactorization(BaseFactorization):
         """Fit; return a function that returns the codes."""
         table, given = X, {"X": X, "y": y}
         X = check_X(self, X, reset=True)
+        warn_of_unused_mark(self, X)
         loss = self._resolve_loss(table, X)
         observations = self._observe(X, loss, entry_weight, sample_weight)
         _check_observed(observations)

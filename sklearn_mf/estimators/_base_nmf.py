@@ -3,7 +3,6 @@
 from contextlib import contextmanager
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_non_negative
 
 from sklearn_mf.estimators._base_fits import SolvedFactorization
@@ -17,6 +16,7 @@ from sklearn_mf.utils._validation import (
     MissingValues,
     Real,
     StrOptions,
+    check_complete,
     check_parameters,
     fit_context,
 )
@@ -186,7 +186,7 @@ default=None
         whom = f"{type(self).__name__} (input {name})"
         if factor is None:
             raise ValueError(f"init='custom' needs {name}, of shape {shape}, in fit.")
-        factor = check_array(factor, dtype=dtype, order="C", input_name=name)
+        factor = check_complete(factor, name, dtype=dtype, order="C")
         for which, found, expected in zip(("first", "second"), factor.shape, shape, strict=True):
             if found != expected:
                 raise ValueError(

@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mf.utils._tables import is_frame, native
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
     HasMethods,
@@ -18,6 +19,7 @@ from sklearn_mf.utils._validation import (
     fit_context,
     input_names,
     is_nan,
+    warn_of_unused_mark,
 )
 from sklearn_mf.utils._warnings import warn
 from sklearn_mf.variational import fit_variational
@@ -178,11 +180,8 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             The fitted imputer.
         """
         table, X = X, check_table(self, X, reset=True)
-        rounded = [] if self.round_features is None else column_indices(table, self.round_features)
-        self._rounded = np.isin(np.arange(X.shape[1]), rounded)
-        low, high = check_limits(self.min_value, self.max_value, X.shape[1])
-        self._low = np.where(self._rounded, np.ceil(low), low)
-        self._high = np.where(self._rounded, np.floor(high), high)
+        warn_of_unused_mark(self, X)
+        self._set_limits(native(table) if is_frame(native(table)) else X)
         missing = np.isnan(X)
         self._seen = ~missing.all(axis=0)
         if not self._seen.any():
@@ -269,6 +268,25 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             mapping = MethodMapping().add(callee="fit", caller="fit")
             router.add(estimator=self.estimator, method_mapping=mapping)
         return router
+
+    def _set_limits(self, table):
+        """Which features are rounded, and the least and the largest value of each."""
+        low, high = check_limits(self.min_value, self.max_value, table.shape[1])
+        self._rounded = np.zeros(len(low), dtype=bool)
+        if self.round_features is not None:
+            try:
+                self._rounded[column_indices(table, self.round_features)] = True
+            except ValueError as error:
+                raise ValueError(f"round_features={self.round_features!r}: {error}") from error
+        self._low = np.where(self._rounded, np.ceil(low), low)
+        self._high = np.where(self._rounded, np.floor(high), high)
+        without = np.flatnonzero(self._low > self._high)
+        if len(without):
+            j = without[0]
+            raise ValueError(
+                f"round_features has {input_names(self)[j]!r}, but no integer lies between its "
+                f"min_value={low[j]} and max_value={high[j]}."
+            )
 
     def _fit_model(self, X, y, fit_params):
         """Fit to the features that have an entry."""

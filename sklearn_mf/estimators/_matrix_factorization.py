@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from sklearn.utils import check_array
 
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import SolvedFactorization
@@ -24,6 +23,7 @@ from sklearn_mf.utils._validation import (
     Real,
     RealNotInt,
     StrOptions,
+    check_complete,
     check_growth,
     check_parameters,
     fit_context,
@@ -458,7 +458,7 @@ default=None
         if callable(self.init):
             H = self.init(X, problem.n_components, random_state)
             name = "what the callable init returned"
-        H = check_array(H, dtype=X.dtype, input_name=name)
+        H = check_complete(H, name, dtype=X.dtype)
         return unit.inside(self._check_start(H, name, problem).T, problem.n_components)
 
     def _check_start(self, H, name, problem):
@@ -477,7 +477,7 @@ default=None
         new = problem.observations.shape[1] - self.components_.shape[1]
         H = np.pad(self.components_.astype(dtype, copy=False), ((0, 0), (0, new)))
         name = "warm_start=True: components_ of the last fit"
-        Ht = self._check_start(check_array(H, dtype=dtype), name, problem).T
+        Ht = self._check_start(check_complete(H, name, dtype=dtype), name, problem).T
         Ht = unit.inside(Ht, problem.n_components)
         if not problem.columns.has_bias:
             return Ht

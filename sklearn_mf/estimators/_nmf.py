@@ -1,12 +1,17 @@
 """Non-negative matrix factorization, as scikit-learn's, with holes."""
 
 import numpy as np
-from sklearn.utils import check_array
 
 from sklearn_mf.estimators._base import threads_for, warn_of_empty_rows
 from sklearn_mf.estimators._base_nmf import BETAS, NonnegativeFactorization
 from sklearn_mf.solvers import BaseSolver, CoordinateDescent, MultiplicativeUpdate
-from sklearn_mf.utils._validation import StrOptions, check_parameters, check_X, validate_params
+from sklearn_mf.utils._validation import (
+    StrOptions,
+    check_complete,
+    check_parameters,
+    check_X,
+    validate_params,
+)
 from sklearn_mf.utils._warnings import warn
 
 
@@ -197,7 +202,7 @@ class NMF(NonnegativeFactorization):
         observations = self._observe(X, loss, entry_weight)
         if H is None:
             raise ValueError("update_H=False needs H: the components for which W is found.")
-        H = check_array(H, dtype=X.dtype, order="C", input_name="H")
+        H = check_complete(H, "H", dtype=X.dtype, order="C")
         k = len(H) if self.n_components == "auto" else self._check_n_components(X.shape)
         H = self._check_factor(H, "H", (k, X.shape[1]), X.dtype)
         problem = self._problem(observations, loss, k)

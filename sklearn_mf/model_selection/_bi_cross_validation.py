@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_mf.utils._validation import Integral
+from sklearn_mf.utils._validation import Integral, check_complete
 from sklearn_mf.validation import explained_share
 
 
@@ -67,7 +67,7 @@ def bi_cross_val_score(estimator, X, *, cv=(2, 2), random_state=0, n_jobs=None):
     0.89
     0.89
     """
-    X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+    X = check_complete(X, "X")
     shape = X.shape
     if not (len(cv) == 2 and all(isinstance(n, Integral) and n >= 2 for n in cv)):
         raise ValueError(f"cv must be two integers of at least 2, got {cv!r}.")

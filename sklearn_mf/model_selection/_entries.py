@@ -2,7 +2,9 @@
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
+
+from sklearn_mf.utils._tables import is_frame, native, rebuilt
+from sklearn_mf.utils._validation import admit, check_numbers
 
 
 def observed_entries(X):
@@ -87,18 +89,16 @@ def hide_entries(X, entries):
     hidden[rows[entries], columns[entries]] = True
     if hasattr(X, "iloc"):
         return X.mask(hidden)
-    array = check_array(array, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+    array = check_numbers(array, allow_nan=True)
     array = np.where(hidden, array.dtype.type(np.nan), array)
-    # A data frame of another kind than pandas is made anew from its names.
-    return type(X)(array, schema=list(X.columns)) if hasattr(X, "columns") else array
+    return rebuilt(X, array) if is_frame(native(X)) else array
 
 
 def check_holed(X):
     """X as an array, or CSR with columns in order and no entry twice; NaN are allowed."""
-    X = check_array(X, accept_sparse=True, ensure_all_finite="allow-nan", input_name="X")
+    X = check_numbers(admit(X), allow_nan=True, accept_sparse="csr", dtype="numeric")
     if not sparse.issparse(X):
         return X
-    X = X.tocsr()
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()

@@ -15,6 +15,7 @@ from sklearn_mf.model_selection._metrics import (
     reads_unstored_as_missing,
 )
 from sklearn_mf.model_selection._split import EntryShuffleSplit
+from sklearn_mf.utils._tables import native
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
     HasMethods,
@@ -136,7 +137,7 @@ class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         estimator = clone(self.estimator)
         self.estimator_ = estimator.fit(hide_entries(X, hidden), y, **routed.estimator.fit)
         self.splitter_ = splitter
-        validate_data(self, X, skip_check_array=True)
+        validate_data(self, native(X), skip_check_array=True)
         return self
 
     def score(self, X, y=None):
@@ -156,7 +157,7 @@ class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
             Higher is better.
         """
         check_is_fitted(self)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        validate_data(self, native(X), reset=False, skip_check_array=True)
         return hide_and_score(self.estimator_, X, self.splitter_, self.metric)
 
     def transform(self, X):

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import sparse
 from sklearn.metrics import mean_absolute_error, ndcg_score, root_mean_squared_error
 from sklearn.utils import gen_batches
 
 from sklearn_mf.components import last_step
 from sklearn_mf.model_selection._entries import hide_entries, observed_entries
 from sklearn_mf.utils._hints import did_you_mean
+from sklearn_mf.utils._tables import is_sparse
 from sklearn_mf.validation import explained_share
 
 # Numbers in a reconstruction, which is dense: so much of it is made at a time.
@@ -65,7 +65,7 @@ def reads_unstored_as_missing(estimator):
 
 def check_unstored(estimator, X):
     """Refuse sparse X, if entries that are removed from it would be read as zeros."""
-    if sparse.issparse(X) and not reads_unstored_as_missing(estimator):
+    if is_sparse(X) and not reads_unstored_as_missing(estimator):
         raise ValueError(
             "Entries of a sparse X cannot be hidden from an estimator that reads what is not "
             "stored as zeros. Use unstored='missing', if it is missing; else pass X.toarray()."

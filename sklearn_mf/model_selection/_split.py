@@ -9,11 +9,13 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
 from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
+from sklearn_mf.utils._sparse import entries_at
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
     Real,
     StrOptions,
+    admit,
     check_parameters,
 )
 
@@ -337,12 +339,13 @@ def _times(groups, rows, columns, shape):
     if groups is None:
         raise ValueError("groups must be the time of every observed entry, got None.")
     if sparse.issparse(groups) or np.ndim(groups) == 2:
-        matrix = groups.tocsr() if sparse.issparse(groups) else np.asarray(groups)
+        matrix = admit(groups, "groups") if sparse.issparse(groups) else np.asarray(groups)
         if matrix.shape != shape:
             raise ValueError(f"groups has the shape {matrix.shape}, X has {shape}.")
-        groups = matrix[rows, columns]
-    # An indexed sparse matrix, as opposed to a sparse array, gives a row.
-    groups = np.asarray(groups).ravel()
+        if sparse.issparse(matrix):
+            return entries_at(matrix, rows, columns)
+        return matrix[rows, columns]
+    groups = np.asarray(groups)
     if groups.shape != rows.shape:
         raise ValueError(
             f"groups has the shape {groups.shape}, but X has {len(rows)} observed entries: one "

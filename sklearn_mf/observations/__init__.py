@@ -14,6 +14,7 @@ from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.descent import Descent, images, settle
 from sklearn_mf.observations.stored import StoredObservations, keep_entries
 from sklearn_mf.observations.zero_filled import ZeroFilledObservations
+from sklearn_mf.utils._sparse import entries_at
 
 __all__ = [
     "DenseObservations",
@@ -78,7 +79,7 @@ def _align(X, entry_weight, unstored):
     E.eliminate_zeros()
     pattern, other = (E, X) if unstored == "zero" else (X, E)
     rows = np.repeat(np.arange(X.shape[0]), np.diff(pattern.indptr))
-    found = np.asarray(sparse.csr_array(other)[rows, pattern.indices]).ravel()
+    found = entries_at(other, rows, pattern.indices)
     data, weights = (found, E.data) if unstored == "zero" else (X.data, found)
     aligned = sparse.csr_array((data, pattern.indices, pattern.indptr), shape=X.shape)
     weights = weights.astype(X.dtype, copy=False)

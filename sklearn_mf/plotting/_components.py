@@ -3,11 +3,11 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.components import fitted_components, last_step
-from sklearn_mf.utils._validation import check_matplotlib_support
+from sklearn_mf.utils._validation import check_complete, check_matplotlib_support
 
 __all__ = ["ComponentsDisplay"]
 
@@ -150,7 +150,7 @@ class ComponentsDisplay:
             not as many as components.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        components = check_array(self.components, input_name="components")
+        components = check_complete(self.components, "components")
         if self.image_shape is None:
             names = _check_names(self.feature_names, components.shape[1])
             check_scalar(self.n_top_features, "n_top_features", Integral, min_val=1)

@@ -24,6 +24,15 @@ from sklearn.utils.validation import _check_feature_names_in as input_names
 from sklearn.utils.validation import _check_sample_weight, _get_feature_names, validate_data
 
 from sklearn_mf.utils._hints import class_for_object, did_you_mean
+from sklearn_mf.utils._sparse import entries_at, sound_csr
+from sklearn_mf.utils._tables import (
+    as_numbers,
+    is_frame,
+    is_sparse_with_holes,
+    native,
+    stored_entries,
+)
+from sklearn_mf.utils._warnings import warn
 
 __all__ = [
     "CheckedParametersMixin",
@@ -35,11 +44,14 @@ __all__ = [
     "Real",
     "RealNotInt",
     "StrOptions",
+    "admit",
     "check_X",
+    "check_complete",
     "check_entry_weight",
     "check_growth",
     "check_limits",
     "check_matplotlib_support",
+    "check_numbers",
     "check_parameters",
     "check_sample_weight",
     "check_table",
@@ -48,12 +60,11 @@ __all__ = [
     "input_names",
     "is_nan",
     "validate_params",
+    "warn_of_unused_mark",
     "wrap_in_container",
 ]
 
 FLOATS = [np.float64, np.float32]
-# How the types of columns that hold no numbers begin, in pandas and in polars.
-NO_NUMBERS = ("category", "categorical", "enum", "str", "utf8", "datetime", "timedelta")
 
 
 def check_parameters(instance):
@@ -87,40 +98,129 @@ def is_nan(missing_values):
     return type(missing_values).__name__ == "NAType"
 
 
+def admit(X, name="X", *, missing=np.nan, keep_sparse=True):
+    """What a user hands over, as scikit-learn reads it rightly: sound, and of numbers alone.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or DataFrame
+        Of any make; never changed.
+    name : str, default="X"
+        What a message calls it.
+    missing : float, default=np.nan
+        What masked entries become.
+    keep_sparse : bool, default=True
+        Whether what a frame of sparse columns does not store may stay so, where that is NaN.
+
+    Returns
+    -------
+    X : array-like, CSR matrix or DataFrame
+        Of a sparse one, each index lies within.
+    """
+    if sparse.issparse(X):
+        return sound_csr(X, name)
+    X = as_numbers(X, name, missing)
+    if is_sparse_with_holes(X):
+        return stored_entries(X) if keep_sparse else np.asarray(X)
+    return X
+
+
+def check_numbers(X, name="X", *, allow_nan=False, labels=None, hint="", **checks):
+    """`check_array` for what was admitted, which says where there are infinities or NaN.
+
+    Parameters
+    ----------
+    X : array-like, CSR matrix or DataFrame
+        What `admit` returned.
+    name : str, default="X"
+        What a message calls it.
+    allow_nan : bool, default=False
+        Whether NaN may occur. Infinities may not.
+    labels : sequence or None, default=None
+        Names of the columns.
+    hint : str, default=""
+        What to do about NaN.
+    **checks : dict
+        For `check_array`; the dtypes are float64 and float32 unless it says otherwise.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix
+        Of floats.
+    """
+    checks = {"dtype": FLOATS, "input_name": name} | checks
+    finite = "allow-nan" if allow_nan else True
+    try:
+        with np.errstate(over="ignore"):
+            return check_array(X, ensure_all_finite=finite, **checks)
+    except ValueError as error:
+        found = _first_not_finite(X, checks["dtype"], allow_nan)
+        if found is None:
+            raise
+        value, place = found
+        where = _place(place, labels)
+        if np.isnan(value):
+            text = f"Input {name} contains NaN in {where}. {hint}".rstrip()
+        else:
+            text = (
+                f"Input {name} contains infinity, or a value too large for its dtype: {value} in "
+                f"{where}."
+            )
+        raise ValueError(text) from error
+
+
+def _first_not_finite(X, dtype, allow_nan):
+    """The first value that a dtype has no number for, and where it is; None if there is none."""
+    if np.iscomplexobj(X):
+        return None
+    largest = np.finfo(dtype if isinstance(dtype, np.dtype) else np.float64).max
+    try:
+        if sparse.issparse(X):
+            X = X.tocoo()
+            values = X.data.astype(np.float64)
+            places = np.column_stack([X.row, X.col])
+        else:
+            values = np.asarray(X, dtype=np.float64)
+            places = None
+    except (TypeError, ValueError):
+        return None
+    bad = ~(np.abs(values) <= largest)
+    if allow_nan:
+        bad &= ~np.isnan(values)
+    if not bad.any():
+        return None
+    first = np.unravel_index(np.argmax(bad), bad.shape)
+    place = first if places is None else places[first[0]]
+    return values[first], tuple(int(i) for i in place)
+
+
+def _place(place, labels=None):
+    if len(place) < 2:
+        return f"row {place[0]}" if place else "it"
+    column = place[1] if labels is None else repr(labels[place[1]])
+    return f"row {place[0]}, column {column}"
+
+
+def check_complete(X, name, dtype=FLOATS, **checks):
+    """Validate an array from which nothing is missing: codes, components, complete data."""
+    return check_numbers(admit(X, name), name, dtype=dtype, **checks)
+
+
 def check_X(estimator, X, *, reset):
     """Validate data with holes: a float array or CSR matrix, with NaN where missing.
 
     X itself is never changed, and not copied unless it must be converted. With ``reset=None``
     its columns are not the features of the estimator.
     """
-    missing_values = estimator.missing_values
-    holes_are_nan = is_nan(missing_values)
-    if sparse.issparse(X) and not holes_are_nan and missing_values == 0:
+    X = _check_holed(estimator, X, reset, accept_sparse="csr")
+    if not is_nan(estimator.missing_values):
+        return X
+    if not get_tags(estimator).input_tags.allow_nan and _has_nan(X):
         raise ValueError(
-            "missing_values=0 is not possible for sparse X. Where the entries that X does not "
-            "store are missing, use unstored='missing'."
+            f"Input X contains NaN, but solver={estimator.solver!r} needs complete data. "
+            "Use solver='als'."
         )
-    checks = {
-        "accept_sparse": "csr",
-        "dtype": FLOATS,
-        "ensure_all_finite": "allow-nan" if holes_are_nan else True,
-    }
-    if reset is None:
-        X = check_array(X, input_name="X", **checks)
-    else:
-        X = validate_data(estimator, X, reset=reset, **checks)
-    if holes_are_nan:
-        if not get_tags(estimator).input_tags.allow_nan and _has_nan(X):
-            raise ValueError(
-                f"Input X contains NaN, but solver={estimator.solver!r} needs complete data. "
-                "Use solver='als'."
-            )
-        return X
-    if sparse.issparse(X):
-        X = X.copy()
-        X.data[X.data == missing_values] = np.nan
-        return X
-    return np.where(missing_values == X, X.dtype.type(np.nan), X)
+    return X
 
 
 def check_table(estimator, X, *, reset):
@@ -128,33 +228,43 @@ def check_table(estimator, X, *, reset):
 
     X itself is never changed, and not copied unless it must be converted.
     """
-    _refuse_categories(X)
-    missing_values = estimator.missing_values
-    holes_are_nan = is_nan(missing_values)
-    finite = "allow-nan" if holes_are_nan else True
-    X = validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite=finite)
-    return X if holes_are_nan else np.where(missing_values == X, X.dtype.type(np.nan), X)
+    return _check_holed(estimator, X, reset)
 
 
-def _refuse_categories(X):
-    """Say which columns of a DataFrame hold categories, strings or dates."""
-    if not hasattr(X, "dtypes") or not hasattr(X, "columns"):
-        return
-    kinds = zip(X.columns, X.dtypes, strict=True)
-    bad = [str(name) for name, kind in kinds if _holds_no_numbers(X[name], kind)]
-    if bad:
+def _check_holed(estimator, X, reset, **checks):
+    """Validate X with NaN where something is missing, then the names of its features."""
+    mark, table = estimator.missing_values, native(X)
+    mark_is_nan = is_nan(mark)
+    keep_sparse = getattr(estimator, "unstored", "zero") == "missing"
+    X = admit(X, missing=np.nan if mark_is_nan else mark, keep_sparse=keep_sparse)
+    labels = table.columns if is_frame(table) and hasattr(table, "dtypes") else None
+    hint = f"missing_values={mark!r} says how missing entries are marked: have one mark for all."
+    X = check_numbers(
+        X, allow_nan=mark_is_nan, labels=labels, hint=hint, estimator=estimator, **checks
+    )
+    if sparse.issparse(X) and not mark_is_nan and mark == 0:
         raise ValueError(
-            f"X has columns of categories, strings or dates: {bad}. Only numbers can be imputed "
-            "here: leave such columns out, or encode them, each with its own imputer in a "
-            "ColumnTransformer."
+            "missing_values=0 is not possible for sparse X. Where the entries that X does not "
+            "store are missing, use unstored='missing'."
         )
+    if reset is not None:
+        validate_data(estimator, table, reset=reset, skip_check_array=True)
+    if mark_is_nan:
+        return X
+    with np.errstate(over="ignore"):
+        mark = X.dtype.type(mark)  # as X has it, if it has it
+    if sparse.issparse(X):
+        X = X.copy()
+        X.data[X.data == mark] = np.nan
+        return X
+    return np.where(mark == X, X.dtype.type(np.nan), X)
 
 
-def _holds_no_numbers(column, kind):
-    name = str(kind).lower()
-    if name == "object":
-        return any(isinstance(value, str) for value in column)
-    return name.startswith(NO_NUMBERS)
+def warn_of_unused_mark(estimator, X):
+    """Say that nothing in validated X is marked as missing, where a mark was agreed on."""
+    mark = estimator.missing_values
+    if not is_nan(mark) and not _has_nan(X):
+        warn(f"missing_values={mark!r} occurs nowhere in X: it marks no entry as missing.")
 
 
 def check_limits(min_value, max_value, n_features):
@@ -200,7 +310,10 @@ def _has_nan(X):
 
 
 def column_indices(X, columns):
-    """Numbers of the columns that a specification means, as in ColumnTransformer."""
+    """Numbers of the columns that a specification means, as in ColumnTransformer.
+
+    X is a frame, or an array.
+    """
     if callable(columns):
         columns = columns(X)
     if isinstance(columns, slice) and columns == slice(None):
@@ -224,24 +337,77 @@ def check_sample_weight(sample_weight, X):
     """Validate sample weights: None, or an array of X's dtype, nowhere negative."""
     if sample_weight is None:
         return None
+    if np.ma.is_masked(sample_weight):
+        raise ValueError(
+            f"sample_weight is masked in row {np.argmax(np.ma.getmaskarray(sample_weight))}: fill "
+            "it, with 0 where the sample is to be left out."
+        )
+    sample_weight = admit(sample_weight, "sample_weight")
+    if not isinstance(sample_weight, Real):
+        sample_weight = check_numbers(
+            sample_weight, "sample_weight", dtype=X.dtype, ensure_2d=False, ensure_min_samples=0
+        )
     return _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
 
 
-def check_entry_weight(entry_weight, X):
-    """Validate entry weights: None, or an array or CSR matrix like X, nowhere negative."""
+def check_entry_weight(entry_weight, X, unstored):
+    """Validate entry weights: None, or an array or CSR matrix like X, nowhere negative.
+
+    What is masked is 0: the entry is missing. NaN may stand where X has no entry.
+    """
     if entry_weight is None:
         return None
-    entry_weight = check_array(
-        entry_weight, accept_sparse="csr", dtype=X.dtype, input_name="entry_weight"
-    )
-    if entry_weight.shape != X.shape:
+    name = "entry_weight"
+    E = admit(entry_weight, name, missing=0.0)
+    shape = getattr(E, "shape", None) or np.shape(E)
+    if shape != X.shape:
+        instead = " Weights of samples are sample_weight." if len(shape) == 1 else ""
         raise ValueError(
-            f"entry_weight has the shape {entry_weight.shape}, X has {X.shape}: they must agree."
+            f"{name} has the shape {shape}, X has {X.shape}: they must agree, as a 2D array."
+            f"{instead}"
         )
-    values = entry_weight.data if sparse.issparse(entry_weight) else entry_weight
+    E = check_numbers(E, name, allow_nan=True, dtype=X.dtype, accept_sparse="csr")
+    if _has_nan(E):
+        E = _zero_where_missing(E, X, unstored)
+    values = E.data if sparse.issparse(E) else E
     if values.size and values.min() < 0:
-        raise ValueError("entry_weight has negative values: use 0 for entries that do not count.")
-    return entry_weight
+        rows, columns = _cells(E, values < 0)
+        raise ValueError(
+            f"{name} has negative values, the first in {_place((rows[0], columns[0]))}: use 0 for "
+            "entries that do not count."
+        )
+    return E
+
+
+def _zero_where_missing(E, X, unstored):
+    """Entry weights with 0 for NaN; refuses NaN where X has an entry."""
+    E = E.copy()
+    values = E.data if sparse.issparse(E) else E
+    unknown = np.isnan(values)
+    rows, columns = _cells(E, unknown)
+    if sparse.issparse(X):
+        missing = np.isnan(X.data)
+        marked = (~missing if unstored == "missing" else missing).astype(np.int8)
+        pattern = sparse.csr_array((marked, X.indices, X.indptr), shape=X.shape)
+        observed = (entries_at(pattern, rows, columns) > 0) == (unstored == "missing")
+    else:
+        observed = ~np.isnan(X[rows, columns])
+    if observed.any():
+        first = np.argmax(observed)
+        raise ValueError(
+            f"Input entry_weight contains NaN in {_place((rows[first], columns[first]))}, where X "
+            "has an entry: use 0 for entries that do not count."
+        )
+    values[unknown] = 0
+    return E
+
+
+def _cells(matrix, chosen):
+    """Rows and columns of chosen values of an array, or of those that a CSR matrix stores."""
+    if not sparse.issparse(matrix):
+        return np.nonzero(chosen)
+    places = np.flatnonzero(chosen)
+    return np.searchsorted(matrix.indptr, places, side="right") - 1, matrix.indices[places]
 
 
 def wrap_in_container(estimator, values, original, columns):

@@ -1,0 +1,206 @@
+"""Tables on the way in: frames of every make, masked arrays, and arrays of Python objects.
+
+What is left is what scikit-learn reads as it is meant: masked and NA are NaN, and what holds no
+numbers is refused by name, also where NumPy would make numbers of it.
+"""
+
+import datetime
+import re
+from numbers import Number
+
+import numpy as np
+from scipy import sparse
+
+# How the types of columns that hold numbers begin, in pandas, polars and Arrow.
+NUMBERS = re.compile(r"u?int\d|float|double|halffloat|bool|decimal|complex|null")
+# Kinds of NumPy's dtypes that hold none: dates, durations, strings.
+NO_NUMBERS = "mMUST"
+# Columns that a message names before it stops.
+NAMED = 5
+
+
+def as_numbers(X, name, missing=np.nan):
+    """A dense X whose masked entries are missing, and which holds numbers alone.
+
+    X itself is returned where nothing needs to be done, and never changed.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame
+        What a user hands over; not sparse.
+    name : str
+        What a message calls it.
+    missing : float, default=np.nan
+        What masked entries become.
+
+    Returns
+    -------
+    X : array-like or DataFrame
+        For `check_array`. A frame stays a frame, one of narwhals that which it wraps.
+
+    Raises
+    ------
+    ValueError
+        If it holds what is no number, or is a query that nobody has run.
+    """
+    X = native(X)
+    if type(X).__name__ == "LazyFrame":
+        raise ValueError(f"{name} is a LazyFrame, a query that nobody has run: call .collect().")
+    if is_frame(X):
+        return _frame_of_numbers(X, name)
+    if isinstance(X, list | tuple):
+        masked = any(isinstance(row, np.ma.MaskedArray) and row.ndim for row in X)
+        X = np.ma.array([np.ma.asarray(row) for row in X]) if masked else np.asarray(X)
+    if isinstance(X, np.ma.MaskedArray):
+        X = _filled(X, missing)
+    kind = getattr(getattr(X, "dtype", None), "kind", None)
+    if kind is not None and kind in NO_NUMBERS:
+        raise ValueError(
+            f"{name} has the dtype {X.dtype}: only numbers are taken. Where strings, dates or "
+            "durations are meant as numbers, convert them first, as by astype(float)."
+        )
+    if kind == "O" and isinstance(X, np.ndarray) and X.ndim == 2:
+        return _array_of_numbers(X, name)
+    return X
+
+
+def native(X):
+    """The frame that narwhals wraps, or X."""
+    if type(X).__module__.partition(".")[0] == "narwhals" and hasattr(X, "to_native"):
+        return X.to_native()
+    return X
+
+
+def is_frame(X):
+    """Whether X is a frame of pandas or polars, or a table of Arrow: has columns with types."""
+    return hasattr(X, "columns") and (hasattr(X, "dtypes") or hasattr(X, "schema"))
+
+
+def is_sparse_with_holes(X):
+    """Whether X is a frame of pandas that stores some entries, and for all others has NaN."""
+    if not hasattr(X, "sparse"):
+        return False
+    fills = [getattr(kind, "fill_value", 0) for kind in X.dtypes]
+    return bool(fills) and all(_is_nan(fill) for fill in fills)
+
+
+def is_sparse(X):
+    """Whether X is a sparse matrix, or a frame of pandas all of whose columns are sparse."""
+    return sparse.issparse(X) or hasattr(X, "sparse")
+
+
+def stored_entries(X):
+    """What a frame `is_sparse_with_holes` of stores, as a CSR matrix."""
+    columns = [X.iloc[:, j].array for j in range(X.shape[1])]
+    rows = [column.sp_index.indices for column in columns]
+    values = np.concatenate([column.sp_values for column in columns])
+    indptr = np.concatenate([[0], np.cumsum([len(part) for part in rows])])
+    return sparse.csc_array((values, np.concatenate(rows), indptr), shape=X.shape).tocsr()
+
+
+def rebuilt(table, values):
+    """Another frame of the make, the names and the index of a table."""
+    native_table = native(table)
+    if hasattr(native_table, "iloc"):
+        frame = type(native_table)(values, index=native_table.index, columns=native_table.columns)
+    elif not hasattr(native_table, "dtypes"):
+        frame = type(native_table).from_arrays(list(values.T), names=native_table.schema.names)
+    else:
+        frame = type(native_table)(values, schema=list(native_table.columns))
+    if native_table is table:
+        return frame
+    import narwhals  # whose frame the table was
+
+    return narwhals.from_native(frame)
+
+
+def _frame_of_numbers(X, name):
+    """A frame whose columns of Python objects are numbers; refuses other columns by name."""
+    bad, converted = [], {}
+    for j, (label, kind) in enumerate(_columns(X)):
+        kind = str(kind).lower().removeprefix("sparse[")
+        if hasattr(X, "iloc") and kind.startswith(("object", "decimal")):
+            values = _floats(X.iloc[:, j].to_numpy(dtype=object))
+            if values is None:
+                bad.append(label)
+            else:
+                converted[j] = values
+        elif not NUMBERS.match(kind):
+            bad.append(label)
+    if bad:
+        named = ", ".join(repr(label) for label in bad[:NAMED])
+        if len(bad) > NAMED:
+            named += f" and {len(bad) - NAMED} more"
+        raise ValueError(
+            f"{name} has columns of categories, strings or dates: {named}. Only numbers are taken: "
+            "leave such columns out, or encode them first, as by a ColumnTransformer."
+        )
+    if not converted:
+        return X
+    X = X.copy(deep=False)
+    for j, values in converted.items():
+        X.isetitem(j, values)
+    return X
+
+
+def _columns(X):
+    """Names and types of the columns."""
+    if not hasattr(X, "dtypes"):
+        return zip(X.schema.names, X.schema.types, strict=True)
+    return zip(X.columns, X.dtypes, strict=True)
+
+
+def _floats(objects):
+    """Numbers, with NaN for None, NA and what is masked; None if there is anything else."""
+    types = set(map(type, objects.ravel().tolist()))
+    holes = {kind for kind in types if _is_hole(kind)}
+    if not all(_is_real(kind) for kind in types - holes):
+        return None
+    if holes:
+        is_hole = np.array([_is_hole(type(value)) for value in objects.flat], dtype=bool)
+        objects = np.where(is_hole.reshape(objects.shape), np.nan, objects)
+    return objects.astype(np.float64)
+
+
+def _is_real(kind):
+    is_complex = issubclass(kind, complex | np.complexfloating)
+    return (issubclass(kind, Number) or kind is np.bool_) and not is_complex
+
+
+def _is_hole(kind):
+    return kind is type(None) or kind.__name__ in ("NAType", "MaskedConstant")
+
+
+def _array_of_numbers(X, name):
+    """An array of Python objects as numbers; refuses strings and dates by their place.
+
+    What is wrong with other objects is for scikit-learn to say.
+    """
+    no_numbers = {kind for kind in map(type, X.ravel().tolist()) if _is_no_number(kind)}
+    if no_numbers:
+        i, j = next(place for place in np.ndindex(X.shape) if type(X[place]) in no_numbers)
+        raise ValueError(
+            f"{name} has {X[i, j]!r} in row {i}, column {j}: only numbers are taken, no strings, "
+            "dates or durations."
+        )
+    floats = _floats(X)
+    return X if floats is None else floats
+
+
+def _is_no_number(kind):
+    dates = datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64
+    return issubclass(kind, (str, bytes, *dates)) or kind.__name__ in ("Period", "Interval")
+
+
+def _filled(X, missing):
+    """An array with something in place of what is masked."""
+    if X.dtype.kind not in "biufO":
+        return np.asarray(X.data)
+    keeps_dtype = X.dtype in (np.float32, np.float64, object) or not np.ma.is_masked(X)
+    values = np.array(X.data, dtype=X.dtype if keeps_dtype else np.float64)
+    values[np.ma.getmaskarray(X)] = missing
+    return values
+
+
+def _is_nan(value):
+    return isinstance(value, Number) and value != value
