@@ -168,7 +168,28 @@ def overall_constant(problem):
     totals = samples.T.row_totals().astype(np.float64)
     if loss.fits_mean and loss.kinds is None:
         return float(loss.from_mean(np.dot(column_means(samples), totals) / totals.sum()))
-    return float(np.dot(column_constants(problem), totals) / totals.sum())
+    constants = column_constants(problem)
+    if loss.kinds is None:
+        return float(np.dot(constants, totals) / totals.sum())
+    return _cheapest_constant(problem, constants, totals)
+
+
+def _cheapest_constant(problem, constants, totals):
+    """Of all columns' mean constant, and those of the columns with one loss, what costs least.
+
+    The mean of numbers and logarithms may be beyond what their losses can tell.
+    """
+    samples, loss = problem.observations, problem.loss
+    groups = [np.full(len(totals), True), *(loss.kinds == kind for kind in np.unique(loss.kinds))]
+    ones = np.ones((samples.shape[0], 1), dtype=samples.dtype)
+    means, costs = [], []
+    for group in groups:
+        if totals[group].any():
+            means.append(np.average(constants[group], weights=totals[group]))
+            model = np.full((samples.shape[1], 1), means[-1], dtype=samples.dtype)
+            with np.errstate(over="ignore", invalid="ignore"):
+                costs.append(samples.total_loss(ones, model, loss))
+    return float(means[np.argmin(np.nan_to_num(costs, nan=np.inf))])
 
 
 def zeros(problem):

@@ -26,6 +26,8 @@ MAX_HALVINGS = 30
 # largest coefficient, and rounds at most.
 ROUGH = (1e-2, 10)
 BALANCE_STEPS = 10
+# Powers of two by which a component's sides may differ from their mean length.
+UNEVEN = 4
 
 
 @dataclass(frozen=True)
@@ -254,15 +256,24 @@ class Problem(Twins):
 
         A solver that alternates finds this scaling only slowly.
         """
-        if self.rows.penalty.is_free or self.columns.penalty.is_free:
-            return W, Ht  # no scaling costs less than another
-        k = self.n_components
-        row_costs, column_costs = self._costs(W[:, :k]), self.T._costs(Ht[:, :k])
-        scale = _cheapest_scale(*row_costs, *column_costs).astype(W.dtype)
+        k, free = self.n_components, (self.rows.penalty.is_free, self.columns.penalty.is_free)
+        if all(free):
+            scale = _even_scale(self._squares(W[:, :k]), self.T._squares(Ht[:, :k]))
+        elif any(free):
+            return W, Ht  # the free side would grow for ever
+        else:
+            scale = _cheapest_scale(*self._costs(W[:, :k]), *self.T._costs(Ht[:, :k]))
+        if (scale == 1).all():
+            return W, Ht
+        scale = scale.astype(W.dtype)
         W, Ht = W.copy(), Ht.copy()
         W[:, :k] /= scale
         Ht[:, :k] *= scale
         return W, Ht
+
+    def _squares(self, W):
+        """Sum of squares of each component."""
+        return np.einsum("i,ik,ik->k", self.row_weight, W, W, dtype=np.float64)
 
     def _costs(self, W):
         """What each component's absolute values and squares cost."""
@@ -516,6 +527,18 @@ def _descend(observations, design, offsets, penalty, start, accuracy):
 
 def _settle(observations, design, offsets, penalty, start):
     return observations.improve_rows(design, offsets, penalty, start, settle).rows
+
+
+def _even_scale(row_squares, column_squares):
+    """Scale of each component that makes both its sides as long, where they are far from it.
+
+    A power of two: no digit of the model changes. No scaling costs less than another where nothing
+    is penalized, but numbers that drift apart end beyond what rows can be solved with.
+    """
+    known = (row_squares > 0) & (column_squares > 0)
+    ratio = np.divide(row_squares, column_squares, out=np.ones_like(row_squares), where=known)
+    power = np.rint(np.log2(ratio) / 4)
+    return np.exp2(np.where(np.abs(power) > UNEVEN, power, 0))
 
 
 def _cheapest_scale(row_l1, row_squares, column_l1, column_squares):

@@ -19,6 +19,8 @@ SOLVERS = Registry("solver")
 DIVERGED = 1e8
 # At the end, more than the objective without any component is no result either.
 WORSE_THAN_NOTHING = 1.001
+# How often the cost of the data is rounded in sums of it and in the solutions of linear systems.
+ROUNDING = 100
 TINY = float(np.finfo(np.float64).tiny)
 EPSILON = float(np.finfo(np.float64).eps)
 
@@ -248,7 +250,9 @@ class BaseSolver(BaseEstimator):
         if not self.needs_start:
             return np.inf, np.inf
         first = problem.value(W, Ht)
-        return first, max(first, problem.value(np.zeros_like(W), Ht)) if W.any() else first
+        scale = max(first, problem.value(np.zeros_like(W), Ht)) if W.any() else first
+        # Where biases explain everything, what is left is rounding error of the data.
+        return first, max(scale, _rounding_error(problem, W, Ht))
 
 
 @dataclass(frozen=True)
@@ -342,6 +346,13 @@ class _Record:
         if history[-1] > (1 + self.limits.tol) * max(self.first, floor):
             return False  # it rises: that is no rest
         return before - history[-1] <= self.limits.tol * max(history[-1], floor)
+
+
+def _rounding_error(problem, W, Ht):
+    """Of the objective: a share of what the data cost if the model is zero."""
+    nothing = np.zeros_like(W, shape=(len(W), 1)), np.zeros_like(Ht, shape=(len(Ht), 1))
+    cost = problem.observations.total_loss(*nothing, problem.loss)
+    return ROUNDING * float(np.finfo(Ht.dtype).eps) * cost if isfinite(cost) else 0.0
 
 
 def _is_finite(factor):
