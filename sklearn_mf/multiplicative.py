@@ -144,7 +144,7 @@ def multiply(equations, penalty, start, rounds):
         No row costs more than at its start.
     """
     (grams, moments), (scale, ridge, l1, _) = equations, penalty
-    rows, underflow = start, _underflow(start.dtype)
+    rows, underflow = start, _underflow(start.dtype) * start.max(initial=0)
     for _ in range(rounds):
         divisor = images(grams, rows)
         if ridge.any() or l1.any():

@@ -375,9 +375,11 @@ def _judge(estimator, X, table, grid, n_sweeps):
     if hasattr(estimator, "_path_results"):
         check_parameters(estimator)
         loss = estimator._resolve_loss(table, X)
-        observations = estimator._observe(_in_short(X), loss).stored()
+        observations = estimator._observe(X, loss).stored()
         if estimator._can_follow_paths(observations, loss):
-            judge = partial(_along_path, estimator, (observations, loss), grid, n_sweeps)
+            unit = estimator._unit_of_paths(observations, loss)
+            observations = unit.observations(observations).in_short(PRECISION)
+            judge = partial(_along_path, estimator, (observations, (loss, unit)), grid, n_sweeps)
             return judge, observations.n_observed * int(grid[0][-1]) ** 2
     return partial(_one_by_one, estimator, (X, None if sparse.issparse(X) else table), grid), 0
 
@@ -394,23 +396,14 @@ def _quietly(judge, *task):
         return judge(*task)
 
 
-def _in_short(X):
-    """X in single precision, if its values lose nothing that a rank could depend on."""
-    values = X.data if sparse.issparse(X) else X
-    with np.errstate(over="ignore", invalid="ignore"):
-        short = values.astype(np.float32)
-        lost = np.nanmax(np.abs(short - values), initial=0)
-    return X.astype(np.float32) if lost <= PRECISION * np.nanstd(values) else X
-
-
 def _along_path(estimator, data, grid, n_sweeps, train, test, seed):
-    observations, loss = data
+    observations, terms = data
     parts = []
     for entries in (train, test):
         chosen = np.zeros(observations.n_observed, dtype=bool)
         chosen[entries] = True
         parts.append(observations.only(chosen))
-    return estimator._path_results(parts, loss, grid, n_sweeps, seed)
+    return estimator._path_results(parts, terms, grid, n_sweeps, seed)
 
 
 def _one_by_one(estimator, data, grid, train, test, seed):

@@ -11,18 +11,20 @@ by the root of s. A loss of degree d falls by :math:`s^d`; a penalty that shall 
     \lambda_2' = \lambda_2\, s^{1 - d}, \qquad \lambda_1' = \lambda_1\, s^{1/2 - d}, \qquad
     \lambda_b' = \lambda_b\, s^{2 - d}
 
-for the squares of coefficients, their absolute values, and the squares of biases. The unit is a
-power of four: dividing by it, or by its root, changes no digit.
+for the squares of coefficients, their absolute values, and the squares of biases.
+
+Where the algorithm itself knows no unit, data of ordinary size are taken as they are, and others
+divided by a power of four: that, like the division by its root, changes no digit. Losses with
+floors, and descents in which biases and components step side by side, get the size of the data.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-# Sizes of data that are solved as they are, without a copy: constants are so small beside them,
-# and float32 so wide around them, that nothing changes. Losses whose value is not a square have
-# floors nearer by.
-AS_IT_IS, AS_IT_IS_UNLESS_SQUARED = 2.0**10, 2.0
+# Up to this size, and down to its inverse, data are taken as they are, without a copy: numbers have
+# room around them, and squares in float32 all their digits.
+ORDINARY = 2.0**10
 # Powers of two, up to which numbers have squares with all their digits.
 SAFE = {np.float32: 50, np.float64: 400}
 
@@ -34,7 +36,7 @@ class Unit:
     Attributes
     ----------
     size : float
-        A power of four; 1 where the data are taken as they are.
+        1 where the data are taken as they are.
     degree : float
         The power of it by which the objective is divided.
     """
@@ -43,15 +45,35 @@ class Unit:
     degree: float = 2.0
 
     @classmethod
-    def of(cls, problem, as_it_is=AS_IT_IS):
-        """The unit for a problem: near the root mean square of its data.
+    def of(cls, problem):
+        """A unit for algorithms that know none: one for data of ordinary size.
 
         Parameters
         ----------
         problem : Problem
             What is to be solved.
-        as_it_is : float, default=2**10
-            Root mean squares up to this, and down to its inverse, are left alone.
+
+        Returns
+        -------
+        unit : Unit
+            One, too, where the loss has a scale of its own.
+        """
+        degree = problem.loss.degree
+        if not problem.loss.is_squared:
+            return cls.of_size(problem)
+        size = typical_size(problem.observations)
+        if size == 0 or 1 / ORDINARY <= size <= ORDINARY:
+            return cls(degree=degree)
+        return cls(4.0 ** round(np.log2(size) / 2), degree)
+
+    @classmethod
+    def of_size(cls, problem):
+        """The root mean square of the data: as a unit for algorithms that have one of their own.
+
+        Parameters
+        ----------
+        problem : Problem
+            What is to be solved.
 
         Returns
         -------
@@ -61,16 +83,11 @@ class Unit:
         degree = problem.loss.degree
         if degree is None:
             return cls()
-        if not problem.loss.is_squared:
-            as_it_is = min(as_it_is, AS_IT_IS_UNLESS_SQUARED)
-        size = typical_size(problem.observations)
-        if size == 0 or 1 / as_it_is <= size <= as_it_is:
-            return cls(degree=degree)
-        return cls(4.0 ** round(np.log2(size) / 2), degree)
+        return cls(typical_size(problem.observations) or 1.0, degree)
 
     @property
     def root(self):
-        """What factors are divided by; exact."""
+        """What factors are divided by."""
         return float(np.sqrt(self.size))
 
     @property

@@ -12,6 +12,7 @@ from sklearn_mf.initialization import column_means, start
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
 from sklearn_mf.path import follow, has_risen, moved, simplest_of_the_best
 from sklearn_mf.solvers import ALS
+from sklearn_mf.units import Unit
 from sklearn_mf.utils._threads import is_in_vain
 
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
@@ -30,15 +31,19 @@ class PathsMixin:
         problem = self._problem(observations, loss, 1)
         return isinstance(self._check_solver(problem), ALS) and problem.is_smooth
 
-    def _path_results(self, parts, loss, grid, n_sweeps, seed):
+    def _unit_of_paths(self, observations, loss):
+        """The unit in which paths are followed."""
+        return Unit.of(self._problem(observations, loss, 1))
+
+    def _path_results(self, parts, terms, grid, n_sweeps, seed):
         """Score, fit time and score time of every point of a grid.
 
         Parameters
         ----------
         parts : tuple of StoredObservations
-            What is to be seen, and what is hidden.
-        loss : BaseLoss
-            Resolved.
+            What is to be seen, and what is hidden, in a unit.
+        terms : tuple of (BaseLoss, Unit)
+            The loss of the data, resolved, and the unit.
         grid : tuple of sequences
             Ranks, ascending, and values of ``alpha_W``, largest first.
         n_sweeps : int
@@ -51,13 +56,14 @@ class PathsMixin:
         results : ndarray of shape (n_alphas, n_ranks, 3)
             Scores are negative mean squared errors; NaN where a path had ended.
         """
-        visible, hidden = parts
+        (visible, hidden), (loss, unit) = parts, terms
         ranks, alphas = grid
         rng = check_random_state(seed)
         penalized = {alpha: clone(self).set_params(alpha_W=alpha) for alpha in alphas}
 
         def problem_of(rank, alpha):
-            return replace(penalized[alpha]._problem(visible, loss, rank), offset=offset)
+            problem = unit.terms(penalized[alpha]._problem(visible, loss, rank))
+            return replace(problem, offset=offset)
 
         def solve(problem):
             solver = self._check_solver(problem)
@@ -67,7 +73,7 @@ class PathsMixin:
             Ht = solver.solve(problem, *factors, **options).Ht
             return problem.fold_in(Ht), Ht
 
-        error = loss if loss.is_squared else SquaredErrorOfMean(loss)
+        error = loss if loss.is_squared else SquaredErrorOfMean(loss.in_unit(unit.size))
         offset, results = 0.0, np.full((len(alphas), len(ranks), 3), np.nan)
         with threads_for(visible):
             problem, _ = self._prepared(problem_of(ranks[0], alphas[0]), ALS(), rng)
@@ -83,7 +89,7 @@ class PathsMixin:
                         factors = moved(problem, *factors, n_sweeps, rng)
                     fitted = perf_counter()
                     total = hidden.total_loss(*problem.model_factors(*factors), error)
-                    score = -2 * total / hidden.n_observed
+                    score = -2 * total * unit.size**2 / hidden.n_observed
                     row[number] = score, fitted - began, perf_counter() - fitted
                     if number == 0:
                         corner = factors
@@ -104,6 +110,8 @@ class PathsMixin:
                 "solver='auto' or 'als', a loss with a quadratic bound, positive=False, "
                 "l1_ratio=0, a named init, and no early_stopping or warm_start. Use RankSearchCV."
             )
+        unit = self._unit_of_paths(observations, loss)
+        observations = unit.observations(observations)
         ranks = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1)
 
         def scores_of(seed):
@@ -113,7 +121,8 @@ class PathsMixin:
                 return np.zeros(len(ranks))  # nothing tells them apart
             parts = held_out.visible.stored(), held_out.hidden
             seed = rng.randint(2**31 - 1)
-            return self._path_results(parts, loss, (ranks, [self.alpha_W]), N_SWEEPS, seed)[0, :, 0]
+            grid = ranks, [self.alpha_W]
+            return self._path_results(parts, (loss, unit), grid, N_SWEEPS, seed)[0, :, 0]
 
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=N_HOLD_OUTS)
         work = observations.n_observed * int(ranks[-1]) ** 2

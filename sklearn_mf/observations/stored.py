@@ -91,6 +91,17 @@ class StoredObservations(ObservedMatrix):
         X = self.matrix(self.values * self.dtype.type(factor))
         return StoredObservations(X, self.weights, *sides, self.kinds)
 
+    def in_short(self, precision):
+        """The same in single precision, if no value loses more than a share of their deviation."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            short = self.values.astype(np.float32)
+            lost = np.abs(short - self.values).max(initial=0)
+        if not lost <= precision * np.std(self.values):
+            return self
+        weights = (self.weights, self.row_weight, self.column_weight)
+        weights = (None if w is None else w.astype(np.float32) for w in weights)
+        return StoredObservations(self.matrix(short), *weights, self.kinds)
+
     def reweighted(self, targets, weights):
         """The same entries with other targets, their weights multiplied."""
         weights = multiply(self.weights, weights.astype(self.dtype, copy=False))

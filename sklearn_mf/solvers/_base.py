@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from sklearn_mf.units import AS_IT_IS, Unit
+from sklearn_mf.units import Unit
 from sklearn_mf.utils._registry import Registry
 from sklearn_mf.utils._warnings import warn
 
@@ -108,14 +108,11 @@ class BaseSolver(BaseEstimator):
         Whether the data may have holes.
     needs_start : bool
         Whether the factors that are handed in matter.
-    as_it_is : float
-        Up to which size of data, and down to its inverse, results do not depend on their unit.
     """
 
     requires_loss = ("gradient", "takes_any_model")
     allows_missing = True
     needs_start = True
-    as_it_is = AS_IT_IS
     init = "svd"
     window = 1
 
@@ -214,7 +211,7 @@ class BaseSolver(BaseEstimator):
         unit : Unit
             One, where a parameter of the solver has a unit of its own.
         """
-        return Unit.of(problem, self.as_it_is)
+        return Unit.of(problem)
 
     def uses_kernels(self, problem):
         """Whether kernels, or threads of Python, take turns with products on complete data too.

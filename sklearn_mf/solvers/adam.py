@@ -119,7 +119,7 @@ class Adam(BaseSolver):
 
     def unit_of(self, problem):
         """See `BaseSolver.unit_of`: a learning rate has that of the factors."""
-        return Unit() if self.learning_rate != "auto" else super().unit_of(problem)
+        return Unit() if self.learning_rate != "auto" else Unit.of_size(problem)
 
     def _step(self, problem, state):
         memory = state.memory

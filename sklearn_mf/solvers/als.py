@@ -106,7 +106,7 @@ class ALS(BaseSolver):
         points, images = state.memory["points"], state.memory["images"]
         Ht = state.Ht
         if images:
-            Ht = problem.T.feasible(_extrapolated(points, images))
+            Ht = problem.T.feasible(_extrapolated(points, images, _metric(problem, state.W)))
         W_next, Ht_next = self._sweep(problem, state, Ht)
         objective = problem.value(W_next, Ht_next)
         if Ht is not state.Ht and not objective <= state.objective:
@@ -153,7 +153,18 @@ def _reduction(state):
     return float(np.clip((before - after) / max(after, TINY), LEAST_REDUCTION, LARGEST_REDUCTION))
 
 
-def _extrapolated(points, images):
+def _metric(problem, W):
+    """What changes of a feature's components, and of its bias, mean for the model.
+
+    Components are multiplied with codes, biases are not, and have another unit.
+    """
+    k, weight = problem.n_components, problem.row_weight
+    squares = np.einsum("ik,ik->i", W[:, :k], W[:, :k], dtype=np.float64)
+    size = np.sqrt(squares @ weight / (k * weight.sum(dtype=np.float64)))
+    return np.array([size] * k + [1.0] * problem.columns.has_bias, dtype=W.dtype)
+
+
+def _extrapolated(points, images, metric):
     """Where an iteration that took its last points to these images is heading.
 
     Of the affine combinations of the steps the shortest is found; the same combination of the
@@ -162,7 +173,9 @@ def _extrapolated(points, images):
     last = images[-1]
     if len(images) == 1:
         return last
-    steps = [(image - point).ravel() for point, image in zip(points, images, strict=True)]
+    steps = [
+        ((image - point) * metric).ravel() for point, image in zip(points, images, strict=True)
+    ]
     changes = np.diff(np.array(steps), axis=0)
     changes = np.asarray(changes, dtype=np.float64)
     size = np.linalg.norm(changes)

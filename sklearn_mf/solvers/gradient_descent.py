@@ -98,7 +98,7 @@ class GradientDescent(BaseSolver):
         """See `BaseSolver.unit_of`: a learning rate has one, unless Gram matrices take it away."""
         if self.learning_rate != "auto" and not self.preconditioned:
             return Unit()
-        return super().unit_of(problem)
+        return Unit.of_size(problem)
 
     def _step(self, problem, state):
         here = state.W, state.Ht

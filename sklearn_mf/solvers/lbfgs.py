@@ -4,6 +4,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Integral, Interval, Options
 
 LARGE = 1e30
@@ -88,6 +89,10 @@ class LBFGS(BaseSolver):
                 f"solver='lbfgs' {obstacle}. Use l1_ratio=0, positive=True, solver='als' or "
                 "solver='gd'."
             )
+
+    def unit_of(self, problem):
+        """See `BaseSolver.unit_of`: the first step, and its curvature, have one."""
+        return Unit.of_size(problem)
 
     def _run(self, problem, state, record):
         projected = problem.loss.is_squared if self.projected == "auto" else self.projected
