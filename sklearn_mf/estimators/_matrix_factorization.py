@@ -15,6 +15,7 @@ from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, BaseSolver, GradientDescent, Spectral
 from sklearn_mf.stream import Past
+from sklearn_mf.utils._tables import is_frame, native
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
@@ -391,8 +392,9 @@ default=None
 
     def _resolve_loss(self, table, X):
         """The loss or losses, of columns as ``table`` names them."""
-        named = hasattr(table, "columns")
-        return resolve(self.loss, table if named else X, getattr(self, "feature_names_in_", None))
+        table = native(table)
+        named = getattr(self, "feature_names_in_", None)
+        return resolve(self.loss, table if is_frame(table) else X, named)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

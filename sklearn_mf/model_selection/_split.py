@@ -339,19 +339,26 @@ def _times(groups, rows, columns, shape):
     if groups is None:
         raise ValueError("groups must be the time of every observed entry, got None.")
     if sparse.issparse(groups) or np.ndim(groups) == 2:
-        matrix = admit(groups, "groups") if sparse.issparse(groups) else np.asarray(groups)
+        matrix = admit(groups, "groups") if sparse.issparse(groups) else np.ma.asarray(groups)
         if matrix.shape != shape:
             raise ValueError(f"groups has the shape {matrix.shape}, X has {shape}.")
-        if sparse.issparse(matrix):
-            return entries_at(matrix, rows, columns)
-        return matrix[rows, columns]
-    groups = np.asarray(groups)
+        is_sparse = sparse.issparse(matrix)
+        groups = entries_at(matrix, rows, columns) if is_sparse else matrix[rows, columns]
+    groups = np.ma.asarray(groups)
     if groups.shape != rows.shape:
         raise ValueError(
             f"groups has the shape {groups.shape}, but X has {len(rows)} observed entries: one "
             "time for each is needed, or a matrix of the shape of X."
         )
-    return groups
+    times = groups.data
+    unknown = np.flatnonzero(np.ma.getmaskarray(groups) | (times != times))
+    if len(unknown):
+        k = unknown[0]
+        raise ValueError(
+            f"groups has no time of the entry in row {rows[k]}, column {columns[k]}: every "
+            "observed entry needs one."
+        )
+    return times
 
 
 def _keep_one_of_each(lines, train, test, order):
