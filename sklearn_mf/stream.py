@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklearn_mf import kernels
 from sklearn_mf.initialization import first_bias, overall_constant
 from sklearn_mf.observations import settle
 from sklearn_mf.utils._threads import one_blas_thread
@@ -145,7 +146,9 @@ class Stream:
         """
         moment, _ = _pooled_moment(problem, problem.fold_in(Ht), Ht)
         mean_squares = np.diag(moment).copy()
-        mean_squares[: problem.width] = mean_squares[: problem.width].mean()
+        # Of the codes alone: a bias has another unit.
+        k = problem.n_components
+        mean_squares[:k] = mean_squares[:k].mean()
         gram = problem.n_components * np.diag(mean_squares)
         moments = self.moments + _right(problem, Ht) @ gram
         return replace(self, grams=self.grams + gram, moments=moments)
@@ -398,41 +401,32 @@ def solve(systems, targets, eps):
         Of all solutions that fit best the smallest.
     """
     limit = 10 * systems.shape[1] * eps
-    sound = _sound(systems, limit)
+    sound = _sound(systems, eps)
     if len(systems) == 1:
         # One for all: right-hand sides side by side.
         flat = np.moveaxis(targets, 0, 1).reshape(systems.shape[1], -1)
-        flat = np.linalg.solve(systems[0], flat) if sound[0] else _smallest(systems[0], flat, limit)
+        if sound[0]:
+            flat = np.linalg.solve(systems[0], flat)
+        else:
+            flat = kernels.symmetric_pseudoinverses(systems, limit)[0][0] @ flat
         return np.moveaxis(flat.reshape(-1, len(targets), targets.shape[2]), 1, 0)
     solution = np.zeros_like(targets)
     solution[sound] = np.linalg.solve(systems[sound], targets[sound])
-    for j in np.flatnonzero(~sound & systems.any(axis=(1, 2))):
-        solution[j] = _smallest(systems[j], targets[j], limit)
+    others = np.flatnonzero(~sound & systems.any(axis=(1, 2)))
+    inverses, _ = kernels.symmetric_pseudoinverses(systems[others], limit)
+    solution[others] = inverses @ targets[others]
     return solution
 
 
-def _sound(systems, limit):
+def _sound(systems, eps):
     """Which systems Cholesky's factorization can be trusted with, as the kernels decide."""
-    diagonal = np.diagonal(systems, axis1=1, axis2=2)
-    sound = (diagonal > limit * diagonal.max(axis=1, keepdims=True)).all(axis=1)
-    candidates = np.flatnonzero(sound)
     try:
-        factors = np.linalg.cholesky(systems[candidates])
+        factors = np.linalg.cholesky(systems)
     except np.linalg.LinAlgError:
-        if len(candidates) == 1:
-            return np.zeros_like(sound)
-        for j in candidates:
-            sound[j] = _sound(systems[j : j + 1], limit)[0]
-        return sound
-    squared_pivots = np.diagonal(factors, axis1=1, axis2=2) ** 2
-    sound[candidates] = (squared_pivots > limit * diagonal[candidates]).all(axis=1)
-    return sound
-
-
-def _smallest(system, target, limit):
-    values, vectors = np.linalg.eigh(system)
-    kept = values > limit * values[-1]
-    return (vectors[:, kept] / values[kept]) @ (vectors[:, kept].T @ target)
+        if len(systems) == 1:
+            return np.zeros(1, dtype=bool)
+        return np.concatenate([_sound(system[None], eps) for system in systems])
+    return kernels.is_sound(factors, systems, eps)
 
 
 def _times(grams, right):

@@ -8,6 +8,8 @@ Mnih 2008, :doi:`10.1145/1390156.1390267`, whose Gibbs sampler draws from these 
 
 import numpy as np
 
+from sklearn_mf import kernels
+
 # Numbers in the covariances of the entries that are looked at together.
 CHUNK = 1 << 20
 # Share of the largest eigenvalue below which a direction is not observed.
@@ -62,15 +64,8 @@ def covariances(systems, noise, prior):
     covariances : ndarray of shape (n, k, k)
         ``noise`` times the pseudoinverse, and the prior in what that leaves out.
     """
-    values, vectors = np.linalg.eigh(np.asarray(systems, dtype=np.float64))
-    known = values > TINY * np.maximum(values[:, -1:], np.finfo(np.float64).tiny)
-    inverse = np.where(known, noise / np.where(known, values, 1), 0)
-    covariance = (vectors * inverse[:, None, :]) @ vectors.swapaxes(1, 2)
-    for i in np.flatnonzero(~known.all(axis=1)):
-        unknown = vectors[i][:, ~known[i]]
-        unknown = unknown @ unknown.T
-        covariance[i] += unknown @ prior @ unknown
-    return covariance
+    inverses, unknown = kernels.symmetric_pseudoinverses(systems, TINY)
+    return noise * inverses + unknown @ prior @ unknown
 
 
 def degrees_of_freedom(systems, penalties):

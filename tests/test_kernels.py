@@ -144,12 +144,18 @@ def test_singular_rows_are_reported(solve):
     np.testing.assert_array_equal(status, [1, 0, 1])
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("solve", [kernels.solve_rows, reference.solve_rows])
-def test_a_regressor_that_is_noise_makes_a_row_singular(solve):
-    design = np.random.default_rng(0).normal(size=(6, 2)) * [1, 1e-12]
-    indptr, indices = np.array([0, 6]), np.arange(6)
-    _, status = solve((indptr, indices, np.ones(6), None), design, np.zeros(1), np.ones(2), 1)
-    np.testing.assert_array_equal(status, [1])
+def test_regressors_may_have_units_of_their_own(solve, dtype, unit):
+    rng = np.random.default_rng(0)
+    design, targets = rng.normal(size=(6, 2)).astype(dtype), rng.normal(size=6).astype(dtype)
+    expected = np.linalg.lstsq(design, targets)[0]
+    design[:, 1] *= unit
+    entries = np.array([0, 6]), np.arange(6), targets, None
+    solution, status = solve(entries, design, np.zeros(1, dtype), np.ones(2, dtype), 1)
+    np.testing.assert_array_equal(status, [0])
+    np.testing.assert_allclose(solution[0] * [1, unit], expected, **close(dtype))
 
 
 def test_least_squares_operator_is_the_pseudoinverse_where_singular():

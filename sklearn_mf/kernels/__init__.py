@@ -7,7 +7,8 @@
 import os
 
 from sklearn_mf.kernels import reference
-from sklearn_mf.kernels.reference import least_squares_operator
+from sklearn_mf.kernels.minimum_norm import pseudoinverses, symmetric_pseudoinverses
+from sklearn_mf.kernels.reference import is_sound, least_squares_operator
 from sklearn_mf.utils._warnings import warn
 
 __all__ = [
@@ -15,14 +16,17 @@ __all__ = [
     "dense_times_dense",
     "descend_entries",
     "descend_rows",
+    "is_sound",
     "least_squares_operator",
     "max_threads",
     "normal_equations",
+    "pseudoinverses",
     "refine_rows",
     "settle_rows",
     "solve_dense_rows",
     "solve_rows",
     "sparse_times_dense",
+    "symmetric_pseudoinverses",
     "values_at",
 ]
 

@@ -264,7 +264,9 @@ def settle_rows(grams, moments, penalty, start, n_threads):
     """See ``sklearn_mf.kernels.reference.settle_rows``."""
     solution = np.array(start)
     if solution.size:
-        _settle(grams, moments, *penalty, np.finfo(solution.dtype).eps, n_threads, solution)
+        # Descent goes on from what is solved, so that a part of the digits is worth having.
+        eps = 0.1 * np.finfo(solution.dtype).eps
+        _settle(grams, moments, *penalty, eps, n_threads, solution)
     return solution
 
 

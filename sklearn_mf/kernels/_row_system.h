@@ -138,19 +138,18 @@ static TARGET void NAME(remove_rows)(
 }
 
 /* Solve A x = b by U'U = A, a panel of rows at a time. A becomes U but for what is left of its
- * panels' diagonals, b is used up, `inverse` gets 1 / diag(U). 1 if singular: a pivot is rounding
- * error beside its diagonal, or a diagonal beside the largest one.
+ * panels' diagonals, b is used up, `inverse` gets 1 / diag(U). 1 if it may be singular: a pivot
+ * beside its diagonal, which has the same unit, may be the rounding error of the pivots before,
+ * which grows as the least of them shrinks.
  *
  * One row waits for the other, so what a pivot is needed for comes first: the rows below are
  * reduced by a row that is not yet scaled. Beyond k, x is zero. */
 static TARGET int NAME(solve)(
     int k, int stride, REAL *A, REAL *b, REAL *inverse, REAL *x, REAL eps)
 {
-    REAL largest = 0;
-    for (int p = 0; p < k; p++) {
-        inverse[p] = A[(long)p * stride + p];
-        if (inverse[p] > largest) largest = inverse[p];
-    }
+    const REAL noise = SUSPICIOUS * k * eps;
+    REAL least = 1;
+    for (int p = 0; p < k; p++) inverse[p] = A[(long)p * stride + p];
     for (int first = 0; first < k; first += PANEL) {
         const int end = first + PANEL < k ? first + PANEL : k;
         for (int j0 = first; first > 0 && j0 < stride; j0 += PANEL)
@@ -159,7 +158,8 @@ static TARGET int NAME(solve)(
         for (int p = first; p < end; p++) {
             REAL *row = A + (long)p * stride;
             const REAL pivot = row[p], moment = b[p];
-            if (!(pivot > 10 * k * eps * inverse[p]) || !(inverse[p] > eps * largest)) return 1;
+            if (!(pivot * least > noise * inverse[p])) return 1;
+            if (pivot < least * inverse[p]) least = pivot / inverse[p];
             const REAL scale = 1 / pivot;
             for (int q = p + 1; q < end; q++) {
                 REAL *below = A + (long)q * stride;

@@ -62,6 +62,10 @@ typedef struct {
 #define TILE_VECTORS 2
 #define TILE_DEPTH 32
 
+/* A system may be singular if a pivot, as a share of its diagonal, is less than so many rounding
+ * errors a coefficient; as in the reference. */
+#define SUSPICIOUS 30
+
 enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
 
 /* What the kernels call; `panel` is the number that row strides must be multiples of, `abreast`

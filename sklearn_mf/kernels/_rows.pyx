@@ -118,6 +118,29 @@ cdef int finish_row(
     return status
 
 
+cdef int n_penalized(int k, floating ridge, const floating* penalized) noexcept nogil:
+    """How many coefficients a penalty holds."""
+    cdef int p, n = 0
+    for p in range(k):
+        n += ridge * penalized[p] > 0
+    return n
+
+
+cdef bint are_too_few(
+    int64_t n_entries, int k, const floating* weights, floating ridge, const floating* penalized
+) noexcept nogil:
+    """Whether the entries that count, and the penalty, leave a coefficient undetermined."""
+    cdef int n = n_penalized(k, ridge, penalized)
+    cdef int64_t p
+    if weights == NULL:
+        return n + n_entries < k
+    for p in range(n_entries):
+        if n >= k:
+            break
+        n += weights[p] > 0
+    return n < k
+
+
 cdef void add_entries(
     int64_t n_entries, int k, int stride, const index_t* indices, const floating* targets,
     const floating* weights, const floating* design, Scratch* scratch,
@@ -212,6 +235,9 @@ def _solve_rows(
             row_weights = NULL
             if weight_data != NULL:
                 row_weights = weight_data + indptr[i]
+            if are_too_few(indptr[i + 1] - indptr[i], k, row_weights, ridge[i], &penalized[0]):
+                state[i] = 1
+                continue
             clear(stride, &scratch, &out[0, 0])
             add_entries(
                 indptr[i + 1] - indptr[i], k, stride, &indices[0] + indptr[i],
@@ -236,6 +262,9 @@ def _solve_rows(
         row_weights = NULL
         if weight_data != NULL:
             row_weights = weight_data + indptr[i]
+        if are_too_few(indptr[i + 1] - indptr[i], k, row_weights, ridge[i], &penalized[0]):
+            state[i] = 1
+            continue
         with nogil:
             state[i] = solve_long_row(
                 indptr[i + 1] - indptr[i], k, stride, &indices[0] + indptr[i],
@@ -405,6 +434,21 @@ cdef bint remove_dense_holes(
     return True
 
 
+cdef bint are_too_few_observed(
+    int64_t n_columns, int k, const char* row, Py_ssize_t step, const char* weights,
+    Py_ssize_t weight_step, floating ridge, const floating* penalized,
+) noexcept nogil:
+    """The same as `are_too_few` where NaN is missing."""
+    cdef int n = n_penalized(k, ridge, penalized)
+    cdef int64_t j
+    for j in range(n_columns):
+        if n >= k:
+            break
+        if not isnan((<const floating*>(row + j * step))[0]):
+            n += weights == NULL or (<const floating*>(weights + j * weight_step))[0] > 0
+    return n < k
+
+
 cdef bint mostly_observed(
     int64_t n_columns, const char* row, Py_ssize_t step, floating* kind
 ) noexcept nogil:
@@ -422,6 +466,8 @@ cdef int solve_dense_row(
 ) noexcept nogil:
     """By what is missing where that is less than half of the row, else by what is there."""
     cdef bint done = False
+    if are_too_few_observed(n_columns, k, row, step, weights, weight_step, ridge, penalized):
+        return 1
     clear(stride, scratch, out)
     if gram != NULL and mostly_observed(n_columns, row, step, out):
         done = remove_dense_holes(

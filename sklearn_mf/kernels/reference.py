@@ -9,6 +9,12 @@ is ignored here. All floating arrays of one call share one dtype, float32 or flo
 import numpy as np
 from scipy.linalg import cho_solve
 
+from sklearn_mf.kernels.minimum_norm import pseudoinverses
+
+# A system may be singular if a pivot, as a share of its diagonal, is less than so many rounding
+# errors a coefficient, which grow as the least share of the pivots before shrinks.
+SUSPICIOUS = 30
+
 
 def max_threads():
     """Number of threads that these kernels use."""
@@ -42,8 +48,8 @@ def solve_rows(entries, design, ridge, penalized, n_threads):
     solution : ndarray of shape (n_rows, k)
         One row of coefficients a row; meaningless where the status is not 0.
     status : ndarray of shape (n_rows,), int32
-        0: solved. 1: singular to working precision (see `least_squares_operator`). -1: no
-        memory.
+        0: solved. 1: singular, or so near that this precision does not tell (see
+        `minimum_norm.pseudoinverses`). -1: no memory.
     """
     indptr, indices, targets, weights = entries
     n_rows, k = len(indptr) - 1, design.shape[1]
@@ -108,27 +114,48 @@ def solve_dense_rows(targets, weights, offsets, design, gram, ridge, penalized, 
 
 
 def _solve_row(rows, targets, weights, ridge):
-    """Normal equations by Cholesky; the status says where they are singular."""
+    """Normal equations by Cholesky; the status says where they may be singular."""
+    n_known = len(rows) if weights is None else np.count_nonzero(weights > 0)
     weighted = rows if weights is None else rows * weights[:, None]
-    factor = _cholesky(weighted.T @ rows + np.diag(ridge))
+    factor = None
+    if n_known + np.count_nonzero(ridge > 0) >= len(ridge):
+        factor = _cholesky(weighted.T @ rows + np.diag(ridge))
     if factor is None:
         return np.zeros(rows.shape[1]), 1
     return cho_solve((factor, True), weighted.T @ targets, check_finite=False), 0
 
 
-def _cholesky(gram):
-    """Lower factor, or None where the matrix is singular to working precision."""
+def _cholesky(gram, doubt=1.0):
+    """Lower factor, or None where the matrix may be singular; the less doubt, the fewer."""
     try:
         factor = np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:
         return None
-    # Noise is a pivot that is rounding error beside its diagonal, and a regressor whose
-    # square is rounding error beside the largest one's.
-    eps, diagonal = np.finfo(gram.dtype).eps, np.diag(gram)
-    sound = (np.diag(factor) ** 2 > 10 * len(gram) * eps * diagonal) & (
-        diagonal > eps * diagonal.max()
-    )
-    return factor if sound.all() else None
+    return factor if is_sound(factor, gram, doubt * np.finfo(gram.dtype).eps) else None
+
+
+def is_sound(factor, gram, eps):
+    """Whether pivots are more than rounding error. A pivot and its diagonal have the same unit.
+
+    Parameters
+    ----------
+    factor : ndarray of shape (..., k, k)
+        Of Cholesky's factorization, lower.
+    gram : ndarray of shape (..., k, k)
+        What was factorized.
+    eps : float
+        Precision of the numbers that it was made of.
+
+    Returns
+    -------
+    sound : ndarray of bool of shape (...)
+        False where the matrix may be singular.
+    """
+    diagonal = np.diagonal(gram, axis1=-2, axis2=-1)
+    shares = np.diagonal(factor, axis1=-2, axis2=-1) ** 2 / diagonal
+    least = np.minimum.accumulate(shares, axis=-1)
+    least = np.concatenate([np.ones_like(least[..., :1]), least[..., :-1]], axis=-1)
+    return (shares * np.minimum(least, 1) > SUSPICIOUS * gram.shape[-1] * eps).all(axis=-1)
 
 
 def refine_rows(entries, design, ridge, penalized, start, reduction, n_threads):
@@ -323,7 +350,8 @@ def settle_rows(grams, moments, penalty, start, n_threads):
         while True:
             free = np.flatnonzero(((v != 0) | ~held) & (np.diag(A) > 0))
             after = np.zeros_like(v)
-            factor = _cholesky(A[np.ix_(free, free)]) if len(free) else None
+            # Descent goes on from what is solved, so that a part of the digits is worth having.
+            factor = _cholesky(A[np.ix_(free, free)], 0.1) if len(free) else None
             if factor is None:
                 break
             slope = (moments[i] - scale[i] * l1 * np.sign(v))[free]
@@ -348,8 +376,8 @@ def _slope(gradient, l1, lower, v):
 def least_squares_operator(rows, weights, ridge):
     """Solve a weighted ridge regression for every possible target at once.
 
-    Serves rows that share their entries, and the single row that `solve_rows` found
-    singular: then the solution is, of all minimisers, the one of least Euclidean norm.
+    Serves rows that share their entries. Where many solutions are equally good, it is the one of
+    least Euclidean norm.
 
     Parameters
     ----------
@@ -373,11 +401,8 @@ def least_squares_operator(rows, weights, ridge):
     # The design itself, not its square, tells small directions from rounding error.
     root = np.ones(len(rows)) if weights is None else np.sqrt(weights.astype(np.float64))
     stacked = np.vstack([root[:, None] * rows, np.diag(np.sqrt(ridge.astype(np.float64)))])
-    U, s, Vt = np.linalg.svd(stacked, full_matrices=False)
-    # The factors themselves come from such systems: weaker directions are their noise.
-    keep = s > np.sqrt(np.finfo(rows.dtype).eps) * s[0]
-    operator = (root[:, None] * U[: len(rows), keep] / s[keep]) @ Vt[keep]
-    return operator.astype(rows.dtype)
+    (inverse,) = pseudoinverses(stacked[None], np.finfo(rows.dtype).eps)
+    return np.ascontiguousarray((inverse[:, : len(rows)] * root).T, dtype=rows.dtype)
 
 
 def values_at(indptr, indices, W, Ht, n_threads):

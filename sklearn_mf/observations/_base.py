@@ -7,6 +7,7 @@ import numpy as np
 
 from sklearn_mf import kernels
 from sklearn_mf.observations.descent import Descent, descend
+from sklearn_mf.observations.shortest import shortest_rows
 from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
 from sklearn_mf.utils._twins import Twins, twin
 
@@ -84,6 +85,10 @@ class ObservedMatrix(Twins):
         """
         raise NotImplementedError
 
+    def _stored_parts(self, rows):
+        """Yield (numbers of rows, their entries), for some rows, in little memory."""
+        raise NotImplementedError
+
     def row_values(self, i):
         """What is observed in one row."""
         return self._row(i)[1]
@@ -111,13 +116,10 @@ class ObservedMatrix(Twins):
         solution, status = self._solve_rows(design, offsets, ridge, penalized)
         if np.any(status < 0):
             raise MemoryError("No memory for the scratch space of the row solver.")
-        solution[(status != 0) & (self.row_totals() == 0)] = 0
-        for i in np.flatnonzero((status != 0) & (self.row_totals() > 0)):
-            columns, targets, weights = self._row(i)
-            operator = kernels.least_squares_operator(
-                design[columns], weights, ridge[i] * penalized
-            )
-            solution[i] = (targets - offsets[columns]) @ operator
+        solution[status != 0] = 0
+        singular = np.flatnonzero((status != 0) & (self.row_totals() > 0))
+        for rows, part in self._stored_parts(singular):
+            solution[rows] = shortest_rows(part, design, offsets, ridge[rows], penalized)
         return solution
 
     def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
@@ -294,6 +296,10 @@ class SharedRows(ObservedMatrix):
         """Split row numbers so that a dense block of each part stays small."""
         step = max(1, block_entries(entries) // self.shape[1])
         return np.split(rows, range(step, len(rows), step)) if len(rows) else []
+
+    def _stored_parts(self, rows):
+        for part in self._row_chunks(rows):
+            yield part, self.take(part).stored()
 
     @cached_property
     def _single_rows(self):

@@ -102,6 +102,10 @@ class StoredObservations(ObservedMatrix):
         weights = (None if w is None else w.astype(np.float32) for w in weights)
         return StoredObservations(self.matrix(short), *weights, self.kinds)
 
+    def _stored_parts(self, rows):
+        if len(rows):
+            yield rows, self.take(rows)
+
     def reweighted(self, targets, weights):
         """The same entries with other targets, their weights multiplied."""
         weights = multiply(self.weights, weights.astype(self.dtype, copy=False))
@@ -217,7 +221,7 @@ class StoredObservations(ObservedMatrix):
         )
         return columns, self.values[entries], weights
 
-    def _entries(self, offsets):
+    def entries(self, offsets):
         """Where the entries are, what is left of them and their weights: for the kernels."""
         targets, weights = self.values, self.weights
         if np.any(offsets):
@@ -228,11 +232,11 @@ class StoredObservations(ObservedMatrix):
 
     def _solve_rows(self, design, offsets, ridge, penalized):
         threads = n_threads_for_entries(self.n_observed, design.shape[1] ** 2)
-        return kernels.solve_rows(self._entries(offsets), design, ridge, penalized, threads)
+        return kernels.solve_rows(self.entries(offsets), design, ridge, penalized, threads)
 
     def normal_equations(self, design, offsets):
         threads = n_threads_for_entries(self.n_observed, design.shape[1] ** 2)
-        return kernels.normal_equations(self._entries(offsets), design, threads)
+        return kernels.normal_equations(self.entries(offsets), design, threads)
 
     def improve_rows(self, design, offsets, penalty, start, improve):
         scale, *per_column = penalty
@@ -248,7 +252,7 @@ class StoredObservations(ObservedMatrix):
     def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
         threads = n_threads_for_entries(self.n_observed, design.shape[1])
         return kernels.refine_rows(
-            self._entries(offsets), design, ridge, penalized, start, reduction, threads
+            self.entries(offsets), design, ridge, penalized, start, reduction, threads
         )
 
 
