@@ -105,8 +105,8 @@ def test_extrapolation_bears_steps_of_any_length(length):
     rng = np.random.default_rng(0)
     points = [length * rng.normal(size=(4, 2)) for _ in range(3)]
     images = [point + length * rng.normal(size=(4, 2)) for point in points]
-    found = als._extrapolated(points, images, np.ones(points[0].shape[1]))
+    found = als._extrapolated(points, images, np.ones(2))
     assert np.isfinite(found).all()
     # An affine combination of the images: nothing is added where they agree.
-    moved = als._extrapolated([p + 1 for p in points], [image + 1 for image in images])
+    moved = als._extrapolated([p + 1 for p in points], [image + 1 for image in images], np.ones(2))
     np.testing.assert_allclose(moved, found + 1, atol=1e-6)
