@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from sklearn_mf.initialization import column_means
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._registry import Registry
 from sklearn_mf.utils._warnings import warn
@@ -150,10 +151,11 @@ class BaseSolver(BaseEstimator):
         self.check(problem)
         began = perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):
-            first, scale = self._scale(problem, W, Ht)
+            first, scale, floor = self._scale(problem, W, Ht)
             rng = check_random_state(random_state)
             state = State(W, Ht, first, random_state=rng, max_iter=max_iter)
-            record = _Record(self, state, scale, Limits(max_iter, tol, began, tuple(monitors)))
+            limits = Limits(max_iter, tol, floor, began, tuple(monitors))
+            record = _Record(self, state, scale, limits)
             if self.needs_start:
                 record.guard()
             try:
@@ -243,13 +245,17 @@ class BaseSolver(BaseEstimator):
         raise NotImplementedError
 
     def _scale(self, problem, W, Ht):
-        """Objective at the start, and without components: the scale of all that follows."""
+        """Objective at the start, what is beyond repair beside it, and its rounding error."""
         if not self.needs_start:
-            return np.inf, np.inf
+            return np.inf, np.inf, np.inf
         first = problem.value(W, Ht)
+        if not problem.loss.takes_any_model:
+            # There is no model without components, and at a start near zero any cost is possible.
+            return first, first, EPSILON * min(first, _cost_of_mean(problem))
         scale = max(first, problem.value(np.zeros_like(W), Ht)) if W.any() else first
         # Where biases explain everything, what is left is rounding error of the data.
-        return first, max(scale, _rounding_error(problem, W, Ht))
+        scale = max(scale, _rounding_error(problem, W, Ht))
+        return first, scale, EPSILON * scale
 
 
 @dataclass(frozen=True)
@@ -262,6 +268,8 @@ class Limits:
         Iterations at most.
     tol : float
         Share of the objective by which it must fall to go on. 0: it need not.
+    floor : float
+        Below it neither gradients nor the objective say anything any more.
     began : float
         Reading of the clock at the start.
     monitors : tuple of Monitor
@@ -270,6 +278,7 @@ class Limits:
 
     max_iter: int
     tol: float
+    floor: float
     began: float
     monitors: tuple = ()
 
@@ -333,8 +342,7 @@ class _Record:
 
     def _has_stalled(self, n_iter):
         window, history = self.solver.window, self.state.history
-        # Below rounding error neither gradients nor the decrease say anything any more.
-        floor = EPSILON * self.scale
+        floor = self.limits.floor
         if self.state.violation is not None:
             return self.state.violation <= self.limits.tol or history[-1] <= floor
         if n_iter < window:
@@ -343,6 +351,15 @@ class _Record:
         if history[-1] > (1 + self.limits.tol) * max(self.first, floor):
             return False  # it rises: that is no rest
         return before - history[-1] <= self.limits.tol * max(history[-1], floor)
+
+
+def _cost_of_mean(problem):
+    """Of a model that is the mean of the data everywhere."""
+    samples = problem.observations
+    totals = samples.T.row_totals().astype(np.float64)
+    mean = np.dot(column_means(samples), totals) / totals.sum()
+    ones, means = (np.ones((n, 1), dtype=samples.dtype) for n in samples.shape)
+    return samples.total_loss(ones, samples.dtype.type(mean) * means, problem.loss)
 
 
 def _rounding_error(problem, W, Ht):

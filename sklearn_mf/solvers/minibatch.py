@@ -220,7 +220,7 @@ class MiniBatchUpdate(BaseSolver):
         return True
 
     def _scale(self, problem, W, Ht):
-        return 0.0, np.inf  # whose answer would take a look at all data, and is not needed
+        return 0.0, np.inf, np.inf  # whose answer would take a look at all data, and is not needed
 
     def _run(self, problem, state, record):
         try:
