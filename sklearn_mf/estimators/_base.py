@@ -301,11 +301,8 @@ default=None
 
     def _fitted_problem(self, observations):
         """The problem of codes, and the features' factor that is fixed in it; in their unit."""
-        problem = self._problem(observations, self.loss_, self.n_components_)
-        problem = replace(problem, columns=replace(problem.columns, has_bias=True))
-        Ht = np.column_stack([self.components_.T, self.feature_bias_])
-        Ht = self._unit.inside(Ht, self.n_components_).astype(observations.dtype, copy=False)
-        return self._unit.problem(problem), Ht
+        problem = self._unit.problem(self._problem(observations, self.loss_, self.n_components_))
+        return problem_of_codes(problem, self.components_, self.feature_bias_, self._unit)
 
     def _model_factors(self, W):
         """Two tall arrays whose product is the model, before the loss's mean of it."""
@@ -344,6 +341,32 @@ class SquaredErrorOfMean:
     def value(self, x, m):
         """Half the squared distance of the data to their mean."""
         return Squared().value(x, self.loss.mean(m))
+
+
+def problem_of_codes(problem, components, feature_bias, unit):
+    """The problem of codes, and the features' factor that is fixed in it.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the unit.
+    components : ndarray of shape (n_components, n_features)
+        As the estimator has them.
+    feature_bias : ndarray of shape (n_features,)
+        As the estimator has it.
+    unit : Unit
+        In which codes are solved.
+
+    Returns
+    -------
+    problem : Problem
+        All that is added to the model is a bias of the features.
+    Ht : ndarray of shape (n_features, n_components + 1)
+        In the unit.
+    """
+    Ht = unit.inside(np.column_stack([components.T, feature_bias]), len(components))
+    problem = replace(problem, columns=replace(problem.columns, has_bias=True), offset=0.0)
+    return problem, Ht.astype(problem.observations.dtype, copy=False)
 
 
 def threads_for(observations, uses_kernels=False):

@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn_mf.estimators._base import (
     BaseFactorization,
     SquaredErrorOfMean,
+    problem_of_codes,
     threads_for,
     warn_of_empty_columns,
     warn_of_empty_rows,
@@ -60,13 +61,16 @@ class SolvedFactorization(BaseFactorization):
             )
             if state.interrupted and not state.history:
                 raise KeyboardInterrupt  # before there was anything to keep
-            vars(self).update(attributes(state))
+            fitted = attributes(state)
+            vars(self).update(fitted)
             if problem.observations is not observations:
                 problem = replace(problem, observations=observations)
+            model = fitted["components_"], fitted["feature_bias_"]
+            fixed = problem_of_codes(problem, *model, unit)
             W, error = None, None if state.loss is None else state.loss * unit.of_objective
             if error is None:
-                W = _codes_at(problem, state.Ht)
-                error = _total_error(problem, W, state.Ht, unit)
+                W = _codes_at(*fixed)
+                error = _total_error(*fixed, W, unit)
             self._finish(problem, state, W)
         # Of a perfect fit rounding error is left, of either sign.
         self.reconstruction_err_ = float(np.sqrt(2 * max(error, 0.0)))
@@ -78,7 +82,7 @@ class SolvedFactorization(BaseFactorization):
 
         def codes():
             """What `transform` would say, whatever W the solver had."""
-            found = _codes_at(problem, state.Ht) if W is None else W
+            found = _codes_at(*fixed) if W is None else W
             return unit.outside(found, n_components)
 
         return codes
@@ -131,7 +135,7 @@ def _codes_at(problem, Ht):
         return problem.fold_in(Ht)
 
 
-def _total_error(problem, W, Ht, unit):
+def _total_error(problem, Ht, W, unit):
     """What `reconstruction_err_` is made of: half the squared error, on the data's scale."""
     loss, factors = problem.loss, problem.model_factors(W, Ht)
     if loss.is_squared or not loss.takes_any_model:
