@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mf.initialization import column_constants
+from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._monitors import Monitor
 from sklearn_mf.utils._warnings import warn
 
@@ -37,7 +38,7 @@ def hold_out(observations, share, random_state):
         The data.
     share : float
         How much of them to hide.
-    random_state : RandomState
+    random_state : int, RandomState instance or None
         Chooses which.
 
     Returns
@@ -45,14 +46,13 @@ def hold_out(observations, share, random_state):
     held_out : HeldOut
         What a solver may see, and what it is judged by.
     """
-    held_out = observations.hold_out(share, random_state)
+    held_out = observations.hold_out(share, hiding_stream(random_state))
     if held_out.hidden.n_observed == 0:
         n_samples, n_features = observations.shape
         raise ValueError(
             f"early_stopping=True finds nothing to hide in X (n_samples={n_samples}, n_features="
-            f"{n_features}): of {observations.n_observed} entries validation_fraction={share} is "
-            "too small a share, or each is the last one of its row or column. Raise "
-            "validation_fraction, or use early_stopping=False."
+            f"{n_features}): each of {observations.n_observed} entries is the last one of its row "
+            "or column. Use early_stopping=False."
         )
     return held_out
 

@@ -22,11 +22,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from sklearn_mf.observations import DenseObservations
+from sklearn_mf.observations import DenseObservations, HeldOut
 from sklearn_mf.uncertainty import entry_variances
+from sklearn_mf.utils._hiding import hiding_stream
+from sklearn_mf.utils._warnings import warn
 
-# Share of the entries that choose the rank, and iterations at most for every rank.
-HIDDEN_SHARE = 0.1
+# Share of the entries that choose the rank. Where that is less than enough, they are hidden
+# again and again, others each time, as often as it takes to hide all.
+HIDDEN_SHARE, ENOUGH_HIDDEN = 0.1, 250
+# Iterations at most for every rank.
 MAX_ITER, TOL = 40, 3e-3
 # Largest rank that is tried; ranks without a gain after which no larger one is, one alone where
 # the next one costs more.
@@ -240,7 +244,8 @@ def fit_variational(X, random_state):
     """Choose the rank on hidden entries, then fit to all.
 
     Ranks are doubled, each fit going on from the one before, until hidden entries are predicted
-    no better. The means of the columns, rank zero, are the first candidate.
+    no better. The means of the columns, rank zero, are the first candidate. Of small tables
+    entries are hidden several times, or chance would choose the rank.
 
     Parameters
     ----------
@@ -256,25 +261,69 @@ def fit_variational(X, random_state):
     errors : dict of {int: float}
         Mean squared error of the hidden entries at every rank that was tried.
     """
-    held_out = DenseObservations(X).hold_out(HIDDEN_SHARE, random_state)
-    visible, hidden = held_out.visible.values, held_out.hidden
-    rows = np.repeat(np.arange(len(X)), np.diff(hidden.indptr))
-    best = factors = VariationalFactors.of_means(visible)
-    errors, waited = {}, 0
-    for rank in _ranks(min(X.shape) - 1):
+    trials = _trials(DenseObservations(X), hiding_stream(random_state))
+    ranks = _ranks(min(X.shape) - 1)
+    if not any(trial.held_out.hidden.n_observed for trial in trials):
+        if len(ranks) > 1:
+            warn(
+                "The rank cannot be chosen by hidden entries, each entry of X being the last one "
+                "of its row or column: what is missing is filled by the means of the features. "
+                "Pass an estimator to fill it otherwise."
+            )
+        return VariationalFactors.of_means(X), {0: np.nan}
+    best, errors, waited = trials[0].factors, {}, 0
+    for rank in ranks:
         if rank:
-            factors = factors.grown(visible, rank, random_state).fitted(visible)
-        predicted = factors.predict(visible)[rows, hidden.indices]
-        error = float(np.mean((predicted - hidden.values) ** 2)) if len(rows) else 0.0
+            trials = [trial.grown(rank, random_state) for trial in trials]
+        error = float(np.mean(np.concatenate([trial.squared_errors() for trial in trials])))
         # Of standardized data nobody needs to know more than the least noise.
         gained = not errors or error < GAIN * min(errors.values()) - LEAST_NOISE
         waited = 0 if gained else waited + 1
         errors[rank] = error
         if waited == 0:
-            best = factors
+            best = trials[0].factors
         elif waited == PATIENCE or rank > CHEAP_RANK:
             break
     return best.fitted(X), errors
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Factors of what is visible, where some entries are hidden.
+
+    Attributes
+    ----------
+    held_out : HeldOut
+        The standardized data, in two parts.
+    factors : VariationalFactors
+        Fitted to the visible part.
+    """
+
+    held_out: HeldOut
+    factors: VariationalFactors
+
+    def grown(self, rank, random_state):
+        """The same with more components."""
+        visible = self.held_out.visible.values
+        grown = self.factors.grown(visible, rank, random_state)
+        return replace(self, factors=grown.fitted(visible))
+
+    def squared_errors(self):
+        """Of every hidden entry."""
+        hidden = self.held_out.hidden
+        rows = np.repeat(np.arange(hidden.shape[0]), np.diff(hidden.indptr))
+        predicted = self.factors.predict(self.held_out.visible.values)
+        return (predicted[rows, hidden.indices] - hidden.values) ** 2
+
+
+def _trials(observations, rng):
+    """So many trials that enough entries are hidden, or all, about once each."""
+    n_trials = np.ceil(ENOUGH_HIDDEN / (HIDDEN_SHARE * observations.n_observed))
+    parts = [
+        observations.hold_out(HIDDEN_SHARE, rng)
+        for _ in range(int(min(n_trials, np.ceil(1 / HIDDEN_SHARE))))
+    ]
+    return [Trial(part, VariationalFactors.of_means(part.visible.values)) for part in parts]
 
 
 def _ranks(largest):

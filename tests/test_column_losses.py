@@ -24,6 +24,7 @@ from sklearn_mf.observations import _base, observe
 from sklearn_mf.penalties import Ridge
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, LBFGS
+from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils.discovery import all_losses
 
 # Two numbers, three answers of yes or no, two counts, two numbers with outliers, interleaved.
@@ -181,7 +182,7 @@ def test_columns_of_one_loss_are_that_loss(name, kind):
 @pytest.mark.parametrize("seen_by", ["rows", "columns"])
 def test_parts_of_the_data_keep_the_losses_of_their_columns(kind, seen_by, blocks):
     data, X = stored_as(kind, table())
-    rng, draws = np.random.default_rng(0), np.random.RandomState(0)
+    rng, draws = np.random.default_rng(0), hiding_stream(0)
     W, Ht = rng.normal(size=(len(X), 2)), rng.normal(size=(9, 2))
     whole = total_loss(X, W @ Ht.T)
     problem = problem_of(data, kind)
@@ -206,7 +207,7 @@ def test_parts_of_the_data_keep_the_losses_of_their_columns(kind, seen_by, block
 
 def test_cells_hidden_for_early_stopping_keep_the_losses_of_their_columns():
     problem = problem_of(sparse.csr_array(table()), "zero-filled")
-    held_out = problem.observations.hold_out(0.5, np.random.RandomState(0))
+    held_out = problem.observations.hold_out(0.5, hiding_stream(0))
     part = held_out.hidden
     W, Ht = np.ones((part.shape[0], 1)), np.full((9, 1), 0.3)[held_out.columns]
     cells = np.concatenate([block.values for _, block in part.blocks()])
@@ -344,7 +345,8 @@ def test_score_is_the_explained_share_of_the_summed_loss_of_hidden_entries():
     X = punch_holes(table(101))
     loss = {"squared": NUMBERS + DIRTY, "logistic": ANSWERS, "poisson": COUNTS}
     fitted = model(loss, bias="features").fit(X)
-    draws = np.where(np.isnan(X), -1, np.random.default_rng(HIDDEN_SEED).random(X.shape))
+    draws = np.full(X.shape, -1.0)
+    draws[~np.isnan(X)] = hiding_stream(HIDDEN_SEED).random((~np.isnan(X)).sum())
     hidden = (draws >= 0) & (draws < 0.2)
     hidden[np.arange(len(X)), draws.argmax(axis=1)] = False
     values = fitted.inverse_transform(fitted.transform(np.where(hidden, np.nan, X)))

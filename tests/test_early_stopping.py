@@ -22,6 +22,7 @@ from sklearn_mf.observations import ZeroFilledObservations, observe
 from sklearn_mf.penalties import Ridge
 from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, SOLVERS, BaseSolver, Monitor
+from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.validation import EarlyStopping, HiddenScore
 
 # "mu" takes neither signed factors nor biases.
@@ -81,7 +82,7 @@ class TestTheSolve:
         if any(not getattr(loss, need, False) for need in solver.requires_loss):
             pytest.skip("a loss that the solver refuses")
         X = data(kind, fit_for(loss, low_rank(40, 25, 3, noise=1.0)))
-        held_out = observe(X, unstored=unstored(kind)).hold_out(0.2, np.random.RandomState(0))
+        held_out = observe(X, unstored=unstored(kind)).hold_out(0.2, hiding_stream(0))
         side = Side(Ridge(1e-3), has_bias=True, bias_ridge=1e-3)
         problem = Problem(held_out.visible, loss, side, side, n_components=6)
         W, Ht = start(problem, "svd", np.random.RandomState(0))
@@ -116,7 +117,7 @@ class TestTheSolve:
         X = low_rank(300, 200, 4, noise=1.0)
         test = np.random.default_rng(0).random(X.shape) < 0.8
         seen = observe(np.where(test, np.nan, X))
-        held_out = seen.hold_out(0.1, np.random.RandomState(0))
+        held_out = seen.hold_out(0.1, hiding_stream(4))
         side = Side(Ridge(1e-4))
         problem = Problem(held_out.visible, LOSSES["squared"](), side, side, n_components=8)
         codes = Problem(seen, problem.loss, side, side, n_components=8)
@@ -214,7 +215,7 @@ class TestWhatIsHidden:
             unstored=unstored(kind),
             sample_weight=weight,
         )
-        held_out = observations.hold_out(share, np.random.RandomState(seed))
+        held_out = observations.hold_out(share, hiding_stream(seed))
         visible, hidden = cells(held_out.visible), cells(held_out.hidden)
         np.testing.assert_array_equal(X, before)
         np.testing.assert_array_equal(np.where(np.isnan(hidden), visible, hidden), X)
@@ -234,22 +235,22 @@ class TestWhatIsHidden:
         given = store_observed(X) if kind == "stored" else X
         weights = {"entry_weight": E, "sample_weight": rng.random(300)}
         observations = observe(given, unstored=unstored(kind), **weights)
-        held_out = observations.hold_out(0.1, np.random.RandomState(0))
+        held_out = observations.hold_out(0.1, hiding_stream(0))
         share = held_out.hidden.n_observed / observations.n_observed
         assert abs(share - 0.1) < 0.005
         there = ~np.isnan(as_dense(held_out.hidden))
         np.testing.assert_array_equal(held_out.hidden.weights, E[there])
         np.testing.assert_array_equal(held_out.hidden.row_weight, weights["sample_weight"])
-        again = observations.hold_out(0.1, np.random.RandomState(0))
+        again = observations.hold_out(0.1, hiding_stream(0))
         np.testing.assert_array_equal(again.hidden.indices, held_out.hidden.indices)
 
     def test_of_zeros_that_count_a_block_is_hidden_and_every_cell_as_often(self):
         n_draws = 300
         X = np.arange(50.0).reshape(10, 5)
-        random_state = np.random.RandomState(0)
+        rng = hiding_stream(0)
         row_counts, column_counts = np.zeros(10), np.zeros(5)
         for _ in range(n_draws):
-            held_out = observe(sparse.csr_array(X)).hold_out(0.2, random_state)
+            held_out = observe(sparse.csr_array(X)).hold_out(0.2, rng)
             visible, hidden = cells(held_out.visible), cells(held_out.hidden)
             known = cells(held_out.known)
             assert isinstance(held_out.visible, ZeroFilledObservations)
@@ -277,7 +278,7 @@ class TestWhatIsHidden:
         X = low_rank(4000, 500)
         tracemalloc.start()
         try:
-            observe(X).hold_out(0.1, np.random.RandomState(0))
+            observe(X).hold_out(0.1, hiding_stream(0))
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

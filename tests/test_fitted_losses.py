@@ -13,6 +13,7 @@ from sklearn_mf import MatrixFactorization
 from sklearn_mf.estimators._base import HIDDEN_SEED
 from sklearn_mf.losses import Absolute, Huber, Logistic, Quantile
 from sklearn_mf.solvers import ALS, LBFGS, GradientDescent
+from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils.discovery import all_losses
 
 BIASES = [False, "features", "samples", "both"]
@@ -250,7 +251,8 @@ METRICS = [
 def test_score_is_the_explained_share_of_the_loss_of_hidden_entries(loss, metric, constant):
     X = punch_holes(fit_for(loss, low_rank(101, 15, noise=0.5)))
     fitted = model(loss, bias="features").fit(X)
-    draws = np.where(np.isnan(X), -1, np.random.default_rng(HIDDEN_SEED).random(X.shape))
+    draws = np.full(X.shape, -1.0)
+    draws[~np.isnan(X)] = hiding_stream(HIDDEN_SEED).random((~np.isnan(X)).sum())
     hidden = (draws >= 0) & (draws < 0.2)
     hidden[np.arange(len(X)), draws.argmax(axis=1)] = False
     values = fitted.inverse_transform(fitted.transform(np.where(hidden, np.nan, X)))

@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.estimators._base import HIDDEN_SEED
 from sklearn_mf.solvers import ALS, GradientDescent, Spectral
+from sklearn_mf.utils._hiding import hiding_stream
 
 BIASES = [False, "features", "samples", "both"]
 MATRICES = [
@@ -192,8 +193,8 @@ def test_predicted_entries_are_those_of_the_reconstruction(holed, bias):
 
 def hidden_by_hand(fitted, X):
     """The score as documented, on the entries that the seed of `score` hides."""
-    rng = np.random.default_rng(HIDDEN_SEED)
-    draws = np.where(np.isnan(X), -1, rng.random(X.shape))
+    draws = np.full(X.shape, -1.0)
+    draws[~np.isnan(X)] = hiding_stream(HIDDEN_SEED).random((~np.isnan(X)).sum())
     hidden = (draws >= 0) & (draws < 0.2)
     hidden[np.arange(len(X)), draws.argmax(axis=1)] = False
     visible = np.where(hidden, np.nan, X)
@@ -333,7 +334,7 @@ class TestRankOfTheData:
         stored = MatrixFactorization("auto", alpha_W=0.01, unstored="missing", random_state=0)
         assert stored.fit(store_observed(X)).n_components_ == 3
 
-    def test_where_no_entry_can_be_spared_it_is_one(self):
+    def test_where_no_other_is_possible_it_is_one(self):
         assert MatrixFactorization("auto").fit([[1.0, 2.0, 3.0]]).n_components_ == 1
 
     @pytest.mark.parametrize("share", [0.3, 0.9, 0.99])

@@ -33,6 +33,7 @@ from sklearn_mf.model_selection import (
     hide_entries,
     observed_entries,
 )
+from sklearn_mf.utils._hiding import hiding_stream
 
 RANKS = [2, 3, 4, 5, 8]
 
@@ -478,7 +479,7 @@ class TestCrossValEntries:
 class TestBiCrossValidation:
     @pytest.mark.parametrize("cv", [(2, 2), (3, 4)])
     def test_it_is_the_formula_of_owen_and_perry(self, cv, complete):
-        rng = np.random.RandomState(0)
+        rng = hiding_stream(0)
         row_folds, column_folds = (
             np.array_split(rng.permutation(size), n)
             for n, size in zip(cv, complete.shape, strict=True)

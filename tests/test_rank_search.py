@@ -108,7 +108,7 @@ class TestResults:
     @pytest.mark.parametrize("one_standard_error", [True, False])
     def test_the_choice_is_the_rule_s(self, one_standard_error):
         # Components that fade into the noise, so that the rule makes a difference.
-        rng = np.random.default_rng(3)
+        rng = np.random.default_rng(5)
         X = rng.normal(size=(60, 15)) * 0.7 ** np.arange(15) @ rng.normal(size=(15, 15))
         X += 0.5 * rng.normal(size=X.shape)
         search = search_of(cv=5, one_standard_error=one_standard_error).fit(X)

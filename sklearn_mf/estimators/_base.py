@@ -16,6 +16,7 @@ from sklearn_mf.losses.columns import check_data
 from sklearn_mf.observations import DenseObservations, StoredObservations, observe
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._callbacks import CallbackSupportMixin
+from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._threads import one_blas_thread
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
@@ -29,10 +30,8 @@ from sklearn_mf.utils._validation import (
 from sklearn_mf.utils._warnings import warn
 from sklearn_mf.validation import explained_share
 
-# Share of each row's observed entries that `score` hides, and the seed that chooses them: one
-# that nobody uses to make holes, or score would hide what is missing already.
-HIDDEN_SHARE = 0.2
-HIDDEN_SEED = 1_618_033_988
+# Share of each row's observed entries that `score` hides, and the seed that chooses them.
+HIDDEN_SHARE, HIDDEN_SEED = 0.2, 0
 
 
 class BaseFactorization(
@@ -246,7 +245,7 @@ default=None
         observations, loss = problem.observations, problem.loss
         with threads_for(observations):
             constants = column_constants(problem)[:, None]
-        rng = np.random.default_rng(HIDDEN_SEED)
+        rng = hiding_stream(HIDDEN_SEED)
         error = baseline = n_hidden = 0
         for _, block in observations.blocks():
             visible, hidden = block.split(HIDDEN_SHARE, rng)

@@ -13,6 +13,7 @@ from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
 from sklearn_mf.path import follow, has_risen, moved, simplest_of_the_best
 from sklearn_mf.solvers import ALS
 from sklearn_mf.units import Unit
+from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._threads import is_in_vain
 
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
@@ -113,14 +114,19 @@ class PathsMixin:
         unit = self._unit_of_paths(observations, loss)
         observations = unit.observations(observations)
         ranks = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1)
+        if len(ranks) == 1:
+            return 1
 
         def scores_of(seed):
-            rng = check_random_state(seed)
-            held_out = observations.hold_out(HIDDEN_SHARE, rng)
+            held_out = observations.hold_out(HIDDEN_SHARE, hiding_stream(seed))
             if held_out.hidden.n_observed == 0:
-                return np.zeros(len(ranks))  # nothing tells them apart
+                n_samples, n_features = observations.shape
+                raise ValueError(
+                    f"n_components='auto' finds nothing to hide in X (n_samples={n_samples}, "
+                    f"n_features={n_features}): each of {observations.n_observed} entries is the "
+                    "last one of its row or column. Use an int."
+                )
             parts = held_out.visible.stored(), held_out.hidden
-            seed = rng.randint(2**31 - 1)
             grid = ranks, [self.alpha_W]
             return self._path_results(parts, (loss, unit), grid, N_SWEEPS, seed)[0, :, 0]
 

@@ -38,8 +38,9 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
 
     with noise :math:`\psi_j` of its own in every column and penalties :math:`\lambda` of the
     components that are estimated too. The rank is chosen on hidden entries: a tenth of what
-    is observed is hidden, ranks are doubled, beginning with 0 (the means of the columns),
-    until the hidden entries are predicted no better. With as many components as columns
+    is observed is hidden (of small tables up to ten times, until that is enough), ranks are
+    doubled, beginning with 0 (the means of the columns), until the hidden entries are
+    predicted no better. With as many components as columns
     this is the shrunk normal distribution of all columns.
 
     Read more in the :ref:`User Guide <imputation>`.
@@ -85,7 +86,7 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         Without an estimator: the rank that was chosen.
     hidden_errors_ : dict of {int: float}
         Without an estimator: mean squared error of hidden entries, of standardized columns,
-        at each rank that was tried.
+        at each rank that was tried. NaN where nothing could be hidden.
     noise_variance_ : ndarray of shape (n_features_used,)
         Without an estimator: the noise :math:`\psi_j` in units of X squared.
     indicator_ : :class:`sklearn.impute.MissingIndicator` or None

@@ -6,9 +6,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_random_state
 
 from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
+from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._sparse import entries_at
 from sklearn_mf.utils._validation import (
     Integral,
@@ -116,7 +116,7 @@ class EntryKFold(BaseEntrySplit):
     >>> import numpy as np
     >>> from sklearn_mf.model_selection import EntryKFold
     >>> X = np.arange(12.0).reshape(3, 4)
-    >>> for train, test in EntryKFold(3, random_state=0).split(X):
+    >>> for train, test in EntryKFold(3, random_state=1).split(X):
     ...     print(len(train), len(test))
     8 4
     8 4
@@ -135,7 +135,7 @@ class EntryKFold(BaseEntrySplit):
         self.random_state = random_state
 
     def _splits(self, rows, columns, shape, groups):
-        order = _shuffled(rows, columns, self.stratify, check_random_state(self.random_state))
+        order = _shuffled(rows, columns, self.stratify, hiding_stream(self.random_state))
         fold = np.empty(len(rows), dtype=np.intp)
         fold[order] = np.arange(len(rows)) % self.n_splits
         for number in range(self.n_splits):
@@ -191,7 +191,7 @@ class EntryShuffleSplit(BaseEntrySplit):
         self.random_state = random_state
 
     def _splits(self, rows, columns, shape, groups):
-        rng = check_random_state(self.random_state)
+        rng = hiding_stream(self.random_state)
         n_entries = len(rows)
         n_test = _number_of(self.test_size, n_entries)
         for _ in range(self.n_splits):

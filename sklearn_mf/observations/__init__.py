@@ -9,7 +9,7 @@ never written to.
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.observations._base import ObservedMatrix
+from sklearn_mf.observations._base import HeldOut, ObservedMatrix
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.descent import Descent, images, settle
 from sklearn_mf.observations.stored import StoredObservations, keep_entries
@@ -19,6 +19,7 @@ from sklearn_mf.utils._sparse import entries_at
 __all__ = [
     "DenseObservations",
     "Descent",
+    "HeldOut",
     "ObservedMatrix",
     "StoredObservations",
     "ZeroFilledObservations",

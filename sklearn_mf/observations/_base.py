@@ -77,11 +77,11 @@ class ObservedMatrix(Twins):
         """The same observations, every value times a number: a copy of the values."""
         raise NotImplementedError
 
-    def hold_out(self, share, random_state):
-        """Hide a random share of the entries; return a `HeldOut`.
+    def hold_out(self, share, rng):
+        """Hide a random share of the entries, as a `hiding_stream` draws; return a `HeldOut`.
 
         No row and no column loses all that it has. Rows of weight zero, which tell a solver
-        nothing, have nothing hidden.
+        nothing, have nothing hidden. If anything can be hidden, something is.
         """
         raise NotImplementedError
 

@@ -17,6 +17,7 @@ from sklearn_mf.observations._base import (
     transposed_kinds,
 )
 from sklearn_mf.observations.stored import StoredObservations
+from sklearn_mf.utils._hiding import random_share, random_share_of_rows
 from sklearn_mf.utils._threads import n_threads, product
 
 # Rows that miss the same entries and share one factorization for it: fewer are solved sooner
@@ -102,23 +103,23 @@ class DenseObservations(SharedRows):
 
     def split(self, share, rng):
         """Two parts of the entries: most, and a random share of each row to be hidden."""
-        draws = np.where(self._observed(), rng.random(self.shape), -1)
-        hidden = (draws >= 0) & (draws < share)
-        # The entry with the largest draw stays, so that no row is left without any.
-        hidden[np.arange(self.shape[0]), draws.argmax(axis=1)] = False
+        observed = self._observed()
+        hidden = np.zeros(self.shape, dtype=bool)
+        hidden[observed] = random_share_of_rows(np.nonzero(observed)[0], share, rng)
         return self._only(~hidden), self._only(hidden)
 
-    def hold_out(self, share, random_state):
+    def hold_out(self, share, rng):
         n_rows, n_columns = self.shape
         n_in_row, n_in_column = np.zeros(n_rows, int), np.zeros(n_columns, int)
-        chosen = []
         for part, block in self.blocks():
-            counted = block._observed()
-            if self.row_weight is not None:
-                counted &= (block.row_weight > 0)[:, None]
+            counted = block._counted()
             n_in_row[part] = counted.sum(axis=1)
             n_in_column += counted.sum(axis=0)
-            cells = np.flatnonzero(counted & (random_state.random_sample(block.shape) < share))
+        chosen = []
+        for part, block in self.blocks():
+            counted = block._counted() & (n_in_row[part] > 1)[:, None] & (n_in_column > 1)
+            cells = np.flatnonzero(counted)
+            cells = cells[random_share(len(cells), share, rng)]
             chosen.append(cells + part.start * n_columns)
         rows, columns = np.divmod(np.concatenate(chosen), n_columns)
         mask = may_be_hidden(rows, columns, n_in_row, n_in_column)
@@ -136,6 +137,11 @@ class DenseObservations(SharedRows):
             DenseObservations(visible, self.weights, *sides, self.kinds),
             StoredObservations(hidden, weights, *sides, self._kinds_at((rows, columns))),
         )
+
+    def _counted(self):
+        """Where something is observed in a row that has a weight."""
+        observed = self._observed()
+        return observed if self.row_weight is None else observed & (self.row_weight > 0)[:, None]
 
     def _only(self, mask):
         values = np.where(mask, self.values, self.dtype.type(np.nan))

@@ -15,6 +15,7 @@ from sklearn_mf.observations._base import (
     times_dense,
 )
 from sklearn_mf.observations.descent import Descent
+from sklearn_mf.utils._hiding import random_share, random_share_of_rows
 from sklearn_mf.utils._threads import n_threads_for_entries
 
 # Numbers in the normal equations of the rows that are solved at a time.
@@ -115,11 +116,7 @@ class StoredObservations(ObservedMatrix):
 
     def split(self, share, rng):
         """Two parts of the entries: most, and a random share of each row to be hidden."""
-        draws = rng.random(self.n_observed)
-        largest = np.full(self.shape[0], -1.0)
-        np.maximum.at(largest, self._entry_rows(), draws)
-        # The entry with the largest draw stays, so that no row is left without any.
-        hidden = (draws < share) & (draws < largest[self._entry_rows()])
+        hidden = random_share_of_rows(self._entry_rows(), share, rng)
         return self.only(~hidden), self.only(hidden)
 
     def deal(self, size, rng):
@@ -135,13 +132,14 @@ class StoredObservations(ObservedMatrix):
             kinds = None if self.kinds is None else self.kinds[there]
             yield StoredObservations(X, weights, self.row_weight, self.column_weight, kinds)
 
-    def hold_out(self, share, random_state):
+    def hold_out(self, share, rng):
         rows, counted = self._entry_rows(), np.ones(self.n_observed, dtype=bool)
         if self.row_weight is not None:
             counted = self.row_weight[rows] > 0
-        hidden = counted & (random_state.random_sample(self.n_observed) < share)
         n_in_row = np.bincount(rows[counted], minlength=self.shape[0])
         n_in_column = np.bincount(self.indices[counted], minlength=self.shape[1])
+        hidden = counted & (n_in_row[rows] > 1) & (n_in_column[self.indices] > 1)
+        hidden[hidden] = random_share(np.count_nonzero(hidden), share, rng)
         hidden[hidden] = may_be_hidden(rows[hidden], self.indices[hidden], n_in_row, n_in_column)
         return HeldOut(self.only(~hidden), self.only(hidden))
 

@@ -104,7 +104,7 @@ class ZeroFilledObservations(SharedRows):
         kinds = None if self.kinds is None else np.concatenate([part.kinds for part in parts])
         return StoredObservations(X, None, self.row_weight, self.column_weight, kinds)
 
-    def hold_out(self, share, random_state):
+    def hold_out(self, share, rng):
         """Set a share of the rows aside, and hide some columns in them.
 
         Cells hidden here and there would be holes in nearly every row or column, and each of
@@ -113,8 +113,8 @@ class ZeroFilledObservations(SharedRows):
         :doi:`10.1214/08-AOAS227`); each is as likely to be in it as any other.
         """
         weight = np.ones(self.shape[0]) if self.row_weight is None else self.row_weight
-        aside = _random_mask(weight > 0, share, random_state)
-        columns = _random_mask(np.ones(self.shape[1], dtype=bool), HIDDEN_COLUMNS, random_state)
+        aside = _some_but_not_all(weight > 0, share, rng)
+        columns = _some_but_not_all(np.ones(self.shape[1], dtype=bool), HIDDEN_COLUMNS, rng)
         return HeldOut(
             self._part(~aside, np.ones_like(columns)),
             self._part(aside, columns),
@@ -251,10 +251,9 @@ def _slice(X, rows):
     )
 
 
-def _random_mask(candidates, share, random_state):
+def _some_but_not_all(candidates, share, rng):
     """A random share of the candidates, at least one of them and never all."""
-    positions = np.flatnonzero(candidates)
-    n = min(max(1, round(share * len(positions))), len(positions) - 1)
+    positions = rng.permutation(np.flatnonzero(candidates))
     mask = np.zeros(len(candidates), dtype=bool)
-    mask[random_state.permutation(positions)[:n]] = True
+    mask[positions[:-1][: max(1, round(share * len(positions)))]] = True
     return mask
