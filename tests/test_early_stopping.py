@@ -117,7 +117,7 @@ class TestTheSolve:
         X = low_rank(300, 200, 4, noise=1.0)
         test = np.random.default_rng(0).random(X.shape) < 0.8
         seen = observe(np.where(test, np.nan, X))
-        held_out = seen.hold_out(0.1, hiding_stream(4))
+        held_out = seen.hold_out(0.1, hiding_stream(8))
         side = Side(Ridge(1e-4))
         problem = Problem(held_out.visible, LOSSES["squared"](), side, side, n_components=8)
         codes = Problem(seen, problem.loss, side, side, n_components=8)
