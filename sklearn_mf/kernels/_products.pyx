@@ -148,6 +148,8 @@ cdef void combine_row(
 
 def dense_times_dense(const floating[:, :] A, const floating[:, :] B, int n_threads):
     """See ``sklearn_mf.kernels.reference.dense_times_dense``."""
+    if A.strides[0] % <int64_t>sizeof(floating) or A.strides[1] % <int64_t>sizeof(floating):
+        return dense_times_dense(np.array(A), B, n_threads)  # a field of packed records
     cdef int64_t i, j, n_rows = A.shape[0], depth = A.shape[1], k = B.shape[1]
     cdef int64_t wide = singles.wide if floating is float else doubles.wide
     cdef int64_t stride = (k + wide - 1) // wide * wide

@@ -30,8 +30,8 @@ class DenseObservations(SharedRows):
 
     def __init__(self, X, weights=None, row_weight=None, column_weight=None, kinds=None):
         super().__init__(X.shape, X.dtype, row_weight, column_weight, kinds)
-        self.values = X
-        self.weights = weights
+        self.values = in_whole_steps(X)
+        self.weights = None if weights is None else in_whole_steps(weights)
 
     def _transposed(self):
         weights = None if self.weights is None else self.weights.T
@@ -327,6 +327,13 @@ class DenseObservations(SharedRows):
 
     def _kinds_at(self, cells):
         return None if self.kinds is None else np.broadcast_to(self.kinds, self.shape)[cells]
+
+
+def in_whole_steps(X):
+    """X, copied if its numbers are not whole numbers of their size apart, as of packed records."""
+    if X.flags.aligned and all(step % X.itemsize == 0 for step in X.strides):
+        return X
+    return np.array(X)
 
 
 def equal_rows(observations, at_least):

@@ -53,10 +53,9 @@ class StoredObservations(ObservedMatrix):
         return sparse.csr_array((data, self.indices, self.indptr), shape=self.shape)
 
     def blocks(self, entries=None):
-        limits = np.arange(0, self.n_observed, block_entries(entries))
+        limits = np.arange(0, max(1, self.n_observed), block_entries(entries))
         starts = np.unique(np.searchsorted(self.indptr, limits, side="right") - 1)
-        if len(starts) == 0:
-            return
+        starts[0] = 0  # rows without entries, too
         for start, stop in zip(starts, [*starts[1:], self.shape[0]], strict=True):
             rows = slice(int(start), int(stop))
             yield rows, self.take(rows)
