@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 from sklearn.utils.extmath import svd_flip
 
+from sklearn_mf.utils._tables import native
 from sklearn_mf.utils._validation import admit, check_complete
 
 __all__ = [
@@ -394,8 +395,8 @@ def fitted_components(estimator):
 
 def _fits(estimator, X, y, cv, n_jobs, params):
     """Estimators fitted to the training rows of every split, and these rows."""
-    if sparse.issparse(X):
-        X = admit(X)  # before scikit-learn takes rows of it
+    # Before scikit-learn takes rows of it.
+    X = admit(X) if sparse.issparse(X) else native(X)
     results = cross_validate(
         estimator,
         X,

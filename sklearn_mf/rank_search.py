@@ -220,7 +220,7 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
             )
         grid = _check_ranks(self.ranks, checked.shape), _check_alphas(self.alphas, checker)
         rng = check_random_state(self.random_state)
-        folds = _check_folds(self.cv, checked, X, rng)
+        folds = _check_folds(self.cv, checked, rng)
         judge, work = _judge(checker, checked, X, grid, self.path_max_iter)
         seeds = rng.randint(2**31 - 1, size=len(folds))
         tasks = [(*fold, seed) for fold, seed in zip(folds, seeds, strict=True)]
@@ -488,13 +488,13 @@ def _check_alphas(alphas, estimator):
     return np.unique(alphas)[::-1].astype(np.float64)
 
 
-def _check_folds(cv, X, table, rng):
+def _check_folds(cv, X, rng):
     """Pairs of arrays that number observed entries."""
     n_entries = len(observed_entries(X)[0])
     if isinstance(cv, Integral):
         folds = list(EntryKFold(cv, random_state=rng).split(X))
     else:
-        folds = [tuple(map(np.asarray, split)) for split in check_cv(cv).split(table)]
+        folds = [tuple(map(np.asarray, split)) for split in check_cv(cv).split(X)]
         _check_numbers(folds, n_entries, X.shape[0])
     if not folds or not all(len(train) and len(test) for train, test in folds):
         raise ValueError(

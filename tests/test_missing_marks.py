@@ -313,14 +313,12 @@ CONTAINERS = [
 ]
 # These read a sparse frame as the sparse matrix that it is, and the estimator must agree.
 HIDING = {"MaskedEntryScorer", "EntryHoldout", "cross_val_entries"}
-# scikit-learn takes the rows of these itself.
-SLICED_BY_SKLEARN = {"component_stability"}
 
 
 @pytest.mark.filterwarnings("ignore:X has feature names, but")
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 class TestContainers:
-    @pytest.mark.parametrize("method", sorted(set(METHODS) - SLICED_BY_SKLEARN))
+    @pytest.mark.parametrize("method", METHODS)
     @pytest.mark.parametrize("make", CONTAINERS, ids=lambda make: make.__name__)
     def test_every_container_gives_what_arrays_give(self, make, method):
         call, X = METHODS[method], make(holed())
@@ -738,3 +736,36 @@ class TestSmallThings:
         # A scaler drops masks: what comes first decides.
         pipeline = make_pipeline(FactorizationImputer(random_state=0), StandardScaler(), quick())
         same(pipeline.fit_transform(masked()), pipeline.fit_transform(holed()))
+
+
+class AstropyLike(np.ndarray):
+    """As the masked arrays of astropy are: the mask is beside, and NumPy does not see it."""
+
+    @property
+    def unmasked(self):
+        return self.view(np.ndarray)
+
+
+def test_masked_arrays_of_other_makes_keep_their_masks():
+    X = masked()
+    other = X.data.view(AstropyLike)
+    other.mask = X.mask
+    same(codes(other), codes(holed()))
+
+
+@pytest.mark.parametrize("make", [np.asarray, pandas_frame])
+def test_splitters_see_what_a_search_sees(make):
+    marked = make(np.nan_to_num(holed(), nan=-1))
+    folds = EntryKFold(2, random_state=0)
+    actual = RankSearchCV(quick(missing_values=-1), [1, 2], cv=folds, random_state=0).fit(marked)
+    expected = RankSearchCV(quick(), [1, 2], cv=folds, random_state=0).fit(make(holed()))
+    same(actual.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
+
+
+@pytest.mark.parametrize("make", [pandas_frame, polars_of_integers, arrow_table])
+def test_infinities_are_told_by_the_names_of_every_frame(make):
+    X = np.nan_to_num(holed(), nan=1.0)
+    X[4, 3] = np.inf
+    table = pandas_frame(X) if make is pandas_frame else pl.DataFrame(X, schema=NAMES)
+    with pytest.raises(ValueError, match="in row 4, column 'dan'"):
+        quick().fit(table.to_arrow() if make is arrow_table else table)

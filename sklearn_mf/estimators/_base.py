@@ -62,7 +62,8 @@ class BaseFactorization(
             Data, with holes or without.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
+            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
+            stand where X has no entry.
 
         Returns
         -------

@@ -73,7 +73,8 @@ class NonnegativeFactorization(SolvedFactorization):
             Non-negative weights: 2 is the sample twice, 0 the sample absent.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
+            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
+            stand where X has no entry.
 
         Returns
         -------
@@ -101,7 +102,8 @@ default=None
             Non-negative weights: 2 is the sample twice, 0 the sample absent.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
+            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
+            stand where X has no entry.
 
         Returns
         -------

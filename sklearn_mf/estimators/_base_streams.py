@@ -38,7 +38,8 @@ class StreamingMixin:
             Non-negative weights: 2 is the sample twice, 0 the sample absent.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
+            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
+            stand where X has no entry.
 
         Returns
         -------

@@ -53,7 +53,8 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         :class:`~sklearn_mf.MatrixFactorization`, a pipeline that ends in one or a search
         over one. It is cloned and used as it is. None: see above.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry, as in :class:`sklearn.impute.SimpleImputer`.
+        What stands for a missing entry, as in :class:`sklearn.impute.SimpleImputer`. What is
+        masked is missing as well.
     add_indicator : bool, default=False
         Whether to append the columns of a :class:`sklearn.impute.MissingIndicator`.
     keep_empty_features : bool, default=False

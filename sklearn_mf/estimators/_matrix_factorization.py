@@ -98,7 +98,8 @@ class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
         penalty. 1: entry by entry, as in scikit-learn's NMF, and one good value serves
         data of all sizes. 0: plain ridge.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry, as in :class:`sklearn.impute.SimpleImputer`.
+        What stands for a missing entry, as in :class:`sklearn.impute.SimpleImputer`. What is
+        masked is missing as well.
     unstored : {"zero", "missing"}, default="zero"
         What the entries are that a sparse X does not store. Stored zeros are
         observations in either case.
@@ -300,7 +301,8 @@ class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
             Non-negative weights: 2 is the sample twice, 0 the sample absent.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
+            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
+            stand where X has no entry.
 
         Returns
         -------
@@ -324,7 +326,8 @@ default=None
             Non-negative weights: 2 is the sample twice, 0 the sample absent.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
+            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
+            stand where X has no entry.
 
         Returns
         -------

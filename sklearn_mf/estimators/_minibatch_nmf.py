@@ -82,7 +82,7 @@ class MiniBatchNMF(NonnegativeFactorization):
     verbose : int, default=0
         Whether to print a line every so many passes.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry in X.
+        What stands for a missing entry in X. What is masked is missing as well.
     unstored : {"zero", "missing"}, default="zero"
         What the entries are that a sparse X does not store.
 
@@ -213,7 +213,8 @@ class MiniBatchNMF(NonnegativeFactorization):
             Non-negative weights: 2 is the sample twice, 0 the sample absent.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
+            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
+            stand where X has no entry.
 
         Returns
         -------

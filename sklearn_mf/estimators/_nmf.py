@@ -74,7 +74,7 @@ class NMF(NonnegativeFactorization):
     shuffle : bool, default=False
         Whether "cd" visits the components in random order.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry in X.
+        What stands for a missing entry in X. What is masked is missing as well.
     unstored : {"zero", "missing"}, default="zero"
         What the entries are that a sparse X does not store.
 
@@ -291,7 +291,7 @@ def non_negative_factorization(
     shuffle : bool, default=False
         Whether "cd" visits the components in random order.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry in X.
+        What stands for a missing entry in X. What is masked is missing as well.
     unstored : {"zero", "missing"}, default="zero"
         What the entries are that a sparse X does not store.
     sample_weight : array-like of shape (n_samples,), default=None

@@ -48,6 +48,8 @@ def as_numbers(X, name, missing=np.nan):
         raise ValueError(f"{name} is a LazyFrame, a query that nobody has run: call .collect().")
     if is_frame(X):
         return _frame_of_numbers(X, name)
+    if hasattr(X, "unmasked"):  # the masked arrays of astropy, which are none of NumPy
+        X = np.ma.array(X.unmasked, mask=X.mask)
     if isinstance(X, list | tuple):
         masked = any(isinstance(row, np.ma.MaskedArray) and row.ndim for row in X)
         X = np.ma.array([np.ma.asarray(row) for row in X]) if masked else np.asarray(X)
@@ -76,6 +78,13 @@ def is_frame(X):
     return hasattr(X, "columns") and (hasattr(X, "dtypes") or hasattr(X, "schema"))
 
 
+def column_names(X):
+    """Names of the columns of a frame, None for everything else."""
+    if not is_frame(X):
+        return None
+    return list(X.columns if hasattr(X, "dtypes") else X.schema.names)
+
+
 def is_sparse_with_holes(X):
     """Whether X is a frame of pandas that stores some entries, and for all others has NaN."""
     if not hasattr(X, "sparse"):
@@ -100,24 +109,25 @@ def stored_entries(X):
 
 def rebuilt(table, values):
     """Another frame of the make, the names and the index of a table."""
-    native_table = native(table)
-    if hasattr(native_table, "iloc"):
-        frame = type(native_table)(values, index=native_table.index, columns=native_table.columns)
-    elif not hasattr(native_table, "dtypes"):
-        frame = type(native_table).from_arrays(list(values.T), names=native_table.schema.names)
+    frame, names = native(table), column_names(native(table))
+    if hasattr(frame, "iloc"):
+        new = type(frame)(values, index=frame.index, columns=frame.columns)
+    elif hasattr(frame, "dtypes"):
+        new = type(frame)(values, schema=names)
     else:
-        frame = type(native_table)(values, schema=list(native_table.columns))
-    if native_table is table:
-        return frame
+        new = type(frame).from_arrays(list(values.T), names=names)
+    if frame is table:
+        return new
     import narwhals  # whose frame the table was
 
-    return narwhals.from_native(frame)
+    return narwhals.from_native(new)
 
 
 def _frame_of_numbers(X, name):
     """A frame whose columns of Python objects are numbers; refuses other columns by name."""
+    kinds = X.dtypes if hasattr(X, "dtypes") else X.schema.types
     bad, converted = [], {}
-    for j, (label, kind) in enumerate(_columns(X)):
+    for j, (label, kind) in enumerate(zip(column_names(X), kinds, strict=True)):
         kind = str(kind).lower().removeprefix("sparse[")
         if hasattr(X, "iloc") and kind.startswith(("object", "decimal")):
             values = _floats(X.iloc[:, j].to_numpy(dtype=object))
@@ -141,13 +151,6 @@ def _frame_of_numbers(X, name):
     for j, values in converted.items():
         X.isetitem(j, values)
     return X
-
-
-def _columns(X):
-    """Names and types of the columns."""
-    if not hasattr(X, "dtypes"):
-        return zip(X.schema.names, X.schema.types, strict=True)
-    return zip(X.columns, X.dtypes, strict=True)
 
 
 def _floats(objects):

@@ -27,7 +27,7 @@ from sklearn_mf.utils._hints import class_for_object, did_you_mean
 from sklearn_mf.utils._sparse import entries_at, sound_csr
 from sklearn_mf.utils._tables import (
     as_numbers,
-    is_frame,
+    column_names,
     is_sparse_with_holes,
     native,
     stored_entries,
@@ -237,10 +237,14 @@ def _check_holed(estimator, X, reset, **checks):
     mark_is_nan = is_nan(mark)
     keep_sparse = getattr(estimator, "unstored", "zero") == "missing"
     X = admit(X, missing=np.nan if mark_is_nan else mark, keep_sparse=keep_sparse)
-    labels = table.columns if is_frame(table) and hasattr(table, "dtypes") else None
     hint = f"missing_values={mark!r} says how missing entries are marked: have one mark for all."
     X = check_numbers(
-        X, allow_nan=mark_is_nan, labels=labels, hint=hint, estimator=estimator, **checks
+        X,
+        allow_nan=mark_is_nan,
+        labels=column_names(table),
+        hint=hint,
+        estimator=estimator,
+        **checks,
     )
     if sparse.issparse(X) and not mark_is_nan and mark == 0:
         raise ValueError(
@@ -295,7 +299,7 @@ def check_growth(estimator, X):
             f"X has {shape[1]} features, but warm_start=True goes on from the components of "
             f"{n_before}. Features may be added, not removed: use warm_start=False."
         )
-    before, now = getattr(estimator, "feature_names_in_", None), _get_feature_names(X)
+    before, now = getattr(estimator, "feature_names_in_", None), _get_feature_names(native(X))
     if before is not None and now is not None and list(now[:n_before]) != list(before):
         raise ValueError(
             "The first features of X must be those of the last fit, in their order, where "
