@@ -325,6 +325,9 @@ def _mixture(row_cost, column_cost):
     ``M M'`` is the geometric mean of the first and the inverse of the second; of all M the
     symmetric one moves the components least. Directions of no cost keep their length.
     """
+    if not (np.trace(row_cost) > 0 and np.trace(column_cost) > 0):
+        return np.eye(len(row_cost))  # of codes of zeros the costs are rounding error
+    row_cost = _power(row_cost, 1.0)
     root, inverse = _power(column_cost, 0.5), _power(column_cost, -0.5)
     return _power(inverse @ _power(root @ row_cost @ root, 0.5) @ inverse, 0.5)
 

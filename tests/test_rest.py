@@ -1,11 +1,15 @@
 """Fits that have nothing left to find: they end, and nothing rises or runs away."""
 
+from time import perf_counter
+
 import numpy as np
 import pytest
-from conftest import punch_holes
+from conftest import low_rank, minutes_on_reference, punch_holes
+from scipy.optimize import linprog
 
-from sklearn_mf import MatrixFactorization
+from sklearn_mf import NMF, MatrixFactorization
 from sklearn_mf.solvers import ALS, CoordinateDescent
+from sklearn_mf.stream import _mixture
 
 QUIET = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -71,3 +75,61 @@ def test_an_offset_of_numbers_and_logarithms(dtype):
         1, loss=["poisson", "huber", "poisson"], bias="samples", max_iter=5, random_state=0
     ).fit(X)
     assert np.isfinite(model.loss_curve_).all()
+
+
+@QUIET
+@pytest.mark.parametrize("n_observed", [1, 2])
+def test_codes_that_could_trade_for_nothing_are_the_cheapest(n_observed):
+    rng = np.random.default_rng(2)
+    H = rng.random((3, 4))
+    X = np.full((30, 4), np.nan)
+    for row in X:
+        seen = rng.permutation(4)[:n_observed]
+        row[seen] = rng.random(3) @ H[:, seen]
+    model = MatrixFactorization(3, positive=True, alpha_W=1e-8, l1_ratio=1, max_iter=1)
+    model.fit(rng.random((5, 4)))
+    model.components_ = H
+    for row, code in zip(X, model.transform(X), strict=True):
+        seen = ~np.isnan(row)
+        least = linprog(np.ones(3), A_eq=H[:, seen].T, b_eq=row[seen]).fun
+        np.testing.assert_allclose(code @ H[:, seen], row[seen], rtol=1e-4)
+        np.testing.assert_allclose(code.sum(), least, rtol=1e-5)
+
+
+@minutes_on_reference
+def test_flat_valleys_take_a_few_steps():
+    X = punch_holes(np.abs(low_rank(30, 3, noise=1.0)))
+    model = NMF(
+        3,
+        solver="mu",
+        beta_loss=0.5,
+        alpha_W=1e-8,
+        alpha_H=0,
+        l1_ratio=1,
+        init="random",
+        random_state=0,
+        tol=10,
+    ).fit(X)
+    began = perf_counter()
+    model.transform(X)
+    assert perf_counter() - began < 3  # 17 s, where descent alone went through them
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("bias", [False, "features", "both"])
+@pytest.mark.parametrize("loss", ["squared", "absolute"])
+def test_streams_of_zeros_give_components_that_are_numbers(dtype, bias, loss):
+    nan = np.nan
+    first = [[nan, 0, -1, nan, nan], [nan, nan, -1, -1, nan], [1, nan, nan, 0, nan]]
+    second = [[0, 0, 0, 0, 0], [0, nan, nan, nan, nan]]
+    model = MatrixFactorization(
+        1, bias=bias, loss=loss, alpha_W=0.1, forget_factor=1e-3, random_state=0
+    )
+    for batch in (first, second, np.zeros((3, 5)), np.zeros((1, 5)), first):
+        model.partial_fit(np.asarray(batch, dtype=dtype))
+        assert np.isfinite(model.components_).all()
+
+
+def test_costs_of_nothing_but_rounding_error_leave_lengths_as_they_are():
+    mix = _mixture(-1e-18 * np.eye(2), np.eye(2))
+    np.testing.assert_array_equal(mix, np.eye(2))

@@ -143,6 +143,15 @@ def _total_error(problem, Ht, W, unit):
     return problem.observations.total_loss(*factors, SquaredErrorOfMean(loss)) * unit.size**2
 
 
+def check_batch(Ht):
+    """Refuse what `partial_fit` found, before the estimator changes."""
+    if not np.isfinite(Ht).all():
+        raise ValueError(
+            "partial_fit diverged: the components after this batch are not finite, so it changes "
+            "nothing. Scale X, or raise alpha_W and alpha_H."
+        )
+
+
 def _check_observed(observations):
     """Refuse data without any entry; say which features have none."""
     if not observations.T.row_totals().any():

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import threads_for
-from sklearn_mf.estimators._base_fits import model_attributes
+from sklearn_mf.estimators._base_fits import check_batch, model_attributes
 from sklearn_mf.initialization import start, zeros
 from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
 from sklearn_mf.units import Unit
@@ -88,6 +88,7 @@ default=None
             _, Ht = start(problem, init, random_state, bias)
             stream = stream.started(problem, Ht)
         stream, Ht = stream.updated(problem, Ht, self.forget_factor)
+        check_batch(Ht)
         return stream, Ht
 
     def _factor_so_far(self, problem, unit):

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import threads_for
-from sklearn_mf.estimators._base_fits import model_attributes
+from sklearn_mf.estimators._base_fits import check_batch, model_attributes
 from sklearn_mf.estimators._base_nmf import NonnegativeFactorization
 from sklearn_mf.solvers.minibatch import MiniBatchUpdate
 from sklearn_mf.utils._validation import check_X, fit_context
@@ -239,6 +239,7 @@ default=None
                 Ht = unit.inside(self.components_.T, self.n_components_)
                 Ht = np.ascontiguousarray(Ht, dtype=X.dtype)
             _, Ht, sums, _ = self._check_solver(batch).update(batch, None, Ht, sums)
+        check_batch(Ht)
         fitted = {"loss_": loss, "n_steps_": getattr(self, "n_steps_", 0) + 1}
         fitted |= {"_unit": unit, "_sums": sums}
         vars(self).update(model_attributes(batch, Ht, unit), **fitted)

@@ -11,6 +11,9 @@ from sklearn_mf.utils._threads import n_threads, product
 # systems they get so many rounds, in which it shows which coefficients are zero.
 FINE, ROUNDS_BETWEEN, MOST_SYSTEMS, LAST_ROUNDS = 1e-10, 10, 50, 10_000
 
+# What is added to the diagonal of a singular system, in units of the pivots that make it one.
+HOLD = 100
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -72,7 +75,7 @@ def settle(equations, penalty, start):
     moving = np.arange(len(rows))
     for _ in range(MOST_SYSTEMS):
         part, before = _of_rows(equations, penalty, moving), rows[moving]
-        solved = kernels.settle_rows(*part[0], part[1], before, _threads(before, 1))
+        solved = _solved(*part, before)
         after, _ = _descend(*part, solved, (FINE, ROUNDS_BETWEEN))
         rows[moving] = after
         moved = np.abs(after - solved).max(axis=1, initial=0)
@@ -86,6 +89,30 @@ def settle(equations, penalty, start):
         part = _of_rows(equations, penalty, moving)
         rows[moving], _ = _descend(*part, rows[moving], (FINE, LAST_ROUNDS))
     return Descent.after(equations, rows, violation)
+
+
+def _solved(equations, penalty, before):
+    """Rows whose coefficients other than zero solve their system, or come nearer where it is none.
+
+    Where coefficients may trade with one another for nothing, or next to it, each is held back a
+    little (the proximal point method): they go as far as the penalty pays for, in a few steps
+    instead of the thousands of descent, and rest at the same place.
+    """
+    grams, moments = equations
+    solved = kernels.settle_rows(grams, moments, penalty, before, _threads(before, 1))
+    stuck = np.flatnonzero((solved == before).all(axis=1) & before.any(axis=1))
+    if len(stuck):
+        (grams, moments), penalty = _of_rows(equations, penalty, stuck)
+        before = before[stuck]
+        scale, ridge, *_ = penalty
+        k = before.shape[1]
+        diagonals = np.einsum("ikk->ik", grams) + scale[:, None] * ridge
+        held = HOLD * k * np.finfo(before.dtype).eps * diagonals
+        grams = grams + held[:, :, None] * np.eye(k)
+        moments = (moments + held * before).astype(before.dtype)
+        grams = np.ascontiguousarray(grams, dtype=before.dtype)
+        solved[stuck] = kernels.settle_rows(grams, moments, penalty, before, _threads(before, 1))
+    return solved
 
 
 def _descend(equations, penalty, start, accuracy):
