@@ -114,13 +114,11 @@ class EarlyStopping(Monitor):
     def end(self, state):
         """Score the factors; whether the best has stood still for long enough."""
         score = self.score(state)
-        state.validation_scores.append(score)
         bests = self.best_scores
         if not bests or score > bests[-1]:
-            bests.append(score)
             self.best = state.W, state.Ht, state.objective
-        else:
-            bests.append(bests[-1])
+        state.validation_scores.append(score)
+        bests.append(max(score, bests[-1]) if bests else score)
         n = self.n_iter_no_change
         return len(bests) > n and not bests[-1] > bests[-1 - n] + self.tol
 

@@ -13,6 +13,7 @@ from sklearn_mf.estimators._base import (
     warn_of_empty_columns,
     warn_of_empty_rows,
 )
+from sklearn_mf.utils._all_at_once import Interrupted
 from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
 from sklearn_mf.utils._monitors import Printer
 from sklearn_mf.utils._validation import check_X, warn_of_unused_mark
@@ -75,7 +76,7 @@ class SolvedFactorization(BaseFactorization):
         # Of a perfect fit rounding error is left, of either sign.
         self.reconstruction_err_ = float(np.sqrt(2 * max(error, 0.0)))
         if state.interrupted:
-            raise KeyboardInterrupt
+            raise Interrupted
         warn_of_empty_rows(observations)
         for monitor in monitors:
             monitor.finish()

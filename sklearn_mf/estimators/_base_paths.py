@@ -71,8 +71,10 @@ class PathsMixin:
             init = solver.init if problem.loss.is_squared else "random"
             factors = start(problem, init if self.init == "auto" else self.init, rng)
             options = {"max_iter": self.max_iter, "tol": max(self.tol, ROUGH), "random_state": rng}
-            Ht = solver.solve(problem, *factors, **options).Ht
-            return problem.fold_in(Ht), Ht
+            state = solver.solve(problem, *factors, **options)
+            if state.interrupted:
+                raise KeyboardInterrupt  # no path goes on from half a fit
+            return problem.fold_in(state.Ht), state.Ht
 
         error = loss if loss.is_squared else SquaredErrorOfMean(loss.in_unit(unit.size))
         offset, results = 0.0, np.full((len(alphas), len(ranks), 3), np.nan)

@@ -495,5 +495,5 @@ default=None
         return {
             **super()._fitted_attributes(problem, solver, state, unit),
             "validation_scores_": list(scores) if self.early_stopping else None,
-            "best_validation_score_": max(scores) if self.early_stopping else None,
+            "best_validation_score_": max(scores, default=np.nan) if self.early_stopping else None,
         }

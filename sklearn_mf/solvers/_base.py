@@ -292,7 +292,7 @@ class _Record:
     def __init__(self, solver, state, scale, limits):
         self.solver, self.state, self.scale, self.limits = solver, state, scale, limits
         self.first = state.objective
-        self.kept = state.W, state.Ht
+        self.kept = state.W, state.Ht, dict(state.memory)
         self.n_kept = 0
 
     def __call__(self, objective):
@@ -309,7 +309,7 @@ class _Record:
         over = state.converged or state.stopped or n_iter >= limits.max_iter
         if not over:
             self.begin()
-        self.kept = state.W, state.Ht
+        self.kept = state.W, state.Ht, dict(state.memory)
         self.n_kept = n_iter
         return over
 
@@ -320,9 +320,11 @@ class _Record:
 
     def undo_half_a_step(self):
         """Take back factors that an interrupted step may have moved already."""
-        if self.state.n_iter == self.n_kept:
-            self.state.W, self.state.Ht = self.kept
-            self.state.loss = None
+        state = self.state
+        del state.history[len(state.seconds) :]
+        if state.n_iter == self.n_kept:
+            state.W, state.Ht, state.memory = self.kept
+            state.loss = None
 
     def guard(self, limit=DIVERGED):
         """Raise a ValueError where no solver should be."""

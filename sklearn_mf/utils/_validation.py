@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import _fit_context as fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import check_array, get_tags
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -23,6 +23,7 @@ from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_feature_names_in as input_names
 from sklearn.utils.validation import _check_sample_weight, _get_feature_names, validate_data
 
+from sklearn_mf.utils._all_at_once import all_at_once
 from sklearn_mf.utils._hints import class_for_object, did_you_mean
 from sklearn_mf.utils._sparse import entries_at, sound_csr
 from sklearn_mf.utils._tables import (
@@ -65,6 +66,12 @@ __all__ = [
 ]
 
 FLOATS = [np.float64, np.float32]
+
+
+def fit_context(*, prefer_skip_nested_validation):
+    """scikit-learn's surroundings of a fit, whose attributes come all at once."""
+    context = _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
+    return lambda fit: all_at_once(context(fit))
 
 
 def check_parameters(instance):
