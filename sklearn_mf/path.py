@@ -5,14 +5,13 @@ entries best. So a step costs one sweep: new components are found by themselves,
 others leave, and then all are improved together.
 """
 
-import warnings
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
+from sklearn_mf.utils._warnings import quiet
 
 # A path ends where so many errors in a row are by this share, or by one standard error of the
 # least if that is less, above the least.
@@ -48,17 +47,6 @@ def moved(problem, W, Ht, n_sweeps, random_state):
     return _improved(problem, *_widened(problem, W, Ht, random_state), n_sweeps)
 
 
-@contextmanager
-def quiet():
-    """Silence on whether the first fit of a path has converged: the last fit will say.
-
-    Filters belong to the process, so threads that follow paths are to be started within.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
-
-
 def follow(judge, tasks, work):
     """What is found along the paths of some tasks, whose threads fill each other's gaps.
 
@@ -76,8 +64,13 @@ def follow(judge, tasks, work):
     results : list
         In the order of the tasks.
     """
-    with one_blas_thread(), quiet():
-        return in_threads(judge, tasks, work)
+
+    def quietly(task):
+        with quiet(ConvergenceWarning):  # whether the last fit converges, that will say
+            return judge(task)
+
+    with one_blas_thread():
+        return in_threads(quietly, tasks, work)
 
 
 def has_risen(errors, n_hidden):

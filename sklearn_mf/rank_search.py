@@ -1,6 +1,5 @@
 """The rank by cross-validation of hidden entries, along paths of ranks."""
 
-import warnings
 from functools import partial
 from time import perf_counter
 
@@ -9,13 +8,14 @@ from joblib import effective_n_jobs
 from scipy import sparse
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.model_selection import EntryKFold, hide_entries, observed_entries
-from sklearn_mf.path import follow, has_risen, quiet, simplest_of_the_best
+from sklearn_mf.path import follow, has_risen, simplest_of_the_best
 from sklearn_mf.utils._tables import is_frame, native, rebuilt
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
@@ -26,6 +26,7 @@ from sklearn_mf.utils._validation import (
     check_X,
     fit_context,
 )
+from sklearn_mf.utils._warnings import quiet
 
 __all__ = ["RankSearchCV"]
 
@@ -388,11 +389,13 @@ def _of_all(judge, tasks, work, n_jobs):
     """What is to be judged: by processes, or along paths whose threads fill each other's gaps."""
     if work and effective_n_jobs(n_jobs) == 1:
         return follow(lambda task: judge(*task), tasks, work)
+    if effective_n_jobs(n_jobs) == 1:
+        return [_quietly(judge, *task) for task in tasks]
     return Parallel(n_jobs=n_jobs)(delayed(_quietly)(judge, *task) for task in tasks)
 
 
 def _quietly(judge, *task):
-    with quiet():
+    with quiet(ConvergenceWarning):
         return judge(*task)
 
 
@@ -412,9 +415,7 @@ def _one_by_one(estimator, data, grid, train, test, seed):
     visible = _visible(X, table, train)
     ranks, alphas = grid
     results = np.full((len(alphas), len(ranks), 3), np.nan)
-    with warnings.catch_warnings():
-        # The last fit says what there is to say.
-        warnings.simplefilter("ignore", UserWarning)
+    with quiet(UserWarning):  # the last fit says what there is to say
         for alpha, row in zip(alphas, results, strict=True):
             for number, rank in enumerate(ranks):
                 began = perf_counter()

@@ -236,7 +236,7 @@ def test_ctrl_c_in_the_first_score_of_hidden_entries_is_no_other_error():
 def test_a_fit_that_fails_leaves_the_last_one(name):
     model = copy({**FITS, **OTHERS}[name]).fit(table(0))
     before = frozen(model)
-    with pytest.raises(ValueError, match="no observed entry|at least|nothing to hide|missing"):
+    with pytest.raises(ValueError, match=r"no observed entry|at least|nothing to hide|missing"):
         model.fit(np.full((4, 9 + 5), np.nan))
     assert is_as_before(model, before)
 

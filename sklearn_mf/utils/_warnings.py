@@ -6,6 +6,7 @@ import sys
 import threading
 import warnings
 from concurrent import futures
+from contextvars import ContextVar
 
 import joblib
 import sklearn
@@ -21,6 +22,28 @@ SKIPPED = (
 )
 
 
+_unwanted = ContextVar("unwanted", default=())
+
+
+@contextlib.contextmanager
+def quiet(category):
+    """Silence on what the package would warn of, in this thread alone.
+
+    Filters of `warnings` belong to the process: of two threads that change them at the same
+    time, the last one to go puts back what the first had set.
+
+    Parameters
+    ----------
+    category : type of Warning
+        What not to warn of.
+    """
+    before = _unwanted.set((*_unwanted.get(), category))
+    try:
+        yield
+    finally:
+        _unwanted.reset(before)
+
+
 def warn(message, category=UserWarning):
     """Warn of something that the line outside of all packages above can change.
 
@@ -31,6 +54,8 @@ def warn(message, category=UserWarning):
     category : type of Warning, default=UserWarning
         Of which kind it is.
     """
+    if issubclass(category, _unwanted.get()):
+        return
     if sys.version_info >= (3, 12):
         warnings.warn(message, category, skip_file_prefixes=SKIPPED)
     else:
