@@ -266,6 +266,7 @@ def test_warm_start_goes_on_where_the_last_fit_stopped(holed, bias):
     assert halves.loss_curve_[-1] < cold.loss_curve_[-1]
 
 
+@pytest.mark.filterwarnings("ignore:alpha_W=0.1 has hardly any effect")
 @pytest.mark.parametrize(
     ("parameters", "make", "expected"),
     [

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mf.estimators._base_traps import warn_of_short_rows
 from sklearn_mf.estimators._base_uncertainty import standard_deviations
 from sklearn_mf.initialization import column_constants
 from sklearn_mf.losses import BaseLoss, Squared
@@ -246,8 +247,10 @@ default=None
         observations, loss = problem.observations, problem.loss
         with threads_for(observations):
             constants = column_constants(problem)[:, None]
+        in_column = observations.T.n_in_row()
         rng = hiding_stream(HIDDEN_SEED)
         error = baseline = n_hidden = 0
+        comparable = False
         for _, block in observations.blocks():
             visible, hidden = block.split(HIDDEN_SHARE, rng)
             with threads_for(visible):
@@ -256,11 +259,12 @@ default=None
             ones = np.ones((block.shape[0], 1), dtype=block.dtype)
             baseline += hidden.total_loss(ones, constants, loss)
             n_hidden += hidden.n_observed
-        if n_hidden == 0:
-            warn(
-                "score is not defined: no row of X has an observed entry to spare.",
-                UndefinedMetricWarning,
-            )
+            comparable |= bool(hidden.T.n_in_row()[in_column > 1].any())
+        if not comparable:
+            why = "no row of X has an observed entry to spare"
+            if n_hidden:
+                why = "no entry that it hides has another one in its column to be compared with"
+            warn(f"score is not defined: {why}. Score more rows at once.", UndefinedMetricWarning)
             return float("nan")
         return explained_share(error, baseline)
 
@@ -291,6 +295,7 @@ default=None
 
     def _codes(self, observations):
         warn_of_empty_rows(observations)
+        warn_of_short_rows(self, observations)
         problem = self._problem(observations, self.loss_, self.n_components_)
         with threads_for(observations, uses_kernels=not problem.is_smooth):
             return self._fold_in(observations)

@@ -13,6 +13,7 @@ from sklearn_mf.estimators._base import (
     warn_of_empty_columns,
     warn_of_empty_rows,
 )
+from sklearn_mf.estimators._base_traps import warn_of_traps
 from sklearn_mf.utils._all_at_once import Interrupted
 from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
 from sklearn_mf.utils._monitors import Printer
@@ -38,6 +39,7 @@ class SolvedFactorization(BaseFactorization):
         n_components = self._choose_n_components(observations, loss)
         problem = self._problem(observations, loss, n_components)
         solver = self._check_solver(problem)
+        warn_of_traps(self, X, loss, entry_weight is not None)
         unit = solver.unit_of(problem)
         problem = unit.problem(problem)
         observations = problem.observations

@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import check_batch, model_attributes
+from sklearn_mf.estimators._base_traps import warn_of_traps
 from sklearn_mf.initialization import start, zeros
 from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
 from sklearn_mf.units import Unit
@@ -51,6 +52,8 @@ default=None
         loss = self._resolve_loss(table, X)
         observations = seen_rows(self._observe(X, loss, entry_weight, sample_weight))
         n_components = self._n_components_of_stream(X, is_first)
+        if is_first:
+            warn_of_traps(self, X, loss, entry_weight is not None)
         if observations is None:
             warn("X has no observed entry: this batch changes nothing.")
             return self

@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import check_batch, model_attributes
 from sklearn_mf.estimators._base_nmf import NonnegativeFactorization
+from sklearn_mf.estimators._base_traps import warn_of_traps
 from sklearn_mf.solvers.minibatch import MiniBatchUpdate
 from sklearn_mf.utils._validation import check_X, fit_context
 from sklearn_mf.utils._warnings import warn
@@ -225,6 +226,8 @@ default=None
         X = check_X(self, X, reset=is_first)
         loss = self._resolve_loss(None, X)
         observations = self._observe(X, loss, entry_weight, sample_weight)
+        if is_first:
+            warn_of_traps(self, X, loss, entry_weight is not None)
         if not observations.T.row_totals().any():
             warn("X has no observed entry: this batch changes nothing.")
             return self

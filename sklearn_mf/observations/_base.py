@@ -93,6 +93,22 @@ class ObservedMatrix(Twins):
         """What is observed in one row."""
         return self._row(i)[1]
 
+    def n_in_row(self):
+        """How many entries every row has."""
+        raise NotImplementedError
+
+    def first(self, test):
+        """Row, column and value of the first entry that an elementwise test finds, or None."""
+        for rows, block in self.blocks():
+            if not test(block.values).any():
+                continue
+            for i in range(rows.start, rows.stop):
+                columns, values, _ = self._row(i)
+                found = np.flatnonzero(test(values))
+                if len(found):
+                    return i, int(columns[found[0]]), values[found[0]]
+        return None
+
     def product(self, dense, offsets, row_offsets=0):
         """Sum over observed j of ``e_ij * (x_ij - offsets_j - row_offsets_i) * dense_j``."""
         raise NotImplementedError

@@ -263,6 +263,9 @@ class DenseObservations(SharedRows):
             out[rows] = weights.sum(axis=1, dtype=np.float64)
         return out
 
+    def n_in_row(self):
+        return np.concatenate([block._observed().sum(axis=1) for _, block in self.blocks()])
+
     def _row(self, i):
         columns = np.flatnonzero(~np.isnan(self.values[i]))
         weights = multiply(None if self.weights is None else self.weights[i], self.column_weight)

@@ -209,6 +209,9 @@ class StoredObservations(ObservedMatrix):
             weights = multiply(weights, self.column_weight[self.indices])
         return np.bincount(self._entry_rows(), weights, self.shape[0]).astype(self.dtype)
 
+    def n_in_row(self):
+        return np.diff(self.indptr)
+
     def _row(self, i):
         entries = slice(self.indptr[i], self.indptr[i + 1])
         columns = self.indices[entries]

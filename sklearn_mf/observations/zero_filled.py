@@ -140,6 +140,12 @@ class ZeroFilledObservations(SharedRows):
         if self._X.nnz < self.shape[0] * self.shape[1]:
             yield np.zeros(1, dtype=self.dtype)
 
+    def n_in_row(self):
+        out = np.full(self.shape[0], self.shape[1])
+        for rows, block in self._holed_blocks():
+            out[rows] = block.n_in_row()
+        return out
+
     def _row(self, i):
         return self.take(slice(i, i + 1))._row(0)
 
