@@ -128,8 +128,11 @@ class EarlyStopping(Monitor):
             return
         state.W, state.Ht, state.objective = self.best
         if self.tol > 0 and not (state.stopped or state.converged or state.interrupted):
+            bests, n = self.best_scores, min(self.n_iter_no_change, state.n_iter - 1)
             warn(
                 f"early_stopping=True: after max_iter={state.n_iter} iterations hidden entries "
-                "were still predicted better and better. Increase max_iter, or tol.",
+                f"were still predicted better and better: in the last {n} the score rose by "
+                f"{bests[-1] - bests[-1 - n]:.2g}, beside tol={self.tol:g}. Increase max_iter, or "
+                "tol.",
                 ConvergenceWarning,
             )

@@ -148,7 +148,8 @@ default=None
 
     def _observe(self, X, loss, entry_weight=None, sample_weight=None):
         observations = super()._observe(X, loss, entry_weight, sample_weight)
-        check_values(observations, type(self).__name__)
+        names = getattr(self, "feature_names_in_", None)
+        observations.refuse_negative(type(self).__name__, names)
         return observations
 
     def _problem(self, observations, loss, n_components):
@@ -204,10 +205,3 @@ default=None
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         return tags
-
-
-def check_values(observations, name):
-    """Refuse negative data, in scikit-learn's words."""
-    least = min((values.min(initial=0) for values in observations.each_value()), default=0)
-    if least < 0:
-        raise ValueError(f"Negative values in data passed to {name} (input X).")

@@ -177,12 +177,16 @@ def check_data(loss, observations, names=None):
     names : ndarray of str of shape (n_features,) or None
         Their names for messages.
     """
-    if isinstance(loss, BaseLoss):
-        if hasattr(loss, "check_data"):
-            for values in observations.each_value():
+    numbers = loss.kinds
+    if numbers is None:
+        try:
+            for values in observations.each_value() if hasattr(loss, "check_data") else ():
                 loss.check_data(values)
-        return
-    for j, number in enumerate(loss.kinds):
+            return
+        except ValueError as error:
+            at_once = error
+        numbers = np.zeros(observations.shape[1], dtype=np.intp)
+    for j, number in enumerate(numbers):
         part = loss.parts[number]
         if not hasattr(part, "check_data"):
             continue
@@ -191,6 +195,8 @@ def check_data(loss, observations, names=None):
         except ValueError as error:
             label = j if names is None else repr(names[j])
             raise ValueError(f"Column {label} of X: {error}") from None
+    if loss.kinds is None:
+        raise at_once  # of no column by itself
 
 
 def _checked(loss):

@@ -1,5 +1,6 @@
 """Splits of the observed entries of a matrix, in the idiom of scikit-learn's splitters."""
 
+import sys
 from abc import abstractmethod
 
 import numpy as np
@@ -45,6 +46,7 @@ class BaseEntrySplit(BaseEstimator, BaseCrossValidator):
             Entries to test with.
         """
         check_parameters(self)
+        _refuse_to_split_rows(type(self).__name__)
         X = check_holed(X)
         shape = X.shape
         rows, columns, _ = observed_entries(X)
@@ -311,6 +313,19 @@ def train_test_entry_split(X, *, test_size=0.2, stratify=None, random_state=None
     )
     [(train, test)] = splitter.split(X)
     return hide_entries(X, test), hide_entries(X, train)
+
+
+def _refuse_to_split_rows(name):
+    """Raise a ValueError, if a tool of scikit-learn that splits rows asks for a split."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    if frame and frame.f_globals.get("__name__", "").startswith("sklearn.model_selection"):
+        raise ValueError(
+            f"cv={name}() splits observed entries, and scikit-learn's GridSearchCV and the like "
+            "split rows. Search over EntryHoldout(estimator) with cv=[(rows, rows)], where rows = "
+            "np.arange(len(X)); or use cross_val_entries, or RankSearchCV."
+        )
 
 
 def _shuffled(rows, columns, stratify, rng):

@@ -109,6 +109,17 @@ class ObservedMatrix(Twins):
                     return i, int(columns[found[0]]), values[found[0]]
         return None
 
+    def refuse_negative(self, whom, names=None):
+        """Raise a ValueError that says where a negative value is, in scikit-learn's words."""
+        least = min((values.min(initial=0) for values in self.each_value()), default=0)
+        if least < 0:
+            i, j, value = self.first(lambda values: values < 0)
+            column = j if names is None else repr(names[j])
+            raise ValueError(
+                f"Negative values in data passed to {whom} (input X): row {i}, column {column} "
+                f"has {value:g}. Use MatrixFactorization, or set to NaN what is missing."
+            )
+
     def product(self, dense, offsets, row_offsets=0):
         """Sum over observed j of ``e_ij * (x_ij - offsets_j - row_offsets_i) * dense_j``."""
         raise NotImplementedError

@@ -105,6 +105,8 @@ class BaseSolver(BaseEstimator):
         The start that ``init="auto"`` takes under the squared loss.
     window : int
         Iterations over which the decrease is judged: more for solvers of many short steps.
+    measure : str
+        What is judged, in words.
     allows_missing : bool
         Whether the data may have holes.
     needs_start : bool
@@ -116,6 +118,7 @@ class BaseSolver(BaseEstimator):
     needs_start = True
     init = "svd"
     window = 1
+    measure = "the share by which the objective decreases"
 
     def solve(self, problem, W, Ht, *, max_iter=200, tol=1e-4, random_state=None, monitors=()):
         """Minimise the objective of a problem.
@@ -169,9 +172,11 @@ class BaseSolver(BaseEstimator):
             if not state.interrupted:
                 record.guard(WORSE_THAN_NOTHING)
         if tol > 0 and not (state.converged or state.stopped or state.interrupted):
+            to_fall = state.memory.get("to_fall", record.to_fall)
+            close = "" if to_fall is None else f", it was {to_fall:.2g} at last"
             warn(
-                f"solver={self.name!r} did not converge in max_iter={max_iter} iterations. "
-                "Increase max_iter, or tol.",
+                f"solver={self.name!r} did not converge in max_iter={max_iter} iterations: "
+                f"{self.measure} did not fall to tol={tol:g}{close}. Increase max_iter, or tol.",
                 ConvergenceWarning,
             )
         return state
@@ -294,6 +299,7 @@ class _Record:
         self.first = state.objective
         self.kept = state.W, state.Ht, dict(state.memory)
         self.n_kept = 0
+        self.to_fall = None  # what was last compared with tol
 
     def __call__(self, objective):
         """Take down the objective at the factors of the state; whether the solve is over."""
@@ -346,10 +352,14 @@ class _Record:
         window, history = self.solver.window, self.state.history
         floor = self.limits.floor
         if self.state.violation is not None:
+            if isfinite(self.state.violation):
+                self.to_fall = self.state.violation
             return self.state.violation <= self.limits.tol or history[-1] <= floor
+        before = self.first if n_iter <= window else history[-1 - window]
+        if isfinite(before):
+            self.to_fall = (before - history[-1]) / max(history[-1], floor, TINY)
         if n_iter < window:
             return False
-        before = self.first if n_iter == window else history[-1 - window]
         if history[-1] > (1 + self.limits.tol) * max(self.first, floor):
             return False  # it rises: that is no rest
         return before - history[-1] <= self.limits.tol * max(history[-1], floor)

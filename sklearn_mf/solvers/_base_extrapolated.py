@@ -27,6 +27,7 @@ class ExtrapolatedSolver(BaseSolver):
     """
 
     extrapolated = True
+    measure = "the projected gradients beside those of the first iteration"
     # Beyond the improved factors by this share of the step at most.
     most_share = 1.0
 

@@ -138,6 +138,7 @@ class MiniBatchUpdate(BaseSolver):
 
     requires_loss = ("split",)
     window = np.inf  # it says itself when to stop
+    measure = "the change of H by a batch, as a share of its norm,"
 
     _parameter_constraints: dict = {
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -247,17 +248,21 @@ class MiniBatchUpdate(BaseSolver):
                 continue  # the components of this cost were the start
             share = min(n_rows / (problem.row_weight.sum(dtype=np.float64) + 1), 1)
             memory["cost"].include(objective / n_rows, share)
-            if self._is_over(memory["cost"], before, Ht):
+            if self._is_over(memory, before, Ht):
                 state.converged = True
                 break
         state.W, state.Ht = W, Ht
         memory.update(sums=sums, n_steps=n_steps)
         return float(total / weight * problem.row_weight.sum(dtype=np.float64))
 
-    def _is_over(self, cost, before, Ht):
-        if self.tol > 0 and np.linalg.norm(Ht - before) <= self.tol * np.linalg.norm(Ht):
-            return True
-        return self.max_no_improvement is not None and cost.n_without >= self.max_no_improvement
+    def _is_over(self, memory, before, Ht):
+        if self.tol > 0:
+            change, size = np.linalg.norm(Ht - before), np.linalg.norm(Ht)
+            if change <= self.tol * size:
+                return True
+            memory["to_fall"] = change / size if size else np.inf
+        n_without = memory["cost"].n_without
+        return self.max_no_improvement is not None and n_without >= self.max_no_improvement
 
 
 def _batches(problem, size):

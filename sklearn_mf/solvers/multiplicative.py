@@ -82,6 +82,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
     """
 
     name = "mu"
+    measure = "the share of the first error by which ten iterations lower it"
     # Updates are short: several times their length still leads down.
     most_share = 4.0
     requires_loss = ("split",)
@@ -103,8 +104,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
             raise ValueError("solver='mu' multiplies what is not negative: it needs positive=True.")
         if problem.offset or any(side.has_bias for side in sides):
             raise ValueError("solver='mu' knows no biases: use bias=False.")
-        if any(values.min(initial=0) < 0 for values in problem.observations.each_value()):
-            raise ValueError("Negative values in data passed to solver='mu' (input X).")
+        problem.observations.refuse_negative("solver='mu'")
 
     def _sweep(self, problem, state, Ht, share):
         if problem.loss.is_squared:
