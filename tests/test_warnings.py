@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import low_rank, punch_holes, starts
+from scipy import sparse
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -137,6 +138,33 @@ CASES = {
     "non_negative_factorization": (
         lambda: non_negative_factorization(without_row(positive()), n_components=2),
         EMPTY_ROW,
+    ),
+    "a forgotten unstored": (
+        lambda: model(bias="both").fit(sparse.csr_array(np.diag([1.0, 3, 3, 2, 3]))),
+        "look like ratings",
+    ),
+    "unstored without effect": (
+        lambda: model(unstored="missing").fit_transform(low_rank()),
+        "X is dense",
+    ),
+    "a long table": (
+        lambda: model().fit(np.column_stack([np.argwhere(np.ones((20, 15))), np.ones(300)])),
+        "(user, item, rating)",
+    ),
+    "a single penalty": (
+        lambda: as_frames(model(alpha_H=0.0, tol=1e-2)).fit_transform(low_rank()),
+        "hardly any effect",
+    ),
+    "short rows": (
+        lambda: as_frames(model(alpha_W=0.0).fit(low_rank())).transform(
+            np.where(np.arange(20) == 3, low_rank(), np.nan)
+        ),
+        "have fewer observed entries",
+    ),
+    "a score of one row": (lambda: model().fit(low_rank()).score(low_rank()[:1]), NO_SCORE),
+    "a mark that marks nothing": (
+        lambda: as_frames(model(missing_values=-999)).fit_transform(low_rank()),
+        "occurs nowhere",
     ),
     "codes alone": (
         lambda: non_negative_factorization(
