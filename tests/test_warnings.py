@@ -108,6 +108,10 @@ CASES = {
         lambda: FactorizationImputer(random_state=0).fit_transform(without_column()),
         "Features without any observed value",
     ),
+    "an imputer of too little": (
+        lambda: FactorizationImputer(random_state=0).fit(np.where(np.eye(4), 1.0, np.nan)),
+        "The rank cannot be chosen",
+    ),
     "an imputer's estimator": (
         lambda: FactorizationImputer(short()).fit_transform(holed()),
         NOT_CONVERGED,
