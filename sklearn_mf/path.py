@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sklearn_mf.observations import gradient_of
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._warnings import quiet
 
@@ -121,7 +122,7 @@ def _directions(problem, W, Ht, n_new, random_state):
     """What the residuals of rows, and of columns, have in common."""
     samples = problem.observations
     model = samples.model(*problem.model_factors(W, Ht))
-    slopes = problem.loss.at(samples.kinds).gradient(samples.values, model)
+    slopes = gradient_of(problem.loss.at(samples.kinds), samples.values, model)
     residuals = samples.matrix(-slopes)
     weights = samples.matrix(np.ones_like(slopes) if samples.weights is None else samples.weights)
     V, images = _leading(residuals, n_new, random_state)

@@ -12,7 +12,7 @@ import numpy as np
 
 from sklearn_mf.losses import BaseLoss
 from sklearn_mf.multiplicative import first_codes
-from sklearn_mf.observations import ObservedMatrix, settle
+from sklearn_mf.observations import ObservedMatrix, parabola_of, settle, value_of
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._twins import Twins, twin
@@ -130,8 +130,27 @@ class Problem(Twins):
             offsets += Ht[:, k]
         return np.ascontiguousarray(design), offsets
 
+    def check_factors(self, W, Ht, source="Factors"):
+        """Raise a ValueError if the factors are not those of this problem.
+
+        Parameters
+        ----------
+        W, Ht : ndarray
+            The factors.
+        source : str, default="Factors"
+            What the message begins with: where they come from.
+        """
+        n_rows, n_columns = self.observations.shape
+        expected = (n_rows, self.width), (n_columns, self.T.width)
+        if (W.shape, Ht.shape) != expected:
+            raise ValueError(
+                f"{source}: W of shape {W.shape} and Ht of shape {Ht.shape}, but the problem has "
+                f"{expected[0]} and {expected[1]}."
+            )
+
     def model_factors(self, W, Ht):
         """Two tall arrays whose product is the model, biases and offset included."""
+        self.check_factors(W, Ht)
         k = self.n_components
         left, right = [W[:, :k]], [Ht[:, :k]]
         if self.rows.has_bias:
@@ -408,7 +427,7 @@ class Problem(Twins):
     def _bounded(self, block, design, offsets, W):
         """The observations of which the squared loss is the bound of this loss at W."""
         model = self._row_model(block, design, offsets, W)
-        weights, targets = self.loss.at(block.kinds).parabola(block.values, model)
+        weights, targets = parabola_of(self.loss.at(block.kinds), block.values, model)
         return block.reweighted(targets, weights)
 
     def _row_model(self, block, design, offsets, W):
@@ -495,7 +514,7 @@ class Problem(Twins):
             part = block if len(rows) == len(scale) else block.take(rows)
             model = self._row_model(part, design, offsets, W)
             per_row = 0.5 * (W * W) @ ridge + np.abs(W) @ l1
-            loss = self.loss.at(part.kinds).value(part.values, model)
+            loss = value_of(self.loss.at(part.kinds), part.values, model)
             return part.row_sums(loss) + scale[rows] * per_row
 
         rows = np.arange(len(after))

@@ -62,6 +62,7 @@ class SolvedFactorization(BaseFactorization):
                 random_state=random_state,
                 monitors=monitors,
             )
+            problem.check_factors(state.W, state.Ht, type(solver).__name__)
             if state.interrupted and not state.history:
                 raise KeyboardInterrupt  # before there was anything to keep
             fitted = attributes(state)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf.observations._base import HeldOut, ObservedMatrix
+from sklearn_mf.observations.answers import gradient_of, parabola_of, value_of
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.descent import Descent, images, settle
 from sklearn_mf.observations.stored import StoredObservations, keep_entries
@@ -23,9 +24,12 @@ __all__ = [
     "ObservedMatrix",
     "StoredObservations",
     "ZeroFilledObservations",
+    "gradient_of",
     "images",
     "observe",
+    "parabola_of",
     "settle",
+    "value_of",
 ]
 
 

@@ -6,6 +6,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from sklearn_mf import kernels
+from sklearn_mf.observations.answers import gradient_of, value_of
 from sklearn_mf.observations.descent import Descent, descend
 from sklearn_mf.observations.shortest import shortest_rows
 from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
@@ -221,7 +222,7 @@ class ObservedMatrix(Twins):
     def total_loss(self, W, Ht, loss):
         """Weighted sum of a loss over the observed entries, at model values ``W @ Ht.T``."""
         return sum(
-            block.total(loss.at(block.kinds).value(block.values, block.model(W[rows], Ht)))
+            block.total(value_of(loss.at(block.kinds), block.values, block.model(W[rows], Ht)))
             for rows, block in self.blocks()
         )
 
@@ -230,8 +231,9 @@ class ObservedMatrix(Twins):
         total, W_gradient, Ht_gradient = 0.0, np.zeros_like(W), np.zeros_like(Ht)
         for rows, block in self.blocks():
             model, own = block.model(W[rows], Ht), loss.at(block.kinds)
-            total += block.total(own.value(block.values, model))
-            by_row, by_column = block.pull_back(own.gradient(block.values, model), W[rows], Ht)
+            total += block.total(value_of(own, block.values, model))
+            slopes = gradient_of(own, block.values, model)
+            by_row, by_column = block.pull_back(slopes, W[rows], Ht)
             W_gradient[rows] = by_row
             Ht_gradient += by_column
         return total, W_gradient, Ht_gradient

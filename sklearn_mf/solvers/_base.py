@@ -296,6 +296,7 @@ class _Record:
 
     def __init__(self, solver, state, scale, limits):
         self.solver, self.state, self.scale, self.limits = solver, state, scale, limits
+        self.shapes = state.W.shape, state.Ht.shape
         self.first = state.objective
         self.kept = state.W, state.Ht, dict(state.memory)
         self.n_kept = 0
@@ -304,6 +305,11 @@ class _Record:
     def __call__(self, objective):
         """Take down the objective at the factors of the state; whether the solve is over."""
         state, limits = self.state, self.limits
+        if (state.W.shape, state.Ht.shape) != self.shapes:
+            raise ValueError(
+                f"{type(self.solver).__name__} made factors of shapes {state.W.shape} and "
+                f"{state.Ht.shape} of some of {self.shapes[0]} and {self.shapes[1]}."
+            )
         state.objective = objective
         self.guard()
         state.history.append(objective)

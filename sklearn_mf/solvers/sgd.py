@@ -8,7 +8,7 @@ from numbers import Real
 import numpy as np
 
 from sklearn_mf import kernels
-from sklearn_mf.observations import ZeroFilledObservations
+from sklearn_mf.observations import ZeroFilledObservations, parabola_of
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.utils._threads import n_threads
 from sklearn_mf.utils._validation import Interval, StrOptions
@@ -223,8 +223,7 @@ class _Epochs:
         targets, curvature = stored.values, None
         if not problem.loss.is_squared:
             model = stored.model(*problem.model_factors(state.W, state.Ht))
-            curvature, targets = problem.loss.at(stored.kinds).quadratic(targets, model)
-            curvature = curvature.astype(stored.dtype, copy=False)
+            curvature, targets = parabola_of(problem.loss.at(stored.kinds), targets, model)
         targets = (targets[self.order] - float(problem.offset)) / self.unit
         weights = (_multiplied(weight, curvature, self.order) for weight in self.weights)
         weights = (
