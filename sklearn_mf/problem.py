@@ -150,7 +150,6 @@ class Problem(Twins):
 
     def model_factors(self, W, Ht):
         """Two tall arrays whose product is the model, biases and offset included."""
-        self.check_factors(W, Ht)
         k = self.n_components
         left, right = [W[:, :k]], [Ht[:, :k]]
         if self.rows.has_bias:
@@ -168,6 +167,7 @@ class Problem(Twins):
 
     def value(self, W, Ht):
         """Objective."""
+        self.check_factors(W, Ht)
         data = self.observations.total_loss(*self.model_factors(W, Ht), self.loss)
         return data + self.penalty(W, Ht)
 
@@ -180,6 +180,7 @@ class Problem(Twins):
 
         So a row of weight two moves as the same row twice would.
         """
+        self.check_factors(W, Ht)
         left, right = self.model_factors(W, Ht)
         total, W_gradient, Ht_gradient = self.observations.loss_and_gradient(left, right, self.loss)
         if left is not W:
@@ -399,6 +400,7 @@ class Problem(Twins):
         return self._prox_rows(W, W.dtype.type(0))
 
     def _improved_rows(self, Ht, W, improve):
+        self.check_factors(W, Ht)
         design, offsets = self._design(Ht)
         if self.loss.is_squared:
             return improve(self.observations, design, offsets, self.row_penalty, W)
