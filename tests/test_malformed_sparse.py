@@ -114,9 +114,10 @@ COMPRESSED = [
 
 def with_coordinate(axis, place, value):
     def spoil(X):
-        coords = [array.copy() for array in (X.row, X.col)]
-        coords[axis][place] = value
-        X.coords = tuple(coords)
+        part = ("row", "col")[axis]
+        indices = getattr(X, part).copy()
+        indices[place] = value
+        setattr(X, part, indices)
 
     spoil.__name__ = f"axis {axis} [{place}]={value}"
     return spoil
@@ -507,22 +508,23 @@ from sklearn_mf import MatrixFactorization
 
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(0)
+sound = sparse.random(300, 200, 0.2, "csr", float, rng)
+model = MatrixFactorization(2, max_iter=1, tol=0, unstored="missing", alpha_W=1)
+fitted = MatrixFactorization(2, max_iter=1, tol=0, unstored="missing", alpha_W=1).fit(sound)
 n_refused = n_tried = 0
 for trial in range({trials}):
     form = ("csr", "csc")[trial % 2]
-    X = sparse.random_array((300, 200), density=0.2, rng=rng, format=form)
+    X = sparse.random(300, 200, 0.2, form, float, rng)
     part = (X.indices, X.indptr)[rng.integers(2)]
     old = part.copy()
     chosen = rng.integers(len(part), size=rng.integers(1, 4))
     part[chosen] = rng.choice([-(2**31), -1, 10**5, 10**8, 2**31 - 1], len(chosen))
     if not trial % 10:
         X.data = X.data[: rng.integers(len(X.data))]
-    sound = sparse.random_array((300, 200), density=0.2, rng=rng, format="csr")
-    model = MatrixFactorization(2, max_iter=1, tol=0, unstored="missing", alpha_W=1)
     calls = (
         lambda: model.fit(X),
         lambda: model.partial_fit(X),
-        lambda: model.fit(sound).transform(X),
+        lambda: fitted.transform(X),
         lambda: model.fit(sound, entry_weight=X),
     )
     n_tried += 1

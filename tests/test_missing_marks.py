@@ -762,6 +762,22 @@ def test_splitters_see_what_a_search_sees(make):
     same(actual.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
 
 
+def test_a_shape_is_told_before_what_it_holds():
+    for X, message in (
+        (np.array([1.0, np.nan, np.inf]), "Expected 2D array"),
+        (np.full((2, 3, 4), np.inf), "dim 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            quick().fit(X)
+
+
+def test_infinities_are_told_beside_NA():
+    X = pandas_of_integers(np.where(np.isnan(holed()), np.nan, holed())).astype("Float64")
+    X.iloc[4, 3] = np.inf
+    with pytest.raises(ValueError, match=r"infinity.* in row 4, column 'dan'"):
+        quick().fit(X)
+
+
 @pytest.mark.parametrize("make", [pandas_frame, polars_of_integers, arrow_table])
 def test_infinities_are_told_by_the_names_of_every_frame(make):
     X = np.nan_to_num(holed(), nan=1.0)

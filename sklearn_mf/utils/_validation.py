@@ -161,10 +161,9 @@ def check_numbers(X, name="X", *, allow_nan=False, labels=None, hint="", **check
         with np.errstate(over="ignore"):
             return check_array(X, ensure_all_finite=finite, **checks)
     except ValueError as error:
-        found = _first_not_finite(X, checks["dtype"], allow_nan)
-        if found is None:
+        if not any(f"contains {what}" in str(error) for what in ("NaN", "infinity")):
             raise
-        value, place = found
+        value, place = _first_not_finite(X, checks["dtype"], allow_nan)
         where = _place(place, labels)
         if np.isnan(value):
             text = f"Input {name} contains NaN in {where}. {hint}".rstrip()
@@ -177,27 +176,16 @@ def check_numbers(X, name="X", *, allow_nan=False, labels=None, hint="", **check
 
 
 def _first_not_finite(X, dtype, allow_nan):
-    """The first value that a dtype has no number for, and where it is; None if there is none."""
-    if np.iscomplexobj(X):
-        return None
+    """The first value that a dtype has no number for, and where it is."""
     largest = np.finfo(dtype if isinstance(dtype, np.dtype) else np.float64).max
-    try:
-        if sparse.issparse(X):
-            X = X.tocoo()
-            values = X.data.astype(np.float64)
-            places = np.column_stack([X.row, X.col])
-        else:
-            values = np.asarray(X, dtype=np.float64)
-            places = None
-    except (TypeError, ValueError):
-        return None
+    options = {"accept_sparse": "csr", "ensure_2d": False, "allow_nd": True}
+    X = check_array(X, dtype=np.float64, ensure_all_finite=False, **options)
+    values = X.data if sparse.issparse(X) else X
     bad = ~(np.abs(values) <= largest)
     if allow_nan:
         bad &= ~np.isnan(values)
-    if not bad.any():
-        return None
     first = np.unravel_index(np.argmax(bad), bad.shape)
-    place = first if places is None else places[first[0]]
+    place = [cells[0] for cells in _cells(X, bad)] if sparse.issparse(X) else first
     return values[first], tuple(int(i) for i in place)
 
 
