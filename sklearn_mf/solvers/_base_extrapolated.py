@@ -55,7 +55,7 @@ class ExtrapolatedSolver(BaseSolver):
             )
             memory["ahead"] = self._ahead(problem.T, Ht, memory["ahead"], share)
         first = memory.setdefault("violation", violation)
-        state.violation = self._rest(state, objective, violation / first if first else 0.0)
+        state.violation = self._rest(problem, state, objective, violation / first if first else 0.0)
         state.W, state.Ht = W, Ht
         return objective
 
@@ -84,7 +84,7 @@ class ExtrapolatedSolver(BaseSolver):
         """Where the next sweep starts."""
         return self._beyond(problem, after, before, share)
 
-    def _rest(self, state, objective, violation):
+    def _rest(self, problem, state, objective, violation):
         """How far from rest the solver is, where it began at one."""
         return violation
 

@@ -117,15 +117,16 @@ class CoordinateDescent(ExtrapolatedSolver):
     def _value(self, problem, improved, fixed):
         return problem.value_after(improved, fixed)
 
-    def _rest(self, state, objective, violation):
-        first = state.memory.setdefault("first_objective", state.objective)
+    def _rest(self, problem, state, objective, violation):
         decrease = state.objective - objective
-        if decrease <= finfo(state.W.dtype).eps * objective or not first:
+        if decrease <= finfo(state.W.dtype).eps * objective:
             return 0.0  # a start may be the minimum but for rounding error
         if not self.extrapolated:
             return violation
         # Towards zero the objective may fall by the same share for ever; gradients as its root.
-        return max(violation, min(decrease / max(objective, TINY), sqrt(max(objective, 0) / first)))
+        nothing = 0.5 * problem.observations.total_squares
+        share = max(objective, 0) / max(nothing, TINY)
+        return max(violation, min(decrease / max(objective, TINY), sqrt(share)))
 
     def _rounds(self, problem, state):
         if self.rounds != "auto":

@@ -153,7 +153,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         beyond = after + after.dtype.type(share) * (after - before)
         return np.maximum(beyond, after.dtype.type(LEAST_SHARE) * after, out=beyond)
 
-    def _rest(self, state, objective, violation):
+    def _rest(self, problem, state, objective, violation):
         memory, n_iter = state.memory, state.n_iter + 1
         if n_iter == 1:
             memory["first_error"] = memory["last_error"] = _root(state.objective)
