@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
 # Rank from which conjugate gradients reach a tolerance sooner than exact solutions.
@@ -125,6 +126,15 @@ class ALS(BaseSolver):
         state.W, state.Ht = W_next, Ht_next
         return objective
 
+    def unit_of(self, problem):
+        """See `BaseSolver.unit_of`: conjugate gradients weigh biases beside components."""
+        has_bias = problem.rows.has_bias or problem.columns.has_bias
+        return Unit.of_size(problem) if has_bias and self._takes_cg(problem) else Unit.of(problem)
+
+    def _takes_cg(self, problem):
+        wanted = self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK)
+        return wanted and problem.is_smooth
+
     def codes(self, problem, state):
         """W for the components of a state, whose own W belongs to those before."""
         return self._half_sweep(problem, state, state.Ht, state.W)
@@ -136,8 +146,7 @@ class ALS(BaseSolver):
     def _half_sweep(self, problem, state, fixed, factor):
         if self.inner == "cd":
             return problem.descend_rows(fixed, factor)
-        takes_cg = self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK)
-        if takes_cg and problem.is_smooth:
+        if self._takes_cg(problem):
             return problem.refine_rows(fixed, factor, _reduction(state))
         return problem.solve_rows(fixed, factor)
 
