@@ -318,7 +318,7 @@ def test_single_precision_bears_data_whose_squares_it_does_not():
 
 def test_codes_at_given_components_have_the_unit_of_the_data():
     X = positive()
-    W, H, _ = non_negative_factorization(X, n_components=K, random_state=0)
+    _, H, _ = non_negative_factorization(X, n_components=K, random_state=0)
     for beta in (2, 1):
         parameters = {"update_H": False, "solver": "mu", "beta_loss": beta}
         expected, *_ = non_negative_factorization(X, H=H, **parameters)
