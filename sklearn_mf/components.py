@@ -378,17 +378,22 @@ def subspace_stability(estimator, X, y=None, *, cv=None, n_jobs=None, params=Non
 
 
 def last_step(estimator):
-    """The estimator that has the components: itself, or the last step of a pipeline."""
-    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    """The estimator that has the components: itself, the last step of a pipeline, or the best.
+
+    The best is what a search, such as GridSearchCV or RankSearchCV, has fitted last.
+    """
+    while isinstance(estimator, Pipeline) or hasattr(estimator, "best_estimator_"):
+        estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator.best_estimator_
+    return estimator
 
 
 def fitted_components(estimator):
-    """``components_`` of a fitted estimator, or of the last step of a pipeline."""
+    """``components_`` of a fitted estimator; see `last_step`."""
     last = last_step(estimator)
     if not hasattr(last, "components_"):
         raise ValueError(
-            f"This {type(last).__name__} has no components_: fit an estimator that has them, or a "
-            "pipeline that ends in one."
+            f"This {type(last).__name__} has no components_: fit an estimator that has them, a "
+            "pipeline that ends in one, or a search over one with refit=True."
         )
     return last.components_
 

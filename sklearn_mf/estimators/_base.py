@@ -75,7 +75,7 @@ default=None
         X = check_X(self, X, reset=False)
         return self._codes(self._observe(X, self.loss_, entry_weight))
 
-    def transform_columns(self, X, W):
+    def transform_columns(self, X, W, entry_weight=None):
         """Components of new features, of samples whose codes are known.
 
         Each column is solved on its own observed entries, the codes fixed: the regression
@@ -88,6 +88,9 @@ default=None
             What is observed of the new features.
         W : array-like of shape (n_samples, n_features_out)
             Codes of the same samples, as `transform` returns them.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_new_features), \
+default=None
+            Non-negative weight of every entry; 0, or not stored, is missing.
 
         Returns
         -------
@@ -123,7 +126,7 @@ default=None
                 "transform_columns does not know which loss new features have: it needs one loss "
                 "for all features."
             )
-        observations = self._observe(X, self.loss_)
+        observations = self._observe(X, self.loss_, entry_weight)
         warn_of_empty_columns(observations)
         k, unit = self.n_components_, self._unit
         problem = self._problem(observations, self.loss_, k)
@@ -219,7 +222,7 @@ default=None
             return values
         return values, standard_deviations(self, observations, W, (rows, columns))
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, entry_weight=None):
         """R^2 of hidden entries against the means of the features; D^2 under other losses.
 
         A fifth of the observed entries of every row is hidden, always the same ones; the
@@ -233,6 +236,9 @@ default=None
             Data, with holes or without.
         y : Ignored
             Not used, present by convention.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weight of every entry, hidden or not; 0, or not stored, is missing.
 
         Returns
         -------
@@ -240,10 +246,11 @@ default=None
             ``1 - sum loss(x, model) / sum loss(x, constant)`` over the hidden entries, with
             the constant of each feature that has the smallest loss over the observed
             entries of X: for the squared loss ``1 - sum (x - xhat)^2 / sum (x - mean)^2``.
+            With weights, all of these are weighted sums.
         """
         check_is_fitted(self)
-        observations = self._observe(check_X(self, X, reset=False), self.loss_)
-        problem, Ht = self._fitted_problem(observations)
+        X = check_X(self, X, reset=False)
+        problem, Ht = self._fitted_problem(self._observe(X, self.loss_, entry_weight))
         observations, loss = problem.observations, problem.loss
         with threads_for(observations):
             constants = column_constants(problem)[:, None]

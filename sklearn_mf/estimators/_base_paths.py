@@ -144,9 +144,9 @@ class PathsMixin:
         dense = isinstance(observations, DenseObservations)
         if not (dense and observations.complete and loss.is_squared) or self._has_sample_bias:
             raise ValueError(
-                f"n_components={self.n_components} is a share of the variance of dense, complete "
-                "X without entry weights, under the squared loss and without sample bias. Use "
-                "n_components='auto', or RankSearchCV."
+                f"n_components={self.n_components} is a share of the variance of dense, not sparse "
+                "and complete X without entry weights, under the squared loss and without sample "
+                "bias. Use n_components='auto', or RankSearchCV."
             )
         X = observations.values
         if self.bias == "features":

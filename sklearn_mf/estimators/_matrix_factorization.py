@@ -402,11 +402,12 @@ default=None
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         solver = SOLVERS.get(self.solver) if isinstance(self.solver, str) else self.solver
-        if isinstance(self.n_components, RealNotInt):
+        is_share = isinstance(self.n_components, RealNotInt)
+        if is_share:
             tags.input_tags.sparse = False
         elif isinstance(self.n_components, str):
             tags.input_tags.sparse = self.unstored == "missing"
-        tags.input_tags.allow_nan &= getattr(solver, "allows_missing", True)
+        tags.input_tags.allow_nan &= getattr(solver, "allows_missing", True) and not is_share
         tags.input_tags.positive_only = any(
             getattr(loss, "positive_only", False) for loss in stated_losses(self.loss)
         )

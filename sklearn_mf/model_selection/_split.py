@@ -52,15 +52,20 @@ class BaseEntrySplit(BaseEstimator, BaseCrossValidator):
         rows, columns, _ = observed_entries(X)
         for train, test, order in self._splits(rows, columns, shape, groups):
             for lines in (rows, columns):
-                train, test = _keep_one_of_each(lines, train, test, order)
+                train, test = self._learnable(lines, train, test, order)
             if not test.any():
                 raise ValueError(
                     f"{type(self).__name__} finds nothing to hide in X (n_samples="
                     f"{shape[0]}, n_features={shape[1]}, {len(rows)} observed "
-                    "entries): every row and every column keeps one. More entries are needed, or "
-                    "fewer splits."
+                    f"entries): {self._reason}. More entries are needed, or fewer splits."
                 )
             yield np.flatnonzero(train), np.flatnonzero(test)
+
+    _reason = "every row and every column keeps one"
+
+    def _learnable(self, lines, train, test, order):
+        """Masks of train and test such that every row, or column, has something to learn from."""
+        return _keep_one_of_each(lines, train, test, order)
 
     @abstractmethod
     def _splits(self, rows, columns, shape, groups):
@@ -209,9 +214,9 @@ class EntryTimeSeriesSplit(BaseEntrySplit):
     """Splits in the order of time: later entries are predicted from all earlier ones.
 
     As in :class:`sklearn.model_selection.TimeSeriesSplit`, each split tests with the entries
-    that follow those it trains on, and entries that come later still are in neither. Of a
-    row or column that was not there yet, the earliest entry is trained on: nothing else is
-    known of it.
+    that follow those it trains on, and entries that come later still are in neither. Nor are
+    those of a row or column that was not there yet: nothing is known of it, and nothing of
+    the future may be.
 
     Parameters
     ----------
@@ -227,14 +232,17 @@ class EntryTimeSeriesSplit(BaseEntrySplit):
     >>> import numpy as np
     >>> from sklearn_mf.model_selection import EntryTimeSeriesSplit
     >>> X = np.arange(12.0).reshape(3, 4)
-    >>> times = np.arange(12)
+    >>> times = [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
     >>> for train, test in EntryTimeSeriesSplit(2).split(X, groups=times):
     ...     print(train, test)
-    [0 1 2 3 4 8] [5 6 7]
-    [0 1 2 3 4 5 6 7 8] [ 9 10 11]
+    [0 1 4 8] [5 9]
+    [0 1 2 4 5 6 8 9] [10]
     """
 
     _parameter_constraints: dict = {"n_splits": [Interval(Integral, 1, None, closed="left")]}
+    # Metadata routing hands the times on without being asked to.
+    __metadata_request__split = {"groups": True}
+    _reason = "no row and no column of a later entry has an earlier one"
 
     def __init__(self, n_splits=5):
         self.n_splits = n_splits
@@ -242,7 +250,8 @@ class EntryTimeSeriesSplit(BaseEntrySplit):
     def split(self, X, y=None, groups=None):
         """Numbers of the entries to train on and to test with.
 
-        Every row and every column that has an observed entry keeps one to train on.
+        No entry to train on is later than any to test with, and every row and column of
+        these has one.
 
         Parameters
         ----------
@@ -271,6 +280,10 @@ class EntryTimeSeriesSplit(BaseEntrySplit):
             part[entries] = number
         for number in range(1, self.n_splits + 1):
             yield part < number, part == number, order
+
+    def _learnable(self, lines, train, test, order):
+        known = np.bincount(lines[train], minlength=lines.max(initial=-1) + 1) > 0
+        return train, test & known[lines]
 
 
 def train_test_entry_split(X, *, test_size=0.2, stratify=None, random_state=None):

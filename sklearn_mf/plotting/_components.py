@@ -80,8 +80,9 @@ class ComponentsDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            Fitted, with ``components_``, of this package or of scikit-learn; or a pipeline
-            that ends in one.
+            Fitted, with ``components_``, of this package or of scikit-learn; a pipeline
+            that ends in one, or a search over one, such as
+            :class:`sklearn.model_selection.GridSearchCV`, whose best estimator is drawn.
         image_shape : tuple of two ints, default=None
             Height and width of the images. None: draw bars.
         n_components : int, default=None

@@ -2,6 +2,7 @@
 
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mf.components import last_step
 from sklearn_mf.utils._validation import check_matplotlib_support
 
 __all__ = ["LossCurveDisplay"]
@@ -87,7 +88,8 @@ class LossCurveDisplay:
         ----------
         estimator : estimator instance
             A fitted :class:`~sklearn_mf.MatrixFactorization`, or another with its
-            ``loss_curve_``.
+            ``loss_curve_``; a pipeline that ends in one, or a search over one, whose best
+            estimator is drawn.
         x : {"iterations", "seconds"}, default="iterations"
             Against what to draw: seconds compare solvers whose iterations differ.
         y : {"objective", "validation"}, default="objective"
@@ -114,6 +116,7 @@ class LossCurveDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
+        estimator = last_step(estimator)
         x_attribute, x_label = _choice("x", x, X_AXES)
         y_attribute, y_label = _choice("y", y, Y_AXES)
         y_values = getattr(estimator, y_attribute, None)

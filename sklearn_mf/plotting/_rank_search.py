@@ -1,6 +1,7 @@
 """What a search for the rank found."""
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.utils._validation import check_matplotlib_support
@@ -66,7 +67,7 @@ class RankSearchDisplay:
         Parameters
         ----------
         search : RankSearchCV
-            Fitted.
+            Fitted; also at the end of a pipeline, or as the best estimator of a search.
         yscale : {"linear", "log"} or another scale of matplotlib, default="linear"
             Scale of the y-axis.
         ax : matplotlib axes, default=None
@@ -81,6 +82,15 @@ class RankSearchDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(search)
+        while not hasattr(search, "best_rank_"):
+            inner = search[-1] if isinstance(search, Pipeline) else None
+            inner = getattr(search, "best_estimator_", inner)
+            if inner is None:
+                raise ValueError(
+                    f"This {type(search).__name__} has no best_rank_: pass a fitted RankSearchCV, "
+                    "or a pipeline that ends in one."
+                )
+            search = inner
         results = search.cv_results_
         # Of several penalties, the chosen one.
         alphas = np.asarray(results.get("param_alpha_W", np.zeros(len(results["params"]))))

@@ -211,10 +211,11 @@ def check_X(estimator, X, *, reset):
     if not is_nan(estimator.missing_values):
         return X
     if not get_tags(estimator).input_tags.allow_nan and _has_nan(X):
-        raise ValueError(
-            f"Input X contains NaN, but solver={estimator.solver!r} needs complete data. "
-            "Use solver='als'."
-        )
+        if isinstance(getattr(estimator, "n_components", None), RealNotInt):
+            whom, remedy = f"n_components={estimator.n_components}", "n_components='auto'"
+        else:
+            whom, remedy = f"solver={estimator.solver!r}", "solver='als'"
+        raise ValueError(f"Input X contains NaN, but {whom} needs complete data. Use {remedy}.")
     return X
 
 
