@@ -400,12 +400,12 @@ def _quietly(judge, *task):
 
 
 def _along_path(estimator, data, grid, n_sweeps, train, test, seed):
-    observations, terms = data
-    parts = []
+    (observations, terms), (ranks, alphas), parts = data, grid, []
     for entries in (train, test):
         chosen = np.zeros(observations.n_observed, dtype=bool)
         chosen[entries] = True
         parts.append(observations.only(chosen))
+    grid = ranks, [(alpha, alpha) for alpha in alphas]  # of components, and of biases
     return estimator._path_results(parts, terms, grid, n_sweeps, seed)
 
 
@@ -479,6 +479,11 @@ def _check_ranks(ranks, shape):
 
 
 def _check_alphas(alphas, estimator):
+    if alphas is None and estimator.alpha_W == "auto":
+        raise ValueError(
+            "alphas=None tries the alpha_W of the estimator, which is 'auto': pass alphas, or give "
+            "the estimator a number."
+        )
     if alphas is None:
         return np.array([estimator.alpha_W])
     alphas = np.asarray(alphas)

@@ -36,8 +36,8 @@ class SolvedFactorization(BaseFactorization):
         loss = self._resolve_loss(table, X)
         observations = self._observe(X, loss, entry_weight, sample_weight)
         _check_observed(observations)
-        n_components = self._choose_n_components(observations, loss)
-        problem = self._problem(observations, loss, n_components)
+        problem = self._posed(observations, loss)
+        n_components, chosen = problem.n_components, self._chosen(problem)
         solver = self._check_solver(problem)
         warn_of_traps(self, X, loss, entry_weight is not None)
         unit = solver.unit_of(problem)
@@ -48,7 +48,7 @@ class SolvedFactorization(BaseFactorization):
 
         def attributes(state):
             fitted = self._fitted_attributes(problem, solver, state, unit)
-            return {**fitted, "loss_": loss, "_unit": unit}
+            return {**fitted, **chosen, "loss_": loss, "_unit": unit}
 
         with threads_for(problem.observations, solver.uses_kernels(problem)):
             W, Ht = self._start(X, problem, solver, random_state, unit)
@@ -91,9 +91,14 @@ class SolvedFactorization(BaseFactorization):
 
         return codes
 
-    def _choose_n_components(self, observations, loss):
-        """The rank, where it may depend on the data."""
-        return self._check_n_components(observations.shape)
+    def _posed(self, observations, loss):
+        """The problem, with what its parameters leave to the data."""
+        n_components = self._check_n_components(observations.shape)
+        return self._problem(observations, loss, n_components)
+
+    def _chosen(self, problem):
+        """What `fit` has chosen of the problem and is to keep."""
+        return {}
 
     def _prepared(self, problem, solver, random_state):
         """What the solver is to see of the problem, and who judges by the rest when to stop."""

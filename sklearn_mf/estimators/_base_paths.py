@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import SquaredErrorOfMean, threads_for
-from sklearn_mf.initialization import column_means, start
+from sklearn_mf.initialization import column_means, first_bias, overall_constant, start
+from sklearn_mf.losses import Squared
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
 from sklearn_mf.path import follow, has_risen, moved, simplest_of_the_best
 from sklearn_mf.solvers import ALS
@@ -20,6 +21,18 @@ from sklearn_mf.utils._threads import is_in_vain
 ROUGH = 1e-3
 # What ``n_components="auto"`` tries, and on which hidden entries.
 MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 1
+# What ``alpha_W="auto"`` tries, in units of the data's deviation, and sweeps for each. So many
+# hidden entries are enough, in as few hold-outs as have them; where the rank is chosen, too, it is
+# under the strength that is named last.
+STRENGTHS = (1.0, 0.5, 0.3, 0.2, 0.12, 0.07, 0.04, 0.02, 0.01, 0.005, 0.002, 0.0005, 0.0)
+SWEEPS_AT_A_STRENGTH, ENOUGH_HIDDEN, FOR_RANKS = 3, 10_000, 0.02
+
+
+class Strength(NamedTuple):
+    """How strong penalties are: those of components, and those of biases, which have no unit."""
+
+    components: float
+    biases: float
 
 
 class PathsMixin:
@@ -46,7 +59,7 @@ class PathsMixin:
         terms : tuple of (BaseLoss, Unit)
             The loss of the data, resolved, and the unit.
         grid : tuple of sequences
-            Ranks, ascending, and values of ``alpha_W``, largest first.
+            Ranks, ascending, and strengths of the penalties, largest first.
         n_sweeps : int
             At every step but the first.
         seed : int
@@ -60,10 +73,9 @@ class PathsMixin:
         (visible, hidden), (loss, unit) = parts, terms
         ranks, alphas = grid
         rng = check_random_state(seed)
-        penalized = {alpha: clone(self).set_params(alpha_W=alpha) for alpha in alphas}
 
         def problem_of(rank, alpha):
-            problem = unit.terms(penalized[alpha]._problem(visible, loss, rank))
+            problem = unit.terms(self._problem(visible, loss, rank, alpha))
             return replace(problem, offset=offset)
 
         def solve(problem):
@@ -107,29 +119,19 @@ class PathsMixin:
                 "n_components='auto' cannot hide the zeros that a sparse X does not store. Use an "
                 "int, or unstored='missing' if they are missing."
             )
-        if not self._can_follow_paths(observations.stored(), loss):
-            raise ValueError(
-                "n_components='auto' needs what alternating least squares solves exactly: "
-                "solver='auto' or 'als', a loss with a quadratic bound, positive=False, "
-                "l1_ratio=0, a named init, and no early_stopping or warm_start. Use RankSearchCV."
-            )
+        self._check_paths("n_components", observations, loss, "RankSearchCV")
         unit = self._unit_of_paths(observations, loss)
+        strength = self._strength
+        if self.alpha_W == "auto":
+            strength = _strength(FOR_RANKS, self._deviation(observations, loss), loss)
         observations = unit.observations(observations)
         ranks = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1)
         if len(ranks) == 1:
             return 1
 
         def scores_of(seed):
-            held_out = observations.hold_out(HIDDEN_SHARE, hiding_stream(seed))
-            if held_out.hidden.n_observed == 0:
-                n_samples, n_features = observations.shape
-                raise ValueError(
-                    f"n_components='auto' finds nothing to hide in X (n_samples={n_samples}, "
-                    f"n_features={n_features}): each of {observations.n_observed} entries is the "
-                    "last one of its row or column. Use an int."
-                )
-            parts = held_out.visible.stored(), held_out.hidden
-            grid = ranks, [self.alpha_W]
+            parts = _parts(observations, seed, "n_components='auto'", "an int")
+            grid = ranks, [strength]
             return self._path_results(parts, (loss, unit), grid, N_SWEEPS, seed)[0, :, 0]
 
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=N_HOLD_OUTS)
@@ -138,6 +140,56 @@ class PathsMixin:
         n_errors = np.sqrt(N_HOLD_OUTS - 1)
         index = simplest_of_the_best(np.mean(scores, axis=0), np.std(scores, axis=0), n_errors)
         return int(ranks[index])
+
+    def _strength_of_hidden_entries(self, observations, loss, rank):
+        """The strength that ``alpha_W="auto"`` means for a rank."""
+        if isinstance(observations, ZeroFilledObservations):
+            raise ValueError(
+                "alpha_W='auto' cannot hide the zeros that a sparse X does not store. Use a "
+                "number, or unstored='missing' if they are missing."
+            )
+        self._check_paths("alpha_W", observations, loss, "GridSearchCV, or a number")
+        deviation = self._deviation(observations, loss)
+        strengths = [_strength(share, deviation, loss) for share in STRENGTHS]
+        unit = self._unit_of_paths(observations, loss)
+        observations = unit.observations(observations)
+
+        def scores_of(seed):
+            parts = _parts(observations, seed, "alpha_W='auto'", "a number")
+            grid, n_sweeps = ([rank], strengths), SWEEPS_AT_A_STRENGTH
+            return self._path_results(parts, (loss, unit), grid, n_sweeps, seed)[:, 0, 0]
+
+        n_hidden = HIDDEN_SHARE * observations.n_observed
+        n_hold_outs = int(np.clip(np.ceil(ENOUGH_HIDDEN / n_hidden), 1, N_HOLD_OUTS))
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=n_hold_outs)
+        scores = follow(scores_of, seeds, observations.n_observed * rank**2)
+        return strengths[int(np.nanargmax(np.mean(scores, axis=0)))]
+
+    def _deviation(self, observations, loss):
+        """Root mean square of what biases leave of the data, or of the data themselves."""
+        problem = self._problem(observations, loss, 1)
+        unit = Unit.of_size(problem)
+        problem = unit.problem(problem)
+        if not (loss.is_squared and (problem.columns.has_bias or problem.rows.has_bias)):
+            return unit.size
+        if problem.rows.has_bias:
+            problem = replace(problem, offset=overall_constant(problem))
+        samples, bias = problem.observations, first_bias(problem)[:, None]
+        ones = np.ones((samples.shape[0], 1), dtype=samples.dtype)
+        total = 2 * samples.total_loss(ones, bias + samples.dtype.type(problem.offset), Squared())
+        entries = problem.T.observations.row_totals().sum(dtype=np.float64)
+        return unit.size * float(np.sqrt(max(total, 0.0) / entries))
+
+    def _check_paths(self, parameter, observations, loss, remedy):
+        """Refuse "auto" for a parameter where no path tells what fits would."""
+        solves = self.solver == "auto" or self.solver == "als" or isinstance(self.solver, ALS)
+        if solves and self._can_follow_paths(observations.stored(), loss):
+            return
+        raise ValueError(
+            f"{parameter}='auto' needs what alternating least squares solves exactly: "
+            "solver='auto' or 'als', a loss with a quadratic bound, positive=False, "
+            f"l1_ratio=0, a named init, and no early_stopping or warm_start. Use {remedy}."
+        )
 
     def _rank_of_variance(self, observations, loss):
         """The rank that a share of the variance means."""
@@ -156,3 +208,26 @@ class PathsMixin:
         squares = np.linalg.svd(X, compute_uv=False).astype(np.float64) ** 2
         shares = np.cumsum(squares) / max(squares.sum(), np.finfo(np.float64).tiny)
         return min(int(np.searchsorted(shares, self.n_components, side="right")) + 1, len(shares))
+
+
+def _parts(observations, seed, name, remedy):
+    """What is visible, and what is hidden; an error where nothing can be."""
+    held_out = observations.hold_out(HIDDEN_SHARE, hiding_stream(seed))
+    if held_out.hidden.n_observed == 0:
+        n_samples, n_features = observations.shape
+        raise ValueError(
+            f"{name} finds nothing to hide in X (n_samples={n_samples}, n_features={n_features}): "
+            f"each of {observations.n_observed} entries is the last one of its row or column. "
+            f"Use {remedy}."
+        )
+    return held_out.visible.stored(), held_out.hidden
+
+
+def _strength(share, deviation, loss):
+    """A strength beside the data: the model is the same in any unit.
+
+    Where data and model are c times as large, and the loss c to its degree, penalties of components
+    grow as much if their strength grows as c to the degree less one.
+    """
+    degree = loss.degree
+    return Strength(share if degree is None else share * deviation ** (degree - 1), share)

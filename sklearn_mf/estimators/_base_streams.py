@@ -52,6 +52,11 @@ default=None
         loss = self._resolve_loss(table, X)
         observations = seen_rows(self._observe(X, loss, entry_weight, sample_weight))
         n_components = self._n_components_of_stream(X, is_first)
+        if is_first and self.alpha_W == "auto":
+            raise ValueError(
+                "alpha_W='auto' hides entries of all rows: partial_fit needs a number, or to go on "
+                "from fit."
+            )
         if is_first:
             warn_of_traps(self, X, loss, entry_weight is not None)
         if observations is None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import SolvedFactorization
-from sklearn_mf.estimators._base_paths import PathsMixin
+from sklearn_mf.estimators._base_paths import PathsMixin, Strength
 from sklearn_mf.estimators._base_streams import StreamingMixin
 from sklearn_mf.initialization import INITS, first_bias, overall_constant, start, zeros
 from sklearn_mf.losses import LOSSES, BaseLoss
@@ -86,8 +86,12 @@ class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
     positive : {False, True, "W", "H"}, default=False
         Which factors may not be negative: none, both, or one of them. Biases are free, and so
         are the data.
-    alpha_W : float, default=0.0
-        Penalty of W.
+    alpha_W : float or "auto", default=0.0
+        Penalty of W. A number has a unit: under the squared loss data c times as large need c
+        times as large a penalty of squares, and :math:`c^{3/2}` times as large a one of absolute
+        values, for a model c times as large. "auto": a share of the deviation of the data, so that
+        their unit does not matter, by which hidden entries are predicted best (see `alpha_W_`). It
+        needs what alternating least squares solves exactly, see `n_components`.
     alpha_H : float or "same", default="same"
         Penalty of H. "same": as `alpha_W`.
     l1_ratio : float, default=0.0
@@ -151,6 +155,9 @@ class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
         What is added to every sample's model values; zeros where ``bias=False``.
     n_components_ : int
         Rank.
+    alpha_W_ : float
+        The penalty of W: `alpha_W`, or what "auto" has chosen. Biases then carry the chosen share
+        itself, since their penalty has no unit.
     reconstruction_err_ : float
         Root of the weighted sum of squared errors over the observed entries, on the scale
         of the data whatever the loss.
@@ -221,7 +228,7 @@ class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
         "loss": [StrOptions(set(LOSSES)), BaseLoss, dict, list],
         "bias": [StrOptions({"features", "samples", "both"}), Options(bool, {False})],
         "positive": [StrOptions({"W", "H"}), Options(bool, {False, True})],
-        "alpha_W": [Interval(Real, 0, None, closed="left")],
+        "alpha_W": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "alpha_H": [Interval(Real, 0, None, closed="left"), StrOptions({"same"})],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "alpha_scaling": [Interval(Real, 0, None, closed="left")],
@@ -367,6 +374,11 @@ default=None
             init = self._check_init(X, problem, solver, random_state, unit)
         return start(problem, init, random_state)
 
+    def _chosen(self, problem):
+        alpha_W = float(problem.rows.penalty.alpha)
+        biases = problem.rows.bias_ridge
+        return {"alpha_W_": alpha_W, "_auto_strength": Strength(alpha_W, biases)}
+
     def _finish(self, problem, state, W):
         self._set_stream(Past.of(problem, state.Ht, W))
 
@@ -374,21 +386,35 @@ default=None
     def _has_sample_bias(self):
         return self.bias in ("samples", "both")
 
-    def _problem(self, observations, loss, n_components):
-        alpha_H = self.alpha_W if self.alpha_H == "same" else self.alpha_H
+    def _posed(self, observations, loss):
+        n_components = self._choose_n_components(observations, loss)
+        strength = None
+        if self.alpha_W == "auto":
+            strength = self._strength_of_hidden_entries(observations, loss, n_components)
+        return self._problem(observations, loss, n_components, strength)
+
+    @property
+    def _strength(self):
+        """Of penalties: as the parameter says, or as the last fit has chosen; any one before."""
+        if self.alpha_W == "auto":
+            return getattr(self, "_auto_strength", Strength(1.0, 1.0))
+        return Strength(self.alpha_W, self.alpha_W)
+
+    def _problem(self, observations, loss, n_components, strength=None):
+        alpha_W, bias_W = self._strength if strength is None else strength
+        same = self.alpha_H == "same"
+        alpha_H, bias_H = (alpha_W, bias_W) if same else (self.alpha_H, self.alpha_H)
         sides = {
             name: ElasticNet(alpha, self.l1_ratio, positive=self.positive in (True, name))
-            for name, alpha in (("W", self.alpha_W), ("H", alpha_H))
+            for name, alpha in (("W", alpha_W), ("H", alpha_H))
         }
         # Alone, the feature bias is free; beside a sample bias it must share.
         shared = self.bias == "both"
         return Problem(
             observations,
             loss,
-            rows=Side(sides["W"], self._has_sample_bias, bias_ridge=self.alpha_W),
-            columns=Side(
-                sides["H"], shared or self.bias == "features", bias_ridge=shared * alpha_H
-            ),
+            rows=Side(sides["W"], self._has_sample_bias, bias_ridge=bias_W),
+            columns=Side(sides["H"], shared or self.bias == "features", bias_ridge=shared * bias_H),
             n_components=n_components,
             alpha_scaling=self.alpha_scaling,
         )
@@ -430,7 +456,7 @@ default=None
             return self._rank_of_hidden_entries(observations, loss)
         if isinstance(self.n_components, RealNotInt):
             return self._rank_of_variance(observations, loss)
-        return super()._choose_n_components(observations, loss)
+        return self._check_n_components(observations.shape)
 
     def _check_solver(self, problem):
         if self.solver != "auto":
