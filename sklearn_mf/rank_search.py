@@ -9,12 +9,12 @@ from scipy import sparse
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.model_selection import EntryKFold, hide_entries, observed_entries
+from sklearn_mf.model_selection._split import folds_of
 from sklearn_mf.path import follow, has_risen, simplest_of_the_best
 from sklearn_mf.utils._tables import is_frame, native, rebuilt
 from sklearn_mf.utils._validation import (
@@ -500,26 +500,10 @@ def _check_folds(cv, X, rng):
     if isinstance(cv, Integral):
         folds = list(EntryKFold(cv, random_state=rng).split(X))
     else:
-        folds = [tuple(map(np.asarray, split)) for split in check_cv(cv).split(X)]
-        _check_numbers(folds, n_entries, X.shape[0])
+        folds = folds_of(cv, X)
     if not folds or not all(len(train) and len(test) for train, test in folds):
         raise ValueError(
             f"cv={cv!r} leaves a fold without an entry to hide or to train on: X has too few "
             f"observed entries ({n_entries}), or too few in each row and column."
         )
     return folds
-
-
-def _check_numbers(folds, n_entries, n_samples):
-    numbers = [part for fold in folds for part in fold if len(part)]
-    if any(not np.issubdtype(part.dtype, np.integer) for part in numbers) or any(
-        part.min() < 0 or part.max() >= n_entries for part in numbers
-    ):
-        raise ValueError(f"cv must number observed entries of X, from 0 to {n_entries - 1}.")
-    if n_entries > n_samples and all(part.max() < n_samples for part in numbers):
-        raise ValueError(
-            "cv seems to split the rows of X. It must number observed entries: predicting "
-            "the entries of a row from themselves would always prefer the largest rank."
-        )
-    if any(len(np.intersect1d(*fold)) for fold in folds):
-        raise ValueError("cv has an entry both in train and in test: it would not be hidden.")

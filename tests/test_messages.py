@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from conftest import fit_for, low_rank, punch_holes
 from sklearn.base import BaseEstimator
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import KFold
 
 from sklearn_mf import (
     NMF,
@@ -18,10 +20,11 @@ from sklearn_mf.model_selection import (
     EntryHoldout,
     EntryKFold,
     MaskedEntryScorer,
+    bi_cross_val_score,
     cross_val_entries,
 )
 from sklearn_mf.nonnegative import NONNEGATIVE_INITS
-from sklearn_mf.solvers import SOLVERS, Adam
+from sklearn_mf.solvers import SOLVERS, Adam, BaseSolver
 
 NAMES = ["age", "height", "weight", "income"]
 
@@ -233,3 +236,57 @@ class TestImputers:
             else:
                 told = "" if np.isfinite(filled).all() else "infinite"
         assert told in ("", "X is too large to impute from: its squares overflow. Scale X.")
+
+
+class Lazy(BaseSolver):
+    """A solver that does nothing."""
+
+    name = "lazy"
+
+
+class TestOtherMistakes:
+    """What was an error of another kind, or none at all."""
+
+    @pytest.mark.parametrize(
+        ("estimator", "arguments", "told"),
+        [
+            (model(init=np.ones((3, 4))), {}, "init has the shape"),
+            (model(init=lambda X, k, rng: np.ones((k, k))), {}, "callable init returned has"),
+            (model(solver=Lazy()), {}, "define _step"),
+            (NMF("auto", init="custom"), {"W": np.ones(30)}, "Expected 2D array"),
+            (NMF(2, beta_loss=np.inf, solver="mu"), {}, "'beta_loss' parameter of NMF"),
+            (NMF(2, beta_loss=np.nan, solver="mu"), {}, "'beta_loss' parameter of NMF"),
+            (FactorizationImputer(min_value={"a": 1}), {}, "min_value must be a number"),
+            (FactorizationImputer(max_value=["a"] * 4), {}, "max_value must be a number"),
+            (FactorizationImputer(round_features=True), {}, "Use slice(None) for all"),
+            (model(loss={"huber": True}), {}, "Use slice(None) for all"),
+            (RankSearchCV(model(), [1, 2], cv=[1, 2]), {}, "cv must be a splitter of entries"),
+        ],
+        ids=str,
+    )
+    def test_in_fit(self, estimator, arguments, told):
+        assert told in message(estimator.fit, np.abs(complete()), **arguments)
+
+    @pytest.mark.parametrize("cv", ["five", 2.5, [1, 2], [([0.0], [1.0])], [("a", "b")]])
+    def test_splits(self, cv):
+        assert "cv" in message(cross_val_entries, model(), complete(), cv=cv)
+        assert "cv" in message(RankSearchCV(model(), [1, 2], cv=cv).fit, complete())
+
+    def test_splits_of_rows(self):
+        told = message(cross_val_entries, model(), complete(), cv=KFold(3))
+        assert "cv seems to split the rows of X" in told
+
+    @pytest.mark.parametrize("cv", [3, 2.0, "23", None])
+    def test_splits_of_blocks(self, cv):
+        assert "cv must be two integers" in message(bi_cross_val_score, model(), complete(), cv=cv)
+
+    def test_scorers_of_what_reconstructs_nothing(self):
+        X = complete()
+        told = message(MaskedEntryScorer(), LinearRegression().fit(X, X[:, 0]), X)
+        assert told.startswith("LinearRegression has no transform")
+
+    @pytest.mark.parametrize("metric", [lambda x, m: x - m, lambda x, m: "small"])
+    def test_metrics_that_return_no_number(self, metric):
+        X = complete()
+        told = message(MaskedEntryScorer(metric=metric), model(alpha_W=0.1).fit(X), X)
+        assert "must return one number" in told

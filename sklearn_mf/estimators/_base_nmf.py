@@ -39,7 +39,7 @@ class NonnegativeFactorization(SolvedFactorization):
             StrOptions({"auto"}),
         ],
         "init": [StrOptions({*NONNEGATIVE_INITS, "custom"}), None],
-        "beta_loss": [StrOptions(set(BETAS)), Real],
+        "beta_loss": [StrOptions(set(BETAS)), Interval(Real, None, None, closed="neither")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
@@ -140,9 +140,9 @@ default=None
             return self.n_components
         if self.n_components == "auto" and self.init == "custom":
             W, H = self._custom
-            if H is not None:
+            if np.ndim(H) == 2:
                 return len(H)
-            if W is not None:
+            if np.ndim(W) == 2:
                 return np.shape(W)[1]
         return shape[1]
 

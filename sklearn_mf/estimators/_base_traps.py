@@ -70,7 +70,8 @@ def warn_of_short_rows(estimator, observations):
     if estimator.alpha_W != 0 or getattr(estimator, "positive", True) in (True, "W"):
         return
     n_entries, width = observations.n_in_row(), estimator._n_features_out
-    short = np.flatnonzero((n_entries > 0) & (n_entries < width))
+    # All features determine as much of a code as there is to know.
+    short = np.flatnonzero((n_entries > 0) & (n_entries < min(width, observations.shape[1])))
     if len(short):
         warn(
             f"{len(short)} of {observations.shape[0]} samples have fewer observed entries than "

@@ -367,6 +367,8 @@ default=None
 
     def _start(self, X, problem, solver, random_state, unit):
         if not solver.needs_start:
+            if not isinstance(self.init, str):
+                self._check_init(X, problem, solver, random_state, unit)
             return zeros(problem)
         if self._goes_on:
             init = self._last_factor(problem, unit)

@@ -69,7 +69,8 @@ def bi_cross_val_score(estimator, X, *, cv=(2, 2), random_state=0, n_jobs=None):
     """
     X = check_complete(X, "X")
     shape = X.shape
-    if not (len(cv) == 2 and all(isinstance(n, Integral) and n >= 2 for n in cv)):
+    sizes = list(cv) if np.iterable(cv) else []
+    if len(sizes) != 2 or not all(isinstance(n, Integral) and n >= 2 for n in sizes):
         raise ValueError(f"cv must be two integers of at least 2, got {cv!r}.")
     if any(n > size for n, size in zip(cv, shape, strict=True)):
         raise ValueError(f"cv={cv!r} is not possible: X has the shape {shape}.")

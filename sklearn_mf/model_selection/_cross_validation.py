@@ -8,7 +8,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mf.model_selection._entries import hide_entries, observed_entries
 from sklearn_mf.model_selection._metrics import check_metric, check_unstored, score_hidden
-from sklearn_mf.model_selection._split import EntryKFold
+from sklearn_mf.model_selection._split import EntryKFold, folds_of
 from sklearn_mf.utils._validation import Integral
 
 
@@ -83,10 +83,9 @@ def cross_val_entries(
     check_unstored(estimator, X)
     if cv is None or isinstance(cv, Integral):
         cv = EntryKFold(5 if cv is None else cv, random_state=0)
-    splits = cv.split(X, groups=groups) if hasattr(cv, "split") else cv
     results = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_score)(clone(estimator), X, train, test, metric, params or {})
-        for train, test in splits
+        for train, test in folds_of(cv, X, groups)
     )
     estimators, *columns = zip(*results, strict=True)
     names = ("fit_time", "score_time", "test_score")

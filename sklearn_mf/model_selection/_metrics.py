@@ -97,12 +97,21 @@ def score_hidden(estimator, X, visible, hidden, metric):
     predicted = _predict(estimator, visible, rows, columns)
     values = values.astype(predicted.dtype)
     prediction = Prediction(estimator, visible, rows, columns, values, predicted)
-    return float(check_metric(metric)(prediction))
+    score = check_metric(metric)(prediction)
+    if np.ndim(score) != 0 or isinstance(score, str):
+        raise ValueError(f"metric={metric!r} must return one number, got {score!r}.")
+    return float(score)
 
 
 def hide_and_score(estimator, X, splitter, metric):
     """Hide what a splitter's first split tests, and score it; see `score_hidden`."""
     check_metric(metric)
+    lacking = [name for name in ("transform", "inverse_transform") if not hasattr(estimator, name)]
+    if lacking:
+        raise ValueError(
+            f"{type(estimator).__name__} has no {lacking[0]}: hidden entries are predicted by "
+            "transform and inverse_transform, as factorizations have them."
+        )
     check_unstored(estimator, X)
     _, hidden = next(splitter.split(X))
     return score_hidden(estimator, X, hide_entries(X, hidden), hidden, metric)

@@ -400,3 +400,51 @@ def _keep_one_of_each(lines, train, test, order):
     train, test = train.copy(), test.copy()
     train[first], test[first] = True, False
     return train, test
+
+
+def folds_of(cv, X, groups=None):
+    """Pairs of arrays that number observed entries, as a ``cv`` parameter asks for.
+
+    Parameters
+    ----------
+    cv : splitter or iterable
+        A splitter of entries, or pairs of entries to train on and to test with.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The data.
+    groups : array-like, default=None
+        For the splitter.
+
+    Returns
+    -------
+    folds : list of tuple of ndarray
+        The pairs.
+
+    Raises
+    ------
+    ValueError
+        If they are something else, or a fold does not hide what it tests with.
+    """
+    kinds = "a splitter of entries, an int, or pairs of arrays (train, test)"
+    if isinstance(cv, str) or not (hasattr(cv, "split") or np.iterable(cv)):
+        raise ValueError(f"cv must be {kinds}, got {cv!r}.")
+    folds = []
+    for split in cv.split(X, groups=groups) if hasattr(cv, "split") else cv:
+        try:
+            train, test = split
+        except (TypeError, ValueError):
+            raise ValueError(f"cv must be {kinds}, and it has {split!r}.") from None
+        folds.append((np.asarray(train), np.asarray(test)))
+    n_entries, n_samples = len(observed_entries(X)[0]), check_holed(X).shape[0]
+    numbers = [part for fold in folds for part in fold if part.size]
+    if any(not np.issubdtype(part.dtype, np.integer) for part in numbers) or any(
+        part.min() < 0 or part.max() >= n_entries for part in numbers
+    ):
+        raise ValueError(f"cv must number observed entries of X, from 0 to {n_entries - 1}.")
+    if n_entries > n_samples and all(part.max() < n_samples for part in numbers):
+        raise ValueError(
+            "cv seems to split the rows of X. It must number observed entries: predicting "
+            "the entries of a row from themselves would always prefer the largest rank."
+        )
+    if any(len(np.intersect1d(*fold)) for fold in folds):
+        raise ValueError("cv has an entry both in train and in test: it would not be hidden.")
+    return folds

@@ -191,6 +191,10 @@ class BaseSolver(BaseEstimator):
 
     def check(self, problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        if type(self)._step is BaseSolver._step and type(self)._run is BaseSolver._run:
+            raise ValueError(
+                f"solver={self!r} does nothing: define _step(problem, state), see BaseSolver."
+            )
         missing = [need for need in self.requires_loss if not getattr(problem.loss, need, False)]
         if missing:
             others = sorted(

@@ -271,7 +271,12 @@ def check_limits(min_value, max_value, n_features):
     """Validate the range of imputed values: a least and a largest one for every feature."""
     limits = []
     for name, value in (("min_value", min_value), ("max_value", max_value)):
-        limit = np.asarray(value, dtype=np.float64)
+        try:
+            limit = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} must be a number, or an array of one for each feature: {error}"
+            ) from error
         if limit.shape not in ((), (n_features,)):
             raise ValueError(
                 f"{name} has the shape {limit.shape}, it must be a number or have one for each "
@@ -316,6 +321,8 @@ def column_indices(X, columns):
     """
     if callable(columns):
         columns = columns(X)
+    if isinstance(columns, bool | np.bool_):
+        raise ValueError(f"{columns} names no columns. Use slice(None) for all of them.")
     if isinstance(columns, slice) and columns == slice(None):
         return list(range(X.shape[1]))
     try:
