@@ -14,18 +14,25 @@ from scipy import sparse
 
 from sklearn_mf import (
     NMF,
+    FactorizationImputer,
     MatrixFactorization,
     MiniBatchNMF,
     RankSearchCV,
     non_negative_factorization,
 )
-from sklearn_mf.components import component_stability, subspace_stability
+from sklearn_mf.components import (
+    align_components,
+    canonical_form,
+    component_stability,
+    subspace_stability,
+)
 from sklearn_mf.model_selection import (
     EntryHoldout,
     EntryKFold,
     EntryShuffleSplit,
     EntryTimeSeriesSplit,
     MaskedEntryScorer,
+    bi_cross_val_score,
     cross_val_entries,
     hide_entries,
     observed_entries,
@@ -267,6 +274,18 @@ METHODS = {
         "entry_weight",
         lambda X: fitted().transform(sound("csr"), entry_weight=X),
     ),
+    "sample_weight": (
+        "sample_weight",
+        lambda X: quick().fit(sound("csr"), sample_weight=X),
+    ),
+    "imputer": ("X", lambda X: FactorizationImputer().fit(X)),
+    "canonical_form": ("H", lambda X: canonical_form(np.ones((20, SHAPE[0])), X)),
+    "align_components": ("a", lambda X: align_components(X, values())),
+    "bi_cross_val_score": ("X", lambda X: bi_cross_val_score(quick(), X)),
+    "NMF, W": (
+        "W",
+        lambda X: positive(init="custom").fit(sound("csr"), W=X, H=np.ones((2, SHAPE[1]))),
+    ),
     "NMF": ("X", lambda X: positive().fit(X)),
     "NMF, missing": ("X", lambda X: positive(unstored="missing", solver="mu").fit(X)),
     "NMF.transform": ("X", lambda X: fitted(positive()).transform(X)),
@@ -355,7 +374,17 @@ def test_every_method_refuses_malformed_matrices_by_name(method):
 
 
 # Codes, and starts, are dense; of others each format is taken.
-DENSE = {"inverse_transform", "codes", "init"}
+DENSE = {
+    "NMF, W",
+    "align_components",
+    "bi_cross_val_score",
+    "canonical_form",
+    "codes",
+    "imputer",
+    "init",
+    "inverse_transform",
+    "sample_weight",
+}
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - DENSE))
@@ -363,6 +392,13 @@ DENSE = {"inverse_transform", "codes", "init"}
 def test_every_method_takes_sound_matrices(method):
     for form in SPOILED:
         METHODS[method][1](sound(form))
+
+
+@pytest.mark.parametrize("method", sorted(DENSE))
+def test_where_numbers_must_be_dense_sound_matrices_are_refused(method):
+    name = METHODS[method][0]
+    with pytest.raises(TypeError, match=f"Sparse data was passed for .*{name}.*, but dense"):
+        METHODS[method][1](sound("csc"))
 
 
 def test_the_place_is_named():

@@ -32,6 +32,7 @@ from sklearn_mf.model_selection import (
     observed_entries,
     train_test_entry_split,
 )
+from sklearn_mf.utils._validation import warn_of_unused_mark
 
 pl = pytest.importorskip("polars")
 pa = pytest.importorskip("pyarrow")
@@ -692,8 +693,10 @@ class TestEntryWeights:
 
 
 class TestSmallThings:
-    @pytest.mark.parametrize("unstored", ["zero", "missing"])
-    @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
+    @pytest.mark.parametrize(
+        ("convert", "unstored"),
+        [(np.asarray, "zero"), (sparse.csr_array, "zero"), (sparse.csr_array, "missing")],
+    )
     @pytest.mark.parametrize("return_std", [False, True])
     @pytest.mark.parametrize("bias", [False, "both"])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -760,6 +763,14 @@ def test_splitters_see_what_a_search_sees(make):
     actual = RankSearchCV(quick(missing_values=-1), [1, 2], cv=folds, random_state=0).fit(marked)
     expected = RankSearchCV(quick(), [1, 2], cv=folds, random_state=0).fit(make(holed()))
     same(actual.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
+
+
+def test_numbers_whose_sum_overflows_are_no_NaN():
+    X = np.float32(3e38) * np.sign(low_rank(64, 6)).astype(np.float32)
+    with pytest.warns(UserWarning, match="missing_values=-1 occurs nowhere"):
+        warn_of_unused_mark(quick(missing_values=-1), X)
+    X[0, 0] = np.nan
+    warn_of_unused_mark(quick(missing_values=-1), X)
 
 
 def test_a_shape_is_told_before_what_it_holds():

@@ -309,9 +309,12 @@ def check_growth(estimator, X):
 
 
 def _has_nan(X):
-    # Infinities were refused, so a sum is NaN where an entry is: no mask of X's size.
+    # Infinities were refused, so a sum is NaN where an entry is, or where it overflows: a mask
+    # of X's size is rarely needed.
     values = X.data if sparse.issparse(X) else X
-    return bool(np.isnan(values.sum()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum()
+    return bool(np.isnan(total) and np.isnan(values).any())
 
 
 def column_indices(X, columns):
