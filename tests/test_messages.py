@@ -79,7 +79,7 @@ class TestNames:
         [
             (model(bias="feature"), "features"),
             (model(init="randon"), "random"),
-            (model(unstored="mising"), "missing"),
+            (model(unstored="mssing"), "missing"),
             (model(n_components="Auto"), "auto"),
             (NMF(2, beta_loss="kullback-leiber"), "kullback-leibler"),
             (MiniBatchNMF(2, alpha_H="sam"), "same"),
@@ -103,10 +103,10 @@ class TestNames:
         told = message(lambda: next(EntryKFold(stratify="row").split(complete())))
         assert told.endswith("Did you mean 'rows'?")
 
-    @pytest.mark.parametrize("columns", ["heigth", ["age", "heigth"]])
+    @pytest.mark.parametrize("columns", ["heght", ["age", "heght"]])
     def test_columns_of_a_loss(self, columns):
         told = message(model(loss={"huber": columns}).fit, pd.DataFrame(complete(), columns=NAMES))
-        assert "X has no column 'heigth'" in told
+        assert "X has no column 'heght'" in told
         assert told.endswith("Did you mean 'height'?")
 
     def test_columns_to_round(self):

@@ -38,11 +38,9 @@ class RunningSums:
 
     @classmethod
     def before(cls, Ht, kept, size, beta):
-        r"""Before the first batch: the start alone.
-
-        It counts as a batch whose parts of the derivative are one, as in scikit-learn, but of data
-        of size one: they go as :math:`s^{\beta - 1/2}` with the size s of the data.
-        """
+        """Before the first batch: the start alone."""
+        # It counts as a batch whose parts of the derivative are one, as in scikit-learn, but of
+        # data of size one: they go as the size to the power of beta - 1/2.
         count = np.full_like(Ht, size ** (beta - 0.5))
         return cls(count * Ht, count, kept)
 
