@@ -19,6 +19,8 @@ INITS = ("svd", "random")
 # Products of the spectral start with X and back: it is a start, not an answer.
 START_STEPS = 3
 MAX_HALVINGS = 30
+# Rounding errors of an entry in its column's mean.
+ROUNDING = 10
 # Columns of a block are whole vectors of the kernels, and a share of the rank where each column
 # costs the same: a deeper subspace then comes closer in as many multiplications.
 VECTOR, SHARE_OF_RANK = 16, 4
@@ -215,6 +217,8 @@ def _random(problem, bias, random_state):
     # Two factors of this scale give model values of the size of X. A rounded corner may lie a
     # little below zero.
     scale = max(0.0, mean_square) ** 0.25 / k**0.25
+    if problem.loss.is_squared and _is_rounding(samples, 2 * at_bias):
+        scale = 0.0
     Ht = scale * random_state.standard_normal((k, n_columns)).T
     W = np.zeros((n_rows, k), dtype=samples.dtype)
     return W, np.ascontiguousarray(Ht, dtype=samples.dtype)
@@ -241,9 +245,20 @@ def _svd(problem, bias, random_state):
     root = np.sqrt(np.where(unknown, 1e-3 * values[0], values))
     weights = _column_weights(features)
     observed = features.row_totals().sum() / (n_columns * weights.sum())
+    if _is_rounding(problem.observations, float(values[0]) ** 2):
+        root[:] = 0
     Ht = vectors * (root / np.sqrt(observed))
     W = np.divide(image, root * np.sqrt(observed), out=np.zeros_like(image), where=root > 0)
     return W.astype(dtype), np.ascontiguousarray(Ht, dtype=dtype)
+
+
+def _is_rounding(observations, squares):
+    """Whether a sum of squares is nothing but rounding error of the data.
+
+    What biases explain needs no components: those that fit rounding error give large codes.
+    """
+    eps = float(np.finfo(observations.dtype).eps)
+    return squares <= (ROUNDING * eps) ** 2 * observations.total_squares
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,6 @@ def test_flat_valleys_take_a_few_steps():
         solver="mu",
         beta_loss=0.5,
         alpha_W=1e-8,
-        alpha_H=0,
         l1_ratio=1,
         init="random",
         random_state=0,

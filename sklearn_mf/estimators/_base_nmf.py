@@ -172,7 +172,8 @@ default=None
             W, H = self._custom
             W = self._check_factor(W, "W", (shape[0], k), X.dtype)
             H = self._check_factor(H, "H", (k, shape[1]), X.dtype)
-            return unit.inside(W, k), unit.inside(np.ascontiguousarray(H.T), k)
+            # Copies: they are the user's, and what starts here may be written into.
+            return unit.inside(W.copy(), k), unit.inside(np.array(H.T, order="C"), k)
         init = self.init
         # A sample of weight two counts as two, or it would not start as the sample twice.
         most = min(problem.row_weight.sum(dtype=np.float64), shape[1])

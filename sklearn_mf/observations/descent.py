@@ -11,8 +11,11 @@ from sklearn_mf.utils._threads import n_threads, product
 # systems they get so many rounds, in which it shows which coefficients are zero.
 FINE, ROUNDS_BETWEEN, MOST_SYSTEMS, LAST_ROUNDS = 1e-10, 10, 50, 10_000
 
-# What is added to the diagonal of a singular system, in units of the pivots that make it one.
-HOLD = 100
+# Systems after which a row must cost less than before them.
+PATIENCE = 5
+# Share of its diagonal that is added to a singular system, in units of the root of rounding error:
+# pivots as small as that are trusted, one after another.
+HOLD = 10
 
 
 @dataclass(frozen=True)
@@ -73,15 +76,20 @@ def settle(equations, penalty, start):
     """
     rows, violation = _descend(equations, penalty, start, (FINE, ROUNDS_BETWEEN))
     moving = np.arange(len(rows))
-    for _ in range(MOST_SYSTEMS):
+    for n_systems in range(MOST_SYSTEMS):
         part, before = _of_rows(equations, penalty, moving), rows[moving]
-        solved = _solved(*part, before)
+        solved, held = _solved(*part, before)
         after, _ = _descend(*part, solved, (FINE, ROUNDS_BETWEEN))
         rows[moving] = after
         moved = np.abs(after - solved).max(axis=1, initial=0)
         rests = moved <= _least(FINE, rows) * np.abs(after).max(axis=1, initial=0)
         # Or its system was solved, and descent is content with its zeros: the rest is rounding.
         rests |= (np.sign(after) == np.sign(solved)).all(axis=1) & (solved != before).any(axis=1)
+        if held.any() or n_systems >= PATIENCE:
+            cost = _costs(*part, before)
+            falls = cost - _costs(*part, after) > np.finfo(rows.dtype).eps * np.abs(cost)
+            # What is held back rests where nothing falls; so do zeros that come and go.
+            rests = np.where(held, ~falls, rests) | (~falls & (n_systems >= PATIENCE))
         moving = moving[~rests]
         if len(moving) == 0:
             break
@@ -91,8 +99,15 @@ def settle(equations, penalty, start):
     return Descent.after(equations, rows, violation)
 
 
+def _costs(equations, penalty, rows):
+    """What is minimised, of each row."""
+    scale, ridge, l1, _ = penalty
+    per_row = 0.5 * np.square(rows) @ ridge + np.abs(rows) @ l1
+    return Descent.after(equations, rows, None).loss + scale * per_row
+
+
 def _solved(equations, penalty, before):
-    """Rows whose coefficients other than zero solve their system, or come nearer where it is none.
+    """Rows whose coefficients other than zero solve their system; which of them were held back.
 
     Where coefficients may trade with one another for nothing, or next to it, each is held back a
     little (the proximal point method): they go as far as the penalty pays for, in a few steps
@@ -100,19 +115,38 @@ def _solved(equations, penalty, before):
     """
     grams, moments = equations
     solved = kernels.settle_rows(grams, moments, penalty, before, _threads(before, 1))
-    stuck = np.flatnonzero((solved == before).all(axis=1) & before.any(axis=1))
-    if len(stuck):
-        (grams, moments), penalty = _of_rows(equations, penalty, stuck)
-        before = before[stuck]
-        scale, ridge, *_ = penalty
+    held = (solved == before).all(axis=1) & before.any(axis=1)
+    if held.any():
+        part, before = _of_rows(equations, penalty, held), before[held]
+        (grams, moments), (scale, ridge, *_) = part
         k = before.shape[1]
         diagonals = np.einsum("ikk->ik", grams) + scale[:, None] * ridge
-        held = HOLD * k * np.finfo(before.dtype).eps * diagonals
-        grams = grams + held[:, :, None] * np.eye(k)
-        moments = (moments + held * before).astype(before.dtype)
-        grams = np.ascontiguousarray(grams, dtype=before.dtype)
-        solved[stuck] = kernels.settle_rows(grams, moments, penalty, before, _threads(before, 1))
-    return solved
+        hold = HOLD * np.sqrt(k * np.finfo(before.dtype).eps) * diagonals
+        grams = np.ascontiguousarray(grams + hold[:, :, None] * np.eye(k), dtype=before.dtype)
+        moments = (moments + hold * before).astype(before.dtype)
+        nearer = kernels.settle_rows(grams, moments, part[1], before, _threads(before, 1))
+        solved[held] = _beyond(*part, before, nearer)
+    return solved, held
+
+
+def _beyond(equations, penalty, before, after):
+    """Rows that go on as they went to where they cost least, or a coefficient becomes zero."""
+    (grams, moments), (scale, ridge, l1, _) = equations, penalty
+    way = after - before
+    slope = images(grams, after) - moments + scale[:, None] * (ridge * after + l1 * np.sign(after))
+    curvature = np.einsum("ik,ik->i", way, images(grams, way) + scale[:, None] * ridge * way)
+    towards_zero = way * after < 0
+    to_zero = np.divide(-after, way, out=np.full_like(way, np.inf), where=towards_zero)
+    nearest = to_zero.min(axis=1)
+    fall = np.maximum(-np.einsum("ik,ik->i", slope, way), 0)
+    step = np.divide(fall, curvature, out=np.full_like(fall, np.inf), where=curvature > 0)
+    step = np.minimum(step, nearest)
+    step[~np.isfinite(step)] = 0
+    beyond = after + step[:, None] * way
+    beyond[to_zero <= step[:, None]] = 0
+    cost = _costs(equations, penalty, after)
+    falls = cost - _costs(equations, penalty, beyond) > np.finfo(way.dtype).eps * np.abs(cost)
+    return np.where(falls[:, None], beyond, after)
 
 
 def _descend(equations, penalty, start, accuracy):
