@@ -378,7 +378,7 @@ def subspace_stability(estimator, X, y=None, *, cv=None, n_jobs=None, params=Non
 
 
 def last_step(estimator):
-    """The estimator that has the components: itself, the last of a pipeline, the best of a search."""
+    """The estimator with the components: itself, the last of a pipeline, the best of a search."""
     while isinstance(estimator, Pipeline) or hasattr(estimator, "best_estimator_"):
         estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator.best_estimator_
     return estimator
