@@ -64,7 +64,7 @@ class NonnegativeFactorization(SolvedFactorization):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Non-negative data, with holes or without; never changed.
         y : Ignored
-            Not used, present by convention.
+            Not used, present by convention. Weights are passed by name.
         W : array-like of shape (n_samples, n_components), default=None
             Where to start, if ``init="custom"``.
         H : array-like of shape (n_components, n_features), default=None
@@ -93,7 +93,7 @@ default=None
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Non-negative data, with holes or without; never changed.
         y : Ignored
-            Not used, present by convention.
+            Not used, present by convention. Weights are passed by name.
         W : array-like of shape (n_samples, n_components), default=None
             Where to start, if ``init="custom"``.
         H : array-like of shape (n_components, n_features), default=None

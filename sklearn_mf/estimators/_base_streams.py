@@ -34,7 +34,7 @@ class StreamingMixin:
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The next rows, one or more; never changed.
         y : Ignored
-            Not used, present by convention.
+            Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights: 2 is the sample twice, 0 the sample absent.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \

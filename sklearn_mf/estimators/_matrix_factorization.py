@@ -303,7 +303,7 @@ class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data, with holes or without; never changed.
         y : Ignored
-            Not used, present by convention.
+            Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights: 2 is the sample twice, 0 the sample absent.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
@@ -328,7 +328,7 @@ default=None
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data, with holes or without; never changed.
         y : Ignored
-            Not used, present by convention.
+            Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights: 2 is the sample twice, 0 the sample absent.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \

@@ -205,7 +205,7 @@ class MiniBatchNMF(NonnegativeFactorization):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The next rows, one or more, non-negative; never changed.
         y : Ignored
-            Not used, present by convention.
+            Not used, present by convention. Weights are passed by name.
         W : array-like of shape (n_samples, n_components), default=None
             Where to start, if ``init="custom"``, in the first batch.
         H : array-like of shape (n_components, n_features), default=None
