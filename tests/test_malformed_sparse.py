@@ -274,6 +274,14 @@ METHODS = {
         "entry_weight",
         lambda X: fitted().transform(sound("csr"), entry_weight=X),
     ),
+    "entry_weight of score": (
+        "entry_weight",
+        lambda X: fitted().score(sound("csr"), entry_weight=X),
+    ),
+    "entry_weight of transform_columns": (
+        "entry_weight",
+        lambda X: fitted().transform_columns(sound("csr"), np.ones((SHAPE[0], 2)), entry_weight=X),
+    ),
     "sample_weight": (
         "sample_weight",
         lambda X: quick().fit(sound("csr"), sample_weight=X),

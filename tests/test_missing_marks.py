@@ -782,6 +782,13 @@ def test_a_shape_is_told_before_what_it_holds():
             quick().fit(X)
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, lambda: pa.table({})])
+@pytest.mark.parametrize("call", [codes, observed_entries])
+def test_frames_without_columns_are_refused(call, make):
+    with pytest.raises(ValueError, match=r"X has no columns: 0 feature\(s\)"):
+        call(make())
+
+
 def test_infinities_are_told_beside_NA():
     X = pandas_of_integers(np.where(np.isnan(holed()), np.nan, holed())).astype("Float64")
     X.iloc[4, 3] = np.inf

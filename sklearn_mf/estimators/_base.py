@@ -90,7 +90,8 @@ default=None
             Codes of the same samples, as `transform` returns them.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_new_features), \
 default=None
-            Non-negative weight of every entry; 0, or not stored, is missing.
+            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
+            stand where X has no entry.
 
         Returns
         -------
@@ -238,7 +239,8 @@ default=None
             Not used, present by convention.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry, hidden or not; 0, or not stored, is missing.
+            Non-negative weight of every entry, hidden or not; 0, masked or not stored is
+            missing. NaN may stand where X has no entry.
 
         Returns
         -------

@@ -127,6 +127,8 @@ def _frame_of_numbers(X, name):
     """A frame whose columns of Python objects are numbers; refuses other columns by name."""
     kinds = X.dtypes if hasattr(X, "dtypes") else X.schema.types
     bad, converted = [], {}
+    if not len(kinds):
+        raise ValueError(f"{name} has no columns: 0 feature(s), and at least one is needed.")
     for j, (label, kind) in enumerate(zip(column_names(X), kinds, strict=True)):
         kind = str(kind).lower().removeprefix("sparse[")
         if hasattr(X, "iloc") and kind.startswith(("object", "decimal")):
