@@ -1,41 +1,52 @@
 """The rank by cross-validation of hidden entries, along paths of ranks."""
 
-from functools import partial
 from time import perf_counter
 
 import numpy as np
-from joblib import effective_n_jobs
-from scipy import sparse
 from scipy.stats import rankdata
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf.model_selection import EntryKFold, hide_entries, observed_entries
+from sklearn_mf._candidates import Candidates, blocks, judge_of, results_of
+from sklearn_mf.model_selection import EntryKFold
 from sklearn_mf.model_selection._split import folds_of
-from sklearn_mf.path import follow, has_risen, simplest_of_the_best
-from sklearn_mf.utils._tables import is_frame, native, rebuilt
+from sklearn_mf.path import simplest_of_the_best
+from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
     HasMethods,
     Integral,
     Interval,
-    check_parameters,
     check_X,
     fit_context,
 )
-from sklearn_mf.utils._warnings import quiet
 
 __all__ = ["RankSearchCV"]
 
-# What of the standard deviation of X may be lost in paths, which are twice as fast in single
-# precision.
-PRECISION = 1e-5
+
+def _has_best(search):
+    """Whether there is, or will be, an estimator of the chosen rank to delegate to."""
+    if not search.refit:
+        chosen = getattr(search, "best_rank_", "best_rank_")
+        raise AttributeError(
+            "This needs the estimator of the chosen rank: use refit=True, or "
+            f"estimator.set_params(n_components={chosen})."
+        )
+    return True
 
 
-class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+class RankSearchCV(
+    CheckedParametersMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    BaseEstimator,
+    # The estimator puts its codes into a container itself.
+    auto_wrap_output_keys=None,
+):
     r"""Choose the number of components by cross-validation of hidden entries.
 
     The observed entries of X, not its rows, are split into folds. Each fold is hidden in turn and
@@ -74,18 +85,23 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
     cv : int, splitter or iterable, default=5
         Number of random folds of the observed entries, or how to split them: pairs of arrays
         ``(train, test)`` that number the observed entries of X in the order of its rows. An
-        int leaves every row and column an entry to train on.
+        int leaves every row and column an entry to train on. Of a sparse X whose zeros count,
+        an int is the number of blocks that are hidden, each of that share of the rows and a
+        fifth of the columns, as in bi-cross-validation (Owen & Perry 2009).
     one_standard_error : bool, default=True
         Whether to prefer the smallest rank within one standard error of the best. Otherwise
         the best is chosen.
     refit : bool, default=True
-        Whether to fit an estimator of the chosen rank to all of X.
+        Whether to fit an estimator of the chosen rank to all of X. Otherwise there is no
+        `transform`, nor another method of it.
     path_max_iter : int, default=1
         Sweeps at each rank of a path but the first, which is fitted by the estimator's
         `max_iter`, to a tolerance of 1e-3 at least.
     n_jobs : int, default=None
         Number of folds to fit in parallel, as in :class:`joblib.Parallel`. With one job, the
         paths of large data share the threads of the kernels; results do not depend on it.
+    verbose : int, default=0
+        Whether to print a line for every fold, and one for the choice.
     random_state : int, RandomState instance or None, default=None
         Draws the folds and starts the search for directions of residuals.
 
@@ -162,6 +178,7 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         "refit": ["boolean"],
         "path_max_iter": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -176,6 +193,7 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         refit=True,
         path_max_iter=1,
         n_jobs=None,
+        verbose=0,
         random_state=None,
     ):
         self.estimator = estimator
@@ -186,20 +204,24 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         self.refit = refit
         self.path_max_iter = path_max_iter
         self.n_jobs = n_jobs
+        self.verbose = verbose
         self.random_state = random_state
 
     # The estimator is checked when its clones are fitted.
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, **params):
         """Choose the rank, and fit an estimator of that rank.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without; never changed. A sparse X needs an estimator with
-            ``unstored="missing"``: zeros that are not stored cannot be hidden.
+            Data, with holes or without; never changed.
         y : Ignored
             Not used, present by convention.
+        **params : dict
+            ``groups`` for `split` of `cv`; the others for `fit` of the estimator. Of
+            ``sample_weight`` and ``entry_weight`` scores are weighted, too; an entry of weight 0
+            is missing. Where metadata routing is enabled, each goes to whom requests it.
 
         Returns
         -------
@@ -212,55 +234,61 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
             If the estimator is of another kind, X is too small for the ranks, or the folds
             are not pairs of arrays which number the observed entries of X.
         """
+        fit_params, split_params = self._routed_to_fit(params)
         checker = _check_estimator(self.estimator)
         checked = check_X(checker, X, reset=True)
-        if sparse.issparse(checked) and checker.unstored != "missing":
-            raise ValueError(
-                "RankSearchCV cannot hide the zeros that a sparse X does not store. Use "
-                "unstored='missing' for the estimator if they are missing, else X.toarray()."
-            )
         grid = _check_ranks(self.ranks, checked.shape), _check_alphas(self.alphas, checker)
+        candidates = Candidates.of(checker, checked, X, grid, fit_params)
         rng = check_random_state(self.random_state)
-        folds = _check_folds(self.cv, checked, rng)
-        judge, work = _judge(checker, checked, X, grid, self.path_max_iter)
+        folds = _check_folds(self.cv, candidates, split_params, rng)
+        judge, work = judge_of(candidates, self.path_max_iter)
         seeds = rng.randint(2**31 - 1, size=len(folds))
         tasks = [(*fold, seed) for fold, seed in zip(folds, seeds, strict=True)]
-        results = _of_all(judge, tasks, work, self.n_jobs)
+        results = np.array(results_of(judge, tasks, work, self.n_jobs))
         self.n_features_in_ = checker.n_features_in_
         if hasattr(checker, "feature_names_in_"):
             self.feature_names_in_ = checker.feature_names_in_
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         self.n_splits_ = len(folds)
-        candidates = self._candidates(*grid)
-        self.cv_results_ = _cv_results(candidates, np.array(results))
+        choices = self._choices(*grid)
+        self.cv_results_ = _cv_results(choices, results)
         scores = self.cv_results_["mean_test_score"], self.cv_results_["std_test_score"]
         n_errors = np.sqrt(max(self.n_splits_ - 1, 1)) if self.one_standard_error else np.inf
         self.best_index_ = simplest_of_the_best(*scores, n_errors)
-        self.best_params_ = candidates[self.best_index_]
+        self.best_params_ = choices[self.best_index_]
         self.best_rank_ = self.best_params_["n_components"]
         self.best_score_ = float(scores[0][self.best_index_])
+        if self.verbose:
+            self._print()
+        for name in ("best_estimator_", "refit_time_"):
+            vars(self).pop(name, None)
         if self.refit:
             began = perf_counter()
-            self.best_estimator_ = clone(self.estimator).set_params(**self.best_params_).fit(X)
+            best = clone(self.estimator).set_params(**self.best_params_)
+            self.best_estimator_ = best.fit(X, **fit_params)
             self.refit_time_ = perf_counter() - began
         return self
 
-    def transform(self, X):
+    @available_if(_has_best)
+    def transform(self, X, **params):
         """Codes of samples, by the estimator of the chosen rank.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data, with holes or without.
+        **params : dict
+            For `transform` of the estimator, such as ``entry_weight``.
 
         Returns
         -------
         W : ndarray of shape (n_samples, n_features_out)
             Codes.
         """
-        return self._best("transform").transform(X)
+        return self._best().transform(X, **self._routed_to("transform", params))
 
+    @available_if(_has_best)
     def inverse_transform(self, X):
         """Reconstruct data from codes, by the estimator of the chosen rank.
 
@@ -274,9 +302,10 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         X_reconstructed : ndarray of shape (n_samples, n_features)
             Expected data.
         """
-        return self._best("inverse_transform").inverse_transform(X)
+        return self._best().inverse_transform(X)
 
-    def predict_entries(self, X, rows, columns):
+    @available_if(_has_best)
+    def predict_entries(self, X, rows, columns, return_std=False):
         """Predict single entries, by the estimator of the chosen rank.
 
         Parameters
@@ -287,15 +316,21 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
             Rows of X.
         columns : array-like of int of shape (n_entries,)
             Columns of X.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
 
         Returns
         -------
         values : ndarray of shape (n_entries,)
             Expected value of every pair of a row and a column.
+        std : ndarray of shape (n_entries,)
+            If `return_std`: standard deviation of a new observation there.
         """
-        return self._best("predict_entries").predict_entries(X, rows, columns)
+        wanted = {"return_std": True} if return_std else {}
+        return self._best().predict_entries(X, rows, columns, **wanted)
 
-    def score(self, X, y=None):
+    @available_if(_has_best)
+    def score(self, X, y=None, **params):
         """Score of the estimator of the chosen rank.
 
         Parameters
@@ -304,14 +339,17 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
             Data, with holes or without.
         y : Ignored
             Not used, present by convention.
+        **params : dict
+            For `score` of the estimator, such as ``entry_weight``.
 
         Returns
         -------
         score : float
             What ``best_estimator_.score`` returns.
         """
-        return self._best("score").score(X, y)
+        return self._best().score(X, y, **self._routed_to("score", params))
 
+    @available_if(_has_best)
     def get_feature_names_out(self, input_features=None):
         """Names of the components, as the estimator of the chosen rank has them.
 
@@ -325,18 +363,73 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         feature_names_out : ndarray of str
             Names of the columns that `transform` returns.
         """
-        return self._best("get_feature_names_out").get_feature_names_out(input_features)
+        return self._best().get_feature_names_out(input_features)
 
-    def _best(self, method):
+    def set_output(self, *, transform=None):
+        """Set the container of the codes, as the estimator makes them.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            Of the output of `transform`. None: as it is.
+
+        Returns
+        -------
+        self : RankSearchCV
+            This search.
+        """
+        for estimator in (self.estimator, getattr(self, "best_estimator_", None)):
+            if estimator is not None and transform is not None:
+                estimator.set_output(transform=transform)
+        return self
+
+    def get_metadata_routing(self):
+        """Get metadata routing of this object.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Where weights and groups go.
+        """
+        methods = MethodMapping()
+        for method in ("fit", "transform", "score"):
+            methods.add(caller=method, callee=method)
+        router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=methods)
+        if hasattr(self.cv, "get_metadata_routing"):
+            splits = MethodMapping().add(caller="fit", callee="split")
+            router.add(splitter=self.cv, method_mapping=splits)
+        return router
+
+    def _routed_to_fit(self, params):
+        """What of some metadata is for the estimator, and what for the splitter."""
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, "fit", **params)
+            return dict(routed.estimator.fit), dict(routed.get("splitter", {}).get("split", {}))
+        to_fit = {name: value for name, value in params.items() if name != "groups"}
+        return to_fit, {"groups": params.get("groups")}
+
+    def _routed_to(self, method, params):
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, method, **params).estimator[method]
+        return params
+
+    def _best(self):
         check_is_fitted(self)
-        if not self.refit:
-            raise AttributeError(
-                f"{method} needs the estimator of the chosen rank: use refit=True, or "
-                f"estimator.set_params(n_components={self.best_rank_})."
-            )
         return self.best_estimator_
 
-    def _candidates(self, ranks, alphas):
+    def _print(self):
+        """A line for every fold, with the rank that predicts its hidden entries best."""
+        ranks = self.cv_results_["param_n_components"]
+        for number in range(self.n_splits_):
+            scores = self.cv_results_[f"split{number}_test_score"]
+            best = int(np.nanargmax(scores))
+            print(
+                f"[RankSearchCV] fold {number + 1}/{self.n_splits_}  best rank {ranks[best]}  "
+                f"error {-scores[best]:.6e}"
+            )
+        print(f"[RankSearchCV] chosen: {self.best_params_}  error {-self.best_score_:.6e}")
+
+    def _choices(self, ranks, alphas):
         """Parameters of all models, the simplest first: of equal rank, the most penalized."""
         if self.alphas is None:
             return [{"n_components": int(rank)} for rank in ranks]
@@ -353,81 +446,9 @@ class RankSearchCV(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
         tags.input_tags = inner.input_tags
-        tags.input_tags.sparse &= getattr(self.estimator, "unstored", None) == "missing"
         if inner.transformer_tags is not None:
             tags.transformer_tags = inner.transformer_tags
         return tags
-
-
-def _visible(X, table, train):
-    """A validated X without all entries but those to train on; with the names of its table."""
-    hidden = np.ones(len(observed_entries(X)[0]), dtype=bool)
-    hidden[train] = False
-    visible = hide_entries(X, np.flatnonzero(hidden))
-    return rebuilt(table, visible) if is_frame(native(table)) else visible
-
-
-def _judge(estimator, X, table, grid, n_sweeps):
-    """What gives score, fit time and score time of all candidates on a fold; what a step does.
-
-    The second is the number of multiplications in the largest step of a path, 0 where whole
-    estimators are fitted.
-    """
-    if hasattr(estimator, "_path_results"):
-        check_parameters(estimator)
-        loss = estimator._resolve_loss(table, X)
-        observations = estimator._observe(X, loss).stored()
-        if estimator._can_follow_paths(observations, loss):
-            unit = estimator._unit_of_paths(observations, loss)
-            observations = unit.observations(observations).in_short(PRECISION)
-            judge = partial(_along_path, estimator, (observations, (loss, unit)), grid, n_sweeps)
-            return judge, observations.n_observed * int(grid[0][-1]) ** 2
-    return partial(_one_by_one, estimator, (X, None if sparse.issparse(X) else table), grid), 0
-
-
-def _of_all(judge, tasks, work, n_jobs):
-    """What is to be judged: by processes, or along paths whose threads fill each other's gaps."""
-    if work and effective_n_jobs(n_jobs) == 1:
-        return follow(lambda task: judge(*task), tasks, work)
-    if effective_n_jobs(n_jobs) == 1:
-        return [_quietly(judge, *task) for task in tasks]
-    return Parallel(n_jobs=n_jobs)(delayed(_quietly)(judge, *task) for task in tasks)
-
-
-def _quietly(judge, *task):
-    with quiet(ConvergenceWarning):
-        return judge(*task)
-
-
-def _along_path(estimator, data, grid, n_sweeps, train, test, seed):
-    (observations, terms), (ranks, alphas), parts = data, grid, []
-    for entries in (train, test):
-        chosen = np.zeros(observations.n_observed, dtype=bool)
-        chosen[entries] = True
-        parts.append(observations.only(chosen))
-    grid = ranks, [(alpha, alpha) for alpha in alphas]  # of components, and of biases
-    return estimator._path_results(parts, terms, grid, n_sweeps, seed)
-
-
-def _one_by_one(estimator, data, grid, train, test, seed):
-    X, table = data
-    rows, columns, values = (array[test] for array in observed_entries(X))
-    visible = _visible(X, table, train)
-    ranks, alphas = grid
-    results = np.full((len(alphas), len(ranks), 3), np.nan)
-    with quiet(UserWarning):  # the last fit says what there is to say
-        for alpha, row in zip(alphas, results, strict=True):
-            for number, rank in enumerate(ranks):
-                began = perf_counter()
-                changes = {"n_components": int(rank), "alpha_W": alpha, "missing_values": np.nan}
-                model = clone(estimator).set_params(**changes).fit(visible)
-                fitted = perf_counter()
-                errors = values.astype(np.float64) - model.predict_entries(visible, rows, columns)
-                score = -np.mean(errors**2)
-                row[number] = score, fitted - began, perf_counter() - fitted
-                if has_risen(-row[: number + 1, 0], len(test)):
-                    break
-    return results
 
 
 def _cv_results(candidates, found):
@@ -494,14 +515,24 @@ def _check_alphas(alphas, estimator):
     return np.unique(alphas)[::-1].astype(np.float64)
 
 
-def _check_folds(cv, X, rng):
-    """Pairs of arrays that number observed entries."""
-    n_entries = len(observed_entries(X)[0])
+def _check_folds(cv, candidates, params, rng):
+    """Pairs of arrays that number observed entries, or that mask blocks of rows and columns."""
+    X = candidates.X
+    if candidates.counts_zeros:
+        if not isinstance(cv, Integral) or "entry_weight" in candidates.params:
+            raise ValueError(
+                "Of a sparse X whose zeros count, RankSearchCV hides blocks: cv must be an int, "
+                "and entry_weight is not possible. Use unstored='missing' for the estimator if "
+                "what X does not store is missing, else X.toarray()."
+            )
+        return blocks(candidates, cv, hiding_stream(rng))
+    weights = candidates.weights()
+    n_entries = len(weights)
     if isinstance(cv, Integral):
         folds = list(EntryKFold(cv, random_state=rng).split(X))
     else:
-        folds = folds_of(cv, X)
-    if not folds or not all(len(train) and len(test) for train, test in folds):
+        folds = folds_of(cv, X, **params)
+    if not folds or not all(len(part) and weights[part].any() for fold in folds for part in fold):
         raise ValueError(
             f"cv={cv!r} leaves a fold without an entry to hide or to train on: X has too few "
             f"observed entries ({n_entries}), or too few in each row and column."

@@ -166,7 +166,7 @@ default=None
         values = self.loss_.mean(left @ right.T)
         return wrap_in_container(self, values, X, self._input_names())
 
-    def predict_entries(self, X, rows, columns, return_std=False):
+    def predict_entries(self, X, rows, columns, return_std=False, entry_weight=None):
         r"""Predict single entries, without the whole reconstruction.
 
         Parameters
@@ -180,6 +180,9 @@ default=None
         return_std : bool, default=False
             Whether to return standard deviations too. They need ``loss="squared"`` and `fit`,
             and leave aside that penalties may be absolute values, or factors positive.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weight of every entry of X; 0, or not stored, is missing.
 
         Returns
         -------
@@ -208,7 +211,9 @@ default=None
             nothing = np.zeros(0, dtype=X.dtype)
             return (nothing, nothing.copy()) if return_std else nothing
         needed, rows = np.unique(rows, return_inverse=True)
-        observations = self._observe(X[needed], self.loss_)
+        E = check_entry_weight(entry_weight, X, self.unstored)
+        E = None if E is None else E[needed]
+        observations = self._observe(X[needed], self.loss_, E)
         W = self._codes(observations)
         left, right = self._model_factors(W)
         order = np.argsort(rows, kind="stable")

@@ -68,7 +68,8 @@ class PathsMixin:
         Returns
         -------
         results : ndarray of shape (n_alphas, n_ranks, 3)
-            Scores are negative mean squared errors; NaN where a path had ended.
+            Scores are negative mean squared errors, weighted as the entries are; NaN where a
+            path had ended.
         """
         (visible, hidden), (loss, unit) = parts, terms
         ranks, alphas = grid
@@ -89,6 +90,7 @@ class PathsMixin:
             return problem.fold_in(state.Ht), state.Ht
 
         error = loss if loss.is_squared else SquaredErrorOfMean(loss.in_unit(unit.size))
+        weight = hidden.total(np.ones_like(hidden.values))
         offset, results = 0.0, np.full((len(alphas), len(ranks), 3), np.nan)
         with threads_for(visible):
             problem, _ = self._prepared(problem_of(ranks[0], alphas[0]), ALS(), rng)
@@ -104,7 +106,7 @@ class PathsMixin:
                         factors = moved(problem, *factors, n_sweeps, rng)
                     fitted = perf_counter()
                     total = hidden.total_loss(*problem.model_factors(*factors), error)
-                    score = -2 * total * unit.size**2 / hidden.n_observed
+                    score = -2 * total * unit.size**2 / weight
                     row[number] = score, fitted - began, perf_counter() - fitted
                     if number == 0:
                         corner = factors
@@ -116,8 +118,8 @@ class PathsMixin:
         """The rank that ``n_components="auto"`` means."""
         if isinstance(observations, ZeroFilledObservations):
             raise ValueError(
-                "n_components='auto' cannot hide the zeros that a sparse X does not store. Use an "
-                "int, or unstored='missing' if they are missing."
+                "n_components='auto' cannot hide the zeros that a sparse X does not store. Use "
+                "RankSearchCV, an int, or unstored='missing' if they are missing."
             )
         self._check_paths("n_components", observations, loss, "RankSearchCV")
         unit = self._unit_of_paths(observations, loss)

@@ -17,11 +17,10 @@ from sklearn_mf.observations._base import (
 )
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.stored import StoredObservations
+from sklearn_mf.utils._hiding import random_block
 
 # Entries that may be summed in single precision.
 PART = 1 << 16
-# Share of the columns that are hidden in rows that are set aside; as much as `score` hides.
-HIDDEN_COLUMNS = 0.2
 
 
 class ZeroFilledObservations(SharedRows):
@@ -112,9 +111,7 @@ class ZeroFilledObservations(SharedRows):
         The cells are a block, as in bi-cross-validation (Owen & Perry 2009,
         :doi:`10.1214/08-AOAS227`); each is as likely to be in it as any other.
         """
-        weight = np.ones(self.shape[0]) if self.row_weight is None else self.row_weight
-        aside = _some_but_not_all(weight > 0, share, rng)
-        columns = _some_but_not_all(np.ones(self.shape[1], dtype=bool), HIDDEN_COLUMNS, rng)
+        aside, columns = random_block(self.shape, self.row_weight, share, rng)
         return HeldOut(
             self._part(~aside, np.ones_like(columns)),
             self._part(aside, columns),
@@ -255,11 +252,3 @@ def _slice(X, rows):
     return sparse.csr_array(
         (X.data[entries], X.indices[entries], indptr), shape=(len(indptr) - 1, X.shape[1])
     )
-
-
-def _some_but_not_all(candidates, share, rng):
-    """A random share of the candidates, at least one of them and never all."""
-    positions = rng.permutation(np.flatnonzero(candidates))
-    mask = np.zeros(len(candidates), dtype=bool)
-    mask[positions[:-1][: max(1, round(share * len(positions)))]] = True
-    return mask

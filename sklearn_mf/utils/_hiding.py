@@ -8,6 +8,8 @@ from sklearn.utils import check_random_state
 KEY = 1_618_033_988
 # Of so many a share is drawn at a time, exactly, in memory that stays in the cache.
 PART = 1 << 16
+# Share of the columns that are hidden in rows that are set aside; as much as `score` hides.
+HIDDEN_COLUMNS = 0.2
 
 
 def hiding_stream(random_state):
@@ -78,3 +80,36 @@ def random_share_of_rows(rows, share, rng):
     if to_spare.any() and not chosen.any():
         chosen[np.where(to_spare, draws, 1).argmin()] = True
     return chosen
+
+
+def random_block(shape, row_weight, share, rng):
+    """Choose some rows and some columns, in which a block of complete data is hidden.
+
+    Parameters
+    ----------
+    shape : tuple of two ints
+        Of the data.
+    row_weight : ndarray of shape (n_rows,) or None
+        Rows of weight zero are not chosen.
+    share : float
+        How much of the rows to choose.
+    rng : Generator
+        See `hiding_stream`.
+
+    Returns
+    -------
+    rows : ndarray of bool of shape (n_rows,)
+        The chosen ones: one at least where there are two, and never all that have a weight.
+    columns : ndarray of bool of shape (n_columns,)
+        Likewise.
+    """
+    candidates = np.ones(shape[0], dtype=bool) if row_weight is None else row_weight > 0
+    rows = _some_but_not_all(candidates, share, rng)
+    return rows, _some_but_not_all(np.ones(shape[1], dtype=bool), HIDDEN_COLUMNS, rng)
+
+
+def _some_but_not_all(candidates, share, rng):
+    positions = rng.permutation(np.flatnonzero(candidates))
+    mask = np.zeros(len(candidates), dtype=bool)
+    mask[positions[:-1][: max(1, round(share * len(positions)))]] = True
+    return mask
