@@ -12,7 +12,7 @@ import numpy as np
 
 from sklearn_mf.losses import BaseLoss
 from sklearn_mf.multiplicative import first_codes
-from sklearn_mf.observations import ObservedMatrix, parabola_of, settle, value_of
+from sklearn_mf.observations import ObservedMatrix, Runaways, parabola_of, settle, value_of
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._twins import Twins, twin
@@ -493,6 +493,7 @@ class Problem(Twins):
         tol = max(tol, 10 * np.finfo(codes.dtype).eps)
         moving = np.arange(len(codes))
         scale, *per_column = penalty
+        runaways = Runaways(block, penalty, is_bounded=hasattr(self.loss, "quadratic"))
         for _ in range(FOLD_IN_ITERATIONS):
             part, before = block.take(moving), codes[moving]
             part_penalty = scale[moving], *per_column
@@ -501,7 +502,8 @@ class Problem(Twins):
             after = self._halved(part, design, offsets, part_penalty, before, after)
             codes[moving] = after
             change = np.abs(after - before).max(axis=1, initial=0)
-            moving = moving[change > tol * np.abs(after).max(axis=1, initial=0)]
+            moves = change > tol * np.abs(after).max(axis=1, initial=0)
+            moving = moving[moves & ~runaways.found(moving, bound, after - before, design)]
             if len(moving) == 0:
                 break
         return codes

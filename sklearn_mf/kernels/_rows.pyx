@@ -141,6 +141,73 @@ cdef bint are_too_few(
     return n < k
 
 
+cdef void combine_block(
+    int n, int k, const floating** rows, const floating* scales, floating* out
+) noexcept nogil:
+    if floating is float:
+        singles.combine(n, k, rows, scales, out)
+    else:
+        doubles.combine(n, k, rows, scales, out)
+
+
+cdef int solve_few(
+    int n, int k, int stride, Scratch* scratch, floating eps, floating* out
+) noexcept nogil:
+    """The shortest coefficients that explain n gathered entries, fewer than there are of them.
+
+    They are a combination of the entries' rows of the design. 1 where these may be dependent.
+    """
+    cdef const void* pointers[BLOCK]
+    cdef const floating** rows = <const floating**>scratch.rows
+    cdef const floating** weighted = <const floating**>pointers
+    cdef floating* X = <floating*>scratch.gathered
+    cdef floating* gram = <floating*>scratch.gram
+    cdef floating* b = <floating*>scratch.moments
+    cdef floating* solution = <floating*>scratch.solution
+    cdef int narrow = row_stride(n, out), p, c, status
+    if n == 0 or n > BLOCK:
+        return 1
+    clear(stride, scratch, out)
+    for p in range(n):
+        weighted[p] = X + p * stride
+        b[p] = (<floating*>scratch.targets)[p]
+        for c in range(k):
+            X[p * stride + c] = (<floating*>scratch.roots)[p] * rows[p][c]
+    for p in range(n):
+        if floating is float:
+            singles.dots(n - p, k, weighted[p], weighted + p, gram + p * narrow + p)
+        else:
+            doubles.dots(n - p, k, weighted[p], weighted + p, gram + p * narrow + p)
+    if floating is float:
+        status = singles.solve(n, narrow, gram, b, <float*>scratch.inverse, solution, eps)
+    else:
+        status = doubles.solve(n, narrow, gram, b, <double*>scratch.inverse, solution, eps)
+    if status == 0:
+        combine_block(n, k, weighted, solution, out)
+    return status
+
+
+cdef int gather_entries(
+    int64_t n_entries, int k, const index_t* indices, const floating* targets,
+    const floating* weights, const floating* design, Scratch* scratch,
+) noexcept nogil:
+    """Those with a weight, fewer than k or a block; how many there are."""
+    cdef const floating** rows = <const floating**>scratch.rows
+    cdef floating* roots = <floating*>scratch.roots
+    cdef int64_t p
+    cdef int n = 0
+    for p in range(n_entries):
+        if weights != NULL and not weights[p] > 0:
+            continue
+        if n == BLOCK:
+            return n + 1
+        rows[n] = design + <int64_t>indices[p] * k
+        roots[n] = 1 if weights == NULL else sqrt(weights[p])
+        (<floating*>scratch.targets)[n] = roots[n] * targets[p]
+        n += 1
+    return n
+
+
 cdef void add_entries(
     int64_t n_entries, int k, int stride, const index_t* indices, const floating* targets,
     const floating* weights, const floating* design, Scratch* scratch,
@@ -237,6 +304,14 @@ def _solve_rows(
                 row_weights = weight_data + indptr[i]
             if are_too_few(indptr[i + 1] - indptr[i], k, row_weights, ridge[i], &penalized[0]):
                 state[i] = 1
+                if n_penalized(k, ridge[i], &penalized[0]) == 0:
+                    state[i] = solve_few(
+                        gather_entries(
+                            indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i],
+                            &targets[0] + indptr[i], row_weights, &design[0, 0], &scratch,
+                        ),
+                        k, stride, &scratch, eps, &out[i, 0],
+                    )
                 continue
             clear(stride, &scratch, &out[0, 0])
             add_entries(
@@ -366,15 +441,6 @@ cdef void add_dense_entries(
         add_block(filled, k, stride, scratch, values)
 
 
-cdef void combine_block(
-    int n, int k, const floating** rows, const floating* scales, floating* out
-) noexcept nogil:
-    if floating is float:
-        singles.combine(n, k, rows, scales, out)
-    else:
-        doubles.combine(n, k, rows, scales, out)
-
-
 cdef void remove_block(int n, int k, int stride, Scratch* scratch, floating* kind) noexcept nogil:
     if floating is float:
         singles.remove_rows(
@@ -449,6 +515,31 @@ cdef bint are_too_few_observed(
     return n < k
 
 
+cdef int gather_observed(
+    int64_t n_columns, int k, const char* row, Py_ssize_t step, const char* weights,
+    Py_ssize_t weight_step, const floating* offsets, const floating* design, Scratch* scratch,
+) noexcept nogil:
+    """The same as `gather_entries` where NaN is missing."""
+    cdef const floating** rows = <const floating**>scratch.rows
+    cdef floating* roots = <floating*>scratch.roots
+    cdef int64_t j
+    cdef int n = 0
+    cdef floating target, weight = 1
+    for j in range(n_columns):
+        target = (<const floating*>(row + j * step))[0]
+        if weights != NULL:
+            weight = (<const floating*>(weights + j * weight_step))[0]
+        if isnan(target) or not weight > 0:
+            continue
+        if n == BLOCK:
+            return n + 1
+        rows[n] = design + j * k
+        roots[n] = sqrt(weight)
+        (<floating*>scratch.targets)[n] = roots[n] * (target - offsets[j])
+        n += 1
+    return n
+
+
 cdef bint mostly_observed(
     int64_t n_columns, const char* row, Py_ssize_t step, floating* kind
 ) noexcept nogil:
@@ -467,7 +558,14 @@ cdef int solve_dense_row(
     """By what is missing where that is less than half of the row, else by what is there."""
     cdef bint done = False
     if are_too_few_observed(n_columns, k, row, step, weights, weight_step, ridge, penalized):
-        return 1
+        if n_penalized(k, ridge, penalized) > 0:
+            return 1
+        return solve_few(
+            gather_observed(
+                n_columns, k, row, step, weights, weight_step, offsets, design, scratch
+            ),
+            k, stride, scratch, eps, out,
+        )
     clear(stride, scratch, out)
     if gram != NULL and mostly_observed(n_columns, row, step, out):
         done = remove_dense_holes(

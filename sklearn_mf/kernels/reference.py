@@ -48,8 +48,8 @@ def solve_rows(entries, design, ridge, penalized, n_threads):
     solution : ndarray of shape (n_rows, k)
         One row of coefficients a row; meaningless where the status is not 0.
     status : ndarray of shape (n_rows,), int32
-        0: solved. 1: singular, or so near that this precision does not tell (see
-        `minimum_norm.pseudoinverses`). -1: no memory.
+        0: solved; where entries are fewer than coefficients, by the shortest. 1: singular, or so
+        near that this precision does not tell (see `minimum_norm.pseudoinverses`). -1: no memory.
     """
     indptr, indices, targets, weights = entries
     n_rows, k = len(indptr) - 1, design.shape[1]
@@ -116,13 +116,27 @@ def solve_dense_rows(targets, weights, offsets, design, gram, ridge, penalized, 
 def _solve_row(rows, targets, weights, ridge):
     """Normal equations by Cholesky; the status says where they may be singular."""
     n_known = len(rows) if weights is None else np.count_nonzero(weights > 0)
+    n_penalized = np.count_nonzero(ridge > 0)
+    if n_known + n_penalized < len(ridge):
+        if n_penalized == 0:
+            return _solve_few(rows, targets, weights)
+        return np.zeros(len(ridge)), 1
     weighted = rows if weights is None else rows * weights[:, None]
-    factor = None
-    if n_known + np.count_nonzero(ridge > 0) >= len(ridge):
-        factor = _cholesky(weighted.T @ rows + np.diag(ridge))
+    factor = _cholesky(weighted.T @ rows + np.diag(ridge))
     if factor is None:
         return np.zeros(rows.shape[1]), 1
     return cho_solve((factor, True), weighted.T @ targets, check_finite=False), 0
+
+
+def _solve_few(rows, targets, weights):
+    """The shortest coefficients that explain all entries: a combination of their rows."""
+    if weights is not None:
+        root = np.sqrt(weights[weights > 0])
+        rows, targets = root[:, None] * rows[weights > 0], root * targets[weights > 0]
+    factor = _cholesky(rows @ rows.T) if len(rows) else None
+    if factor is None:
+        return np.zeros(rows.shape[1]), 1
+    return cho_solve((factor, True), targets, check_finite=False) @ rows, 0
 
 
 def _cholesky(gram, doubt=1.0):

@@ -1,0 +1,62 @@
+"""Rows whose codes would grow for ever."""
+
+import numpy as np
+
+# A gain beside the largest that is next to nothing, and beside the last that is hardly less.
+SPENT, HARDLY_LESS = 1e-5, 0.1
+
+
+class Runaways:
+    """Rows for which a loss is least at infinity only, and which no penalty holds.
+
+    Logarithmic losses are, where a row has too few entries, or these can be told apart. Such rows
+    end where a step gains next to nothing, but hardly less than the last one. Newton's method
+    would gain far less there near a minimum; the bound of a loss might not, so that under a bound
+    it is only looked for in rows that their entries do not determine.
+
+    Parameters
+    ----------
+    block : ObservedMatrix
+        The rows.
+    penalty : tuple of (scale, ridge, l1, lower)
+        Of their codes.
+    is_bounded : bool
+        Whether steps go to the minimum of a bound, instead of Newton's.
+    """
+
+    def __init__(self, block, penalty, *, is_bounded):
+        _, ridge, l1, lower = penalty
+        n_rows, k = block.shape[0], len(ridge)
+        held = ridge.any() or l1.any() or np.isfinite(lower).any()
+        self.possible = np.full(n_rows, not held)
+        if is_bounded and not held:
+            self.possible = np.diff(block.stored().indptr) < k
+        self.last, self.largest = np.zeros((2, n_rows))
+
+    def found(self, rows, bound, steps, design):
+        """Which of some rows end.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            The rows.
+        bound : ObservedMatrix
+            Their squared loss is what a step made least.
+        steps : ndarray of shape (n_rows, k)
+            How far their codes went.
+        design : ndarray of shape (n_columns, k)
+            Regressors.
+
+        Returns
+        -------
+        found : ndarray of bool
+            True where a row ends.
+        """
+        if not self.possible[rows].any():
+            return np.zeros(len(rows), dtype=bool)
+        gains = bound.row_sums(np.square(bound.model(steps, design)))
+        spent = gains >= HARDLY_LESS * self.last[rows]
+        self.last[rows] = gains
+        self.largest[rows] = np.maximum(self.largest[rows], gains)
+        spent &= gains <= SPENT * self.largest[rows]
+        return self.possible[rows] & spent
