@@ -361,7 +361,8 @@ def _fit_parameters_to(case, draw, rng):
         estimator.set_params(n_components=k, init="custom")
         dtype = case.dense.dtype
         case.arguments["W"] = rng.integers(0, 3, size=(len(case.dense), k)).astype(dtype)
-        case.arguments["H"] = rng.integers(0, 3, size=(k, n_features)).astype(dtype)
+        largest = np.nanmax(case.dense, initial=0) or 1.0  # a start in the unit of the data
+        case.arguments["H"] = (largest * rng.integers(0, 3, (k, n_features))).astype(dtype)
     if case.kind == "non_negative_factorization" and "H" in case.arguments:
         case.arguments["update_H"] = draw.random() < 0.5
         if not case.arguments["update_H"]:
