@@ -244,6 +244,25 @@ class Lazy(BaseSolver):
     name = "lazy"
 
 
+class Forgetful(BaseSolver):
+    """A solver that returns nothing."""
+
+    name = "forgetful"
+
+    def _step(self, problem, state):
+        pass
+
+
+class Destructive(BaseSolver):
+    """A solver that leaves nothing."""
+
+    name = "destructive"
+
+    def _step(self, problem, state):
+        state.W = None
+        return 1.0
+
+
 class TestOtherMistakes:
     """What was an error of another kind, or none at all."""
 
@@ -253,6 +272,8 @@ class TestOtherMistakes:
             (model(init=np.ones((3, 4))), {}, "init has the shape"),
             (model(init=lambda X, k, rng: np.ones((k, k))), {}, "callable init returned has"),
             (model(solver=Lazy()), {}, "define _step"),
+            (model(solver=Forgetful()), {}, "Forgetful._step must return the objective"),
+            (model(solver=Destructive()), {}, "Destructive made factors of shapes None"),
             (NMF("auto", init="custom"), {"W": np.ones(30)}, "Expected 2D array"),
             (NMF(2, beta_loss=np.inf, solver="mu"), {}, "'beta_loss' parameter of NMF"),
             (NMF(2, beta_loss=np.nan, solver="mu"), {}, "'beta_loss' parameter of NMF"),

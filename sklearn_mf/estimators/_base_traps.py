@@ -69,8 +69,10 @@ def warn_of_short_rows(estimator, observations):
     """
     if estimator.alpha_W != 0 or getattr(estimator, "positive", True) in (True, "W"):
         return
+    if observations.complete:
+        return
     n_entries, width = observations.n_in_row(), estimator._n_features_out
-    # All features determine as much of a code as there is to know.
+    # A complete row tells as much of a code as there is to know.
     short = np.flatnonzero((n_entries > 0) & (n_entries < min(width, observations.shape[1])))
     if len(short):
         warn(

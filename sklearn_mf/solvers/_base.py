@@ -309,11 +309,14 @@ class _Record:
     def __call__(self, objective):
         """Take down the objective at the factors of the state; whether the solve is over."""
         state, limits = self.state, self.limits
-        if (state.W.shape, state.Ht.shape) != self.shapes:
+        shapes = getattr(state.W, "shape", None), getattr(state.Ht, "shape", None)
+        if shapes != self.shapes:
             raise ValueError(
-                f"{type(self.solver).__name__} made factors of shapes {state.W.shape} and "
-                f"{state.Ht.shape} of some of {self.shapes[0]} and {self.shapes[1]}."
+                f"{type(self.solver).__name__} made factors of shapes {shapes[0]} and "
+                f"{shapes[1]} of some of {self.shapes[0]} and {self.shapes[1]}."
             )
+        if objective is None:
+            raise ValueError(f"{type(self.solver).__name__}._step must return the objective.")
         state.objective = objective
         self.guard()
         state.history.append(objective)
