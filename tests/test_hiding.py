@@ -126,24 +126,24 @@ def of_search(X, mask, seed):
 
 
 def of_holdout(X, mask, seed):
-    model = MatrixFactorization(3, bias="features", alpha_W=0.001, random_state=0)
+    model = MatrixFactorization(3, bias="features", alpha_W=0.05, random_state=0)
     return 1 - EntryHoldout(model, random_state=seed, metric="rmse").fit(X).score(X)
 
 
 def of_scorer(X, mask, seed):
-    model = MatrixFactorization(3, bias="features", alpha_W=0.001, random_state=0).fit(X)
+    model = MatrixFactorization(3, bias="features", alpha_W=0.05, random_state=0).fit(X)
     return 1 - MaskedEntryScorer(metric="rmse", random_state=seed)(model, X)
 
 
 def of_cross_validation(X, mask, seed):
-    model = MatrixFactorization(3, bias="features", alpha_W=0.001, random_state=0)
+    model = MatrixFactorization(3, bias="features", alpha_W=0.05, random_state=0)
     cv = EntryKFold(5, random_state=seed)
     return 1 - cross_val_entries(model, X, cv=cv, metric="rmse")["test_score"].mean()
 
 
 def of_shuffle_split(X, mask, seed):
     visible, hidden = train_test_entry_split(X, random_state=seed)
-    model = MatrixFactorization(3, bias="features", alpha_W=0.001, random_state=0)
+    model = MatrixFactorization(3, bias="features", alpha_W=0.05, random_state=0)
     values = model.inverse_transform(model.fit_transform(visible))
     return 1 + error(values, truth(), ~np.isnan(hidden))
 

@@ -15,7 +15,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mf import NMF, MatrixFactorization, RankSearchCV
 from sklearn_mf.estimators._base import HIDDEN_SEED
-from sklearn_mf.model_selection import EntryKFold, EntryTimeSeriesSplit, observed_entries
+from sklearn_mf.model_selection import (
+    EntryHoldout,
+    EntryKFold,
+    EntryTimeSeriesSplit,
+    observed_entries,
+)
 from sklearn_mf.plotting import ComponentsDisplay, LossCurveDisplay, RankSearchDisplay
 from sklearn_mf.utils._hiding import hiding_stream
 
@@ -246,6 +251,17 @@ class TestDelegates:
         for found, expected in zip(
             search.predict_entries(X, *pairs, return_std=True),
             search.best_estimator_.predict_entries(X, *pairs, return_std=True),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(found, expected)
+
+    def test_standard_deviations_of_a_holdout(self):
+        X = data()
+        holdout = EntryHoldout(MODEL).fit(X)
+        pairs = [0, 3], [1, 2]
+        for found, expected in zip(
+            holdout.predict_entries(X, *pairs, return_std=True),
+            holdout.estimator_.predict_entries(X, *pairs, return_std=True),
             strict=True,
         ):
             np.testing.assert_array_equal(found, expected)

@@ -180,8 +180,7 @@ default=None
         return_std : bool, default=False
             Whether to return standard deviations too. They need ``loss="squared"`` and `fit`,
             and leave aside that penalties may be absolute values, or factors positive.
-        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
-default=None
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
             Non-negative weight of every entry of X; 0, or not stored, is missing.
 
         Returns

@@ -193,7 +193,7 @@ class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         return self.estimator_.inverse_transform(X)
 
     @available_if(lambda self: hasattr(self.estimator, "predict_entries"))
-    def predict_entries(self, X, rows, columns):
+    def predict_entries(self, X, rows, columns, return_std=False):
         """Predict single entries, without the whole reconstruction.
 
         Parameters
@@ -204,14 +204,19 @@ class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
             Rows of X.
         columns : array-like of int of shape (n_entries,)
             Columns of X.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
 
         Returns
         -------
         values : ndarray of shape (n_entries,)
             What the estimator predicts.
+        std : ndarray of shape (n_entries,)
+            If `return_std`: standard deviation of a new observation there.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_entries(X, rows, columns)
+        wanted = {"return_std": True} if return_std else {}
+        return self.estimator_.predict_entries(X, rows, columns, **wanted)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` returns.
