@@ -85,11 +85,12 @@ def settle(equations, penalty, start):
         rests = moved <= _least(FINE, rows) * np.abs(after).max(axis=1, initial=0)
         # Or its system was solved, and descent is content with its zeros: the rest is rounding.
         rests |= (np.sign(after) == np.sign(solved)).all(axis=1) & (solved != before).any(axis=1)
-        if held.any() or n_systems >= PATIENCE:
-            cost = _costs(*part, before)
-            falls = cost - _costs(*part, after) > np.finfo(rows.dtype).eps * np.abs(cost)
-            # What is held back rests where nothing falls; so do zeros that come and go.
-            rests = np.where(held, ~falls, rests) | (~falls & (n_systems >= PATIENCE))
+        # What is held back rests where nothing falls; so do zeros that come and go.
+        doubtful = held | (n_systems >= PATIENCE)
+        if doubtful.any():
+            some = _of_rows(*part, doubtful)
+            rests &= ~held
+            rests[doubtful] |= ~_falls(*some, before[doubtful], after[doubtful])
         moving = moving[~rests]
         if len(moving) == 0:
             break
@@ -99,11 +100,23 @@ def settle(equations, penalty, start):
     return Descent.after(equations, rows, violation)
 
 
-def _costs(equations, penalty, rows):
-    """What is minimised, of each row."""
-    scale, ridge, l1, _ = penalty
-    per_row = 0.5 * np.square(rows) @ ridge + np.abs(rows) @ l1
-    return Descent.after(equations, rows, None).loss + scale * per_row
+def _falls(equations, penalty, before, after):
+    """Whether rows cost less than before, by more than rounding error."""
+    (_, moments), (scale, _, l1, _) = equations, penalty
+
+    def costs(rows):
+        rows = rows.astype(np.float64)
+        smooth = 0.5 * _curved(equations, penalty, rows) - moments
+        return (rows * smooth).sum(axis=1) + scale * (np.abs(rows) * l1).sum(axis=1)
+
+    cost = costs(before)
+    return cost - costs(after) > np.finfo(np.float64).eps * np.abs(cost)
+
+
+def _curved(equations, penalty, rows):
+    """Rows times their quadratic form, ridge included: each by itself, whatever the others."""
+    (grams, _), (scale, ridge, *_) = equations, penalty
+    return (grams.astype(np.float64) @ rows[:, :, None])[:, :, 0] + scale[:, None] * ridge * rows
 
 
 def _solved(equations, penalty, before):
@@ -131,22 +144,20 @@ def _solved(equations, penalty, before):
 
 def _beyond(equations, penalty, before, after):
     """Rows that go on as they went to where they cost least, or a coefficient becomes zero."""
-    (grams, moments), (scale, ridge, l1, _) = equations, penalty
-    way = after - before
-    slope = images(grams, after) - moments + scale[:, None] * (ridge * after + l1 * np.sign(after))
-    curvature = np.einsum("ik,ik->i", way, images(grams, way) + scale[:, None] * ridge * way)
-    towards_zero = way * after < 0
-    to_zero = np.divide(-after, way, out=np.full_like(way, np.inf), where=towards_zero)
-    nearest = to_zero.min(axis=1)
-    fall = np.maximum(-np.einsum("ik,ik->i", slope, way), 0)
+    (_, moments), (scale, _, l1, _) = equations, penalty
+    at = after.astype(np.float64)
+    way = at - before
+    slope = _curved(equations, penalty, at) - moments + scale[:, None] * l1 * np.sign(at)
+    fall = np.maximum(-(slope * way).sum(axis=1), 0)
+    curvature = (way * _curved(equations, penalty, way)).sum(axis=1)
     step = np.divide(fall, curvature, out=np.full_like(fall, np.inf), where=curvature > 0)
-    step = np.minimum(step, nearest)
+    to_zero = np.divide(-at, way, out=np.full_like(way, np.inf), where=way * at < 0)
+    step = np.minimum(step, to_zero.min(axis=1))
     step[~np.isfinite(step)] = 0
-    beyond = after + step[:, None] * way
+    beyond = at + step[:, None] * way
     beyond[to_zero <= step[:, None]] = 0
-    cost = _costs(equations, penalty, after)
-    falls = cost - _costs(equations, penalty, beyond) > np.finfo(way.dtype).eps * np.abs(cost)
-    return np.where(falls[:, None], beyond, after)
+    beyond = beyond.astype(after.dtype)
+    return np.where(_falls(equations, penalty, after, beyond)[:, None], beyond, after)
 
 
 def _descend(equations, penalty, start, accuracy):
