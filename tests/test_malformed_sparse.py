@@ -316,6 +316,14 @@ METHODS = {
         "X",
         lambda X: RankSearchCV(quick(), [1], cv=2).fit(sound("csr")).transform(X),
     ),
+    "entry_weight of RankSearchCV": (
+        "entry_weight",
+        lambda X: RankSearchCV(quick(), [1, 2], cv=2).fit(sound("csr"), entry_weight=X),
+    ),
+    "RankSearchCV of zeros": (
+        "X",
+        lambda X: RankSearchCV(quick(unstored="zero"), [1, 2], cv=2).fit(X),
+    ),
     "observed_entries": ("X", observed_entries),
     "hide_entries": ("X", lambda X: hide_entries(X, [0])),
     "train_test_entry_split": ("X", train_test_entry_split),
