@@ -458,12 +458,12 @@ def run_many(seeds, *, scales=True, seconds=None, report=print):
 
 
 def _watch(seconds):
-    """Fail what takes longer, and end the process if it does not notice; 0: no more."""
+    """Fail what takes the processor longer, and end the process if it hangs; 0: no more."""
     if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, _too_slow)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.signal(signal.SIGPROF, _too_slow)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
     if seconds:
-        faulthandler.dump_traceback_later(3 * seconds, exit=True)
+        faulthandler.dump_traceback_later(20 * seconds, exit=True)
     else:
         faulthandler.cancel_dump_traceback_later()
 
