@@ -2,8 +2,9 @@
 
 import os
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from functools import cache
 from itertools import count
 
@@ -21,10 +22,12 @@ LOOKUP = 16
 _cpu_count = cache(cpu_count)
 _controller = cache(ThreadpoolController)  # a millisecond to make, a hundredth of one to use
 
-_lock = threading.Lock()
-_inside = 0  # Python threads that hold BLAS to one thread: they are at work in the kernels
+_lock = threading.RLock()
+_holds = set()  # numbers of the blocks that hold BLAS to one thread: those are at work in kernels
 _local = threading.local()
-_left_behind = []  # limits for the last Python thread to lift
+_left_behind = []  # limits for the last of them to lift
+_numbers = count()
+_is_fork = False
 
 
 def n_threads(work=float("inf")):
@@ -32,7 +35,8 @@ def n_threads(work=float("inf")):
 
     Small work stays on one thread: where other processes keep the cores busy, threads that
     wait for one another cost more than they bring. Python threads that fit at the same time
-    share what there is; results do not depend on how many a kernel gets.
+    share what there is; results do not depend on how many a kernel gets. A process that was
+    forked has one: OpenMP would wait for threads that it does not have.
 
     Parameters
     ----------
@@ -44,10 +48,12 @@ def n_threads(work=float("inf")):
     n_threads : int
         At least 1.
     """
+    if _is_fork:
+        return 1
     available = kernels.max_threads()
     if not os.environ.get("OMP_NUM_THREADS"):
         available = min(available, _cpu_count())
-    return max(1, int(min(available // max(1, _inside), work / WORK_PER_THREAD)))
+    return max(1, int(min(available // max(1, len(_holds)), work / WORK_PER_THREAD)))
 
 
 def n_threads_for_entries(n_entries, work):
@@ -68,7 +74,6 @@ def n_threads_for_entries(n_entries, work):
     return n_threads(n_entries * (LOOKUP + work))
 
 
-@contextmanager
 def one_blas_thread():
     """Hold BLAS to one thread.
 
@@ -78,31 +83,86 @@ def one_blas_thread():
     The limit of OpenBLAS belongs to the process, so the last of several Python threads lifts
     it: the order in which they leave does not matter. Other limits belong to the Python
     thread that set them.
+
+    Returns
+    -------
+    context : context manager
+        Does nothing in a thread that is inside already.
     """
-    global _inside
-    if getattr(_local, "inside", False):
-        yield
-        return
-    with _lock:
-        lowered = _lower()
-        _inside += 1
-    _local.inside = True
-    try:
-        yield
-    finally:
-        _local.inside = False
+    return nullcontext() if is_inside() else _Hold()
+
+
+def is_inside():
+    """Whether this Python thread holds BLAS to one thread."""
+    hold = getattr(_local, "hold", lambda: None)()
+    return hold is not None and hold.number in _holds
+
+
+class _Hold:
+    """BLAS held to one thread while the block runs, and not a moment longer.
+
+    An interrupt may come at any line, so `release` may be called again where it was cut short,
+    and is, if need be when nobody knows of the hold any more.
+    """
+
+    number = None  # of one that was interrupted before it had any
+
+    def __init__(self):
+        self.number = next(_numbers)
+        self.own, self.shared = [], []
+
+    def __enter__(self):
+        try:
+            with _lock:
+                _holds.add(self.number)
+                for library in _controller().lib_controllers:
+                    if library.user_api == "blas" and (library.num_threads or 1) > 1:
+                        self.lower(library, library.num_threads)
+            _local.hold = weakref.ref(self)
+            return self
+        except BaseException:
+            self.release()
+            raise
+
+    def lower(self, library, n):
+        """Set a library to one thread, which has n."""
+        for_kernels = kernels.max_threads()
+        if library.internal_api == "openblas" and library.threading_layer != "openmp":
+            self.shared.append(library)
+            limits = _left_behind
+        else:
+            limits = self.own
+        limits.append((library, n))
+        library.set_num_threads(1)
+        if kernels.max_threads() < for_kernels:
+            library.set_num_threads(n)  # one OpenMP for both, and the kernels need it more
+            limits.pop()
+
+    def __exit__(self, *error):
+        try:
+            self.release()
+        except BaseException:
+            self.release()
+            raise
+
+    def __del__(self):
+        self.release()
+
+    def release(self):
+        """Set the libraries back to as many threads as they had."""
+        if self.number not in _holds:
+            return
         with _lock:
-            _inside -= 1
-            for library, n in lowered:
-                if library.internal_api == "openblas" and library.threading_layer != "openmp":
-                    _left_behind.append((library, n))
-                    _let_go(library)
-                else:
-                    library.set_num_threads(n)
-            while _left_behind and _inside == 0:
-                library, n = _left_behind.pop()
+            for library, n in self.own:
                 library.set_num_threads(n)
+            for library in self.shared:
                 _let_go(library)
+            if _holds == {self.number}:
+                for library, n in _left_behind:
+                    library.set_num_threads(n)
+                    _let_go(library)
+                _left_behind.clear()
+            _holds.discard(self.number)
 
 
 def product(A, B):
@@ -124,7 +184,7 @@ def product(A, B):
         The same for any number of threads.
     """
     work = A.size * B.shape[1]
-    if not getattr(_local, "inside", False) or work < WORK_PER_THREAD:
+    if not is_inside() or work < WORK_PER_THREAD:
         return A @ B
     return kernels.dense_times_dense(A, B, n_threads(work))
 
@@ -149,7 +209,7 @@ def in_threads(function, items, work):
     results : list
         In the order of the items.
     """
-    threads = n_threads(work) if getattr(_local, "inside", False) else 1
+    threads = n_threads(work) if is_inside() else 1
     if threads == 1:
         return [function(item) for item in items]
     items, settings = list(items), np.geterr()
@@ -182,22 +242,18 @@ def is_in_vain():
     return failed is not None and failed.is_set()
 
 
-def _lower():
-    """Set the libraries of BLAS to one thread; those that had more, with their numbers."""
-    lowered = []
-    for library in _controller().lib_controllers:
-        n = library.num_threads
-        if library.user_api != "blas" or not n or n == 1:
-            continue
-        for_kernels = kernels.max_threads()
-        library.set_num_threads(1)
-        if kernels.max_threads() < for_kernels:
-            library.set_num_threads(n)  # one OpenMP for both, and the kernels need it more
-        elif library.num_threads == 1:
-            lowered.append((library, n))
-    return lowered
-
-
 def _let_go(library):
     """From threadpoolctl 3.8 on, OpenBLAS obeys one Python thread until that lets go."""
     getattr(library, "clear_controlling_thread", lambda: None)()
+
+
+def _after_fork():
+    """In a child only the thread that forked goes on: nobody else will unlock or let go."""
+    global _lock, _is_fork
+    _lock, _is_fork = threading.RLock(), True
+    hold = getattr(_local, "hold", lambda: None)()
+    _holds.intersection_update(() if hold is None else (hold.number,))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
