@@ -318,10 +318,10 @@ class TestFewEntries:
         model = MatrixFactorization(1, tol=0, max_iter=3, random_state=0, **setting).fit(X)
         assert len(model.validation_scores_) > 0
 
-    def test_score_hides_an_entry_of_a_single_row_that_has_one_to_spare(self):
+    def test_score_hides_an_entry_of_two_rows_that_have_one_to_spare(self):
         X = make_low_rank_matrix(50, 4, effective_rank=2, random_state=0)
         model = MatrixFactorization(1, alpha_W=0.1).fit(X)
-        assert np.isfinite(model.score([[0.1, 0.2, np.nan, np.nan]]))
+        assert np.isfinite(model.score([[0.1, 0.2, np.nan, np.nan], [0.3, 0.2, np.nan, np.nan]]))
 
 
 @pytest.mark.parametrize("unstored", ["zero", "missing"])
