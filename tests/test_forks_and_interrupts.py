@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits

@@ -118,27 +118,12 @@ cdef int finish_row(
     return status
 
 
-cdef int n_penalized(int k, floating ridge, const floating* penalized) noexcept nogil:
-    """How many coefficients a penalty holds."""
+cdef int n_free(int k, floating ridge, const floating* penalized) noexcept nogil:
+    """How many coefficients no penalty holds: so many entries are needed."""
     cdef int p, n = 0
     for p in range(k):
-        n += ridge * penalized[p] > 0
+        n += not ridge * penalized[p] > 0
     return n
-
-
-cdef bint are_too_few(
-    int64_t n_entries, int k, const floating* weights, floating ridge, const floating* penalized
-) noexcept nogil:
-    """Whether the entries that count, and the penalty, leave a coefficient undetermined."""
-    cdef int n = n_penalized(k, ridge, penalized)
-    cdef int64_t p
-    if weights == NULL:
-        return n + n_entries < k
-    for p in range(n_entries):
-        if n >= k:
-            break
-        n += weights[p] > 0
-    return n < k
 
 
 cdef void combine_block(
@@ -165,7 +150,7 @@ cdef int solve_few(
     cdef floating* b = <floating*>scratch.moments
     cdef floating* solution = <floating*>scratch.solution
     cdef int narrow = row_stride(n, out), p, c, status
-    if n == 0 or n > BLOCK:
+    if n == 0:
         return 1
     clear(stride, scratch, out)
     for p in range(n):
@@ -188,19 +173,19 @@ cdef int solve_few(
 
 
 cdef int gather_entries(
-    int64_t n_entries, int k, const index_t* indices, const floating* targets,
+    int most, int64_t n_entries, int k, const index_t* indices, const floating* targets,
     const floating* weights, const floating* design, Scratch* scratch,
 ) noexcept nogil:
-    """Those with a weight, fewer than k or a block; how many there are."""
+    """Those with a weight, until there are enough; how many."""
     cdef const floating** rows = <const floating**>scratch.rows
     cdef floating* roots = <floating*>scratch.roots
     cdef int64_t p
     cdef int n = 0
     for p in range(n_entries):
+        if n == most:
+            break
         if weights != NULL and not weights[p] > 0:
             continue
-        if n == BLOCK:
-            return n + 1
         rows[n] = design + <int64_t>indices[p] * k
         roots[n] = 1 if weights == NULL else sqrt(weights[p])
         (<floating*>scratch.targets)[n] = roots[n] * targets[p]
@@ -272,7 +257,7 @@ def _solve_rows(
     const floating[::1] penalized, int n_threads,
 ):
     cdef int64_t i, n_rows = indptr.shape[0] - 1
-    cdef int k = design.shape[1]
+    cdef int k = design.shape[1], n, needed
     dtype = np.float32 if floating is float else np.float64
     solution = np.zeros((n_rows, k), dtype=dtype)
     status = np.zeros(n_rows, dtype=np.int32)
@@ -302,16 +287,15 @@ def _solve_rows(
             row_weights = NULL
             if weight_data != NULL:
                 row_weights = weight_data + indptr[i]
-            if are_too_few(indptr[i + 1] - indptr[i], k, row_weights, ridge[i], &penalized[0]):
+            needed = n_free(k, ridge[i], &penalized[0])
+            n = gather_entries(
+                min(needed, BLOCK), indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i],
+                &targets[0] + indptr[i], row_weights, &design[0, 0], &scratch,
+            )
+            if n < min(needed, BLOCK):
                 state[i] = 1
-                if n_penalized(k, ridge[i], &penalized[0]) == 0:
-                    state[i] = solve_few(
-                        gather_entries(
-                            indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i],
-                            &targets[0] + indptr[i], row_weights, &design[0, 0], &scratch,
-                        ),
-                        k, stride, &scratch, eps, &out[i, 0],
-                    )
+                if needed == k:
+                    state[i] = solve_few(n, k, stride, &scratch, eps, &out[i, 0])
                 continue
             clear(stride, &scratch, &out[0, 0])
             add_entries(
@@ -337,9 +321,6 @@ def _solve_rows(
         row_weights = NULL
         if weight_data != NULL:
             row_weights = weight_data + indptr[i]
-        if are_too_few(indptr[i + 1] - indptr[i], k, row_weights, ridge[i], &penalized[0]):
-            state[i] = 1
-            continue
         with nogil:
             state[i] = solve_long_row(
                 indptr[i + 1] - indptr[i], k, stride, &indices[0] + indptr[i],
@@ -500,23 +481,8 @@ cdef bint remove_dense_holes(
     return True
 
 
-cdef bint are_too_few_observed(
-    int64_t n_columns, int k, const char* row, Py_ssize_t step, const char* weights,
-    Py_ssize_t weight_step, floating ridge, const floating* penalized,
-) noexcept nogil:
-    """The same as `are_too_few` where NaN is missing."""
-    cdef int n = n_penalized(k, ridge, penalized)
-    cdef int64_t j
-    for j in range(n_columns):
-        if n >= k:
-            break
-        if not isnan((<const floating*>(row + j * step))[0]):
-            n += weights == NULL or (<const floating*>(weights + j * weight_step))[0] > 0
-    return n < k
-
-
 cdef int gather_observed(
-    int64_t n_columns, int k, const char* row, Py_ssize_t step, const char* weights,
+    int most, int64_t n_columns, int k, const char* row, Py_ssize_t step, const char* weights,
     Py_ssize_t weight_step, const floating* offsets, const floating* design, Scratch* scratch,
 ) noexcept nogil:
     """The same as `gather_entries` where NaN is missing."""
@@ -526,13 +492,13 @@ cdef int gather_observed(
     cdef int n = 0
     cdef floating target, weight = 1
     for j in range(n_columns):
+        if n == most:
+            break
         target = (<const floating*>(row + j * step))[0]
         if weights != NULL:
             weight = (<const floating*>(weights + j * weight_step))[0]
         if isnan(target) or not weight > 0:
             continue
-        if n == BLOCK:
-            return n + 1
         rows[n] = design + j * k
         roots[n] = sqrt(weight)
         (<floating*>scratch.targets)[n] = roots[n] * (target - offsets[j])
@@ -557,15 +523,12 @@ cdef int solve_dense_row(
 ) noexcept nogil:
     """By what is missing where that is less than half of the row, else by what is there."""
     cdef bint done = False
-    if are_too_few_observed(n_columns, k, row, step, weights, weight_step, ridge, penalized):
-        if n_penalized(k, ridge, penalized) > 0:
-            return 1
-        return solve_few(
-            gather_observed(
-                n_columns, k, row, step, weights, weight_step, offsets, design, scratch
-            ),
-            k, stride, scratch, eps, out,
-        )
+    cdef int needed = n_free(k, ridge, penalized)
+    cdef int n = gather_observed(
+        min(needed, BLOCK), n_columns, k, row, step, weights, weight_step, offsets, design, scratch
+    )
+    if n < min(needed, BLOCK):
+        return solve_few(n, k, stride, scratch, eps, out) if needed == k else 1
     clear(stride, scratch, out)
     if gram != NULL and mostly_observed(n_columns, row, step, out):
         done = remove_dense_holes(
