@@ -293,6 +293,8 @@ class Problem(Twins):
 
     def _squares(self, W):
         """Sum of squares of each component."""
+        if self.observations.row_weight is None:
+            return np.einsum("ik,ik->k", W, W, dtype=np.float64)
         return np.einsum("i,ik,ik->k", self.row_weight, W, W, dtype=np.float64)
 
     def _costs(self, W):
