@@ -216,7 +216,8 @@ cdef bint is_held(floating l1, floating lower) noexcept nogil:
 
 cdef floating way_to_zero(floating before, floating after, bint held) noexcept nogil:
     """Share of the way to another value that a coefficient may go."""
-    if held and not after * before > 0:
+    # Signs, not their product, which may underflow.
+    if held and not (after > 0 if before > 0 else after < 0):
         return before / (before - after)
     return 1
 

@@ -370,7 +370,7 @@ def settle_rows(grams, moments, penalty, start, n_threads):
                 break
             slope = (moments[i] - scale[i] * l1 * np.sign(v))[free]
             after[free] = cho_solve((factor, True), slope, check_finite=False)
-            turns = free[held[free] & ~(after[free] * v[free] > 0)]
+            turns = free[held[free] & (np.sign(after[free]) != np.sign(v[free]))]
             if len(turns) == 0:
                 v[free] = after[free]
                 break

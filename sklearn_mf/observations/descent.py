@@ -16,6 +16,8 @@ PATIENCE = 5
 # Share of its diagonal that is added to a singular system, in units of the root of rounding error:
 # pivots as small as that are trusted, one after another.
 HOLD = 10
+# Rounding errors of a sum in units of its terms.
+DOUBT = 10
 
 
 @dataclass(frozen=True)
@@ -144,16 +146,19 @@ def _solved(equations, penalty, before):
 
 def _beyond(equations, penalty, before, after):
     """Rows that go on as they went to where they cost least, or a coefficient becomes zero."""
-    (_, moments), (scale, _, l1, _) = equations, penalty
+    (grams, moments), (scale, _, l1, _) = equations, penalty
     at = after.astype(np.float64)
     way = at - before
     slope = _curved(equations, penalty, at) - moments + scale[:, None] * l1 * np.sign(at)
-    fall = np.maximum(-(slope * way).sum(axis=1), 0)
+    fall = -(slope * way).sum(axis=1)
+    # What rounding error tells leads nowhere.
+    eps = float(np.finfo(after.dtype).eps)
+    terms = np.abs(moments) + (np.abs(grams) @ np.abs(at)[:, :, None])[:, :, 0]
+    fall[fall <= DOUBT * eps * (terms * np.abs(way)).sum(axis=1)] = 0
     curvature = (way * _curved(equations, penalty, way)).sum(axis=1)
     step = np.divide(fall, curvature, out=np.full_like(fall, np.inf), where=curvature > 0)
     to_zero = np.divide(-at, way, out=np.full_like(way, np.inf), where=way * at < 0)
-    step = np.minimum(step, to_zero.min(axis=1))
-    step[~np.isfinite(step)] = 0
+    step = np.minimum(step, np.minimum(to_zero.min(axis=1), eps**-0.5))
     beyond = at + step[:, None] * way
     beyond[to_zero <= step[:, None]] = 0
     beyond = beyond.astype(after.dtype)
