@@ -3,7 +3,6 @@
 import numpy as np
 
 from sklearn_mf.initialization import column_means, leading_directions
-from sklearn_mf.units import typical_size
 
 NONNEGATIVE_INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
@@ -48,7 +47,7 @@ def nonnegative_start(problem, init, random_state):
         W, Ht = _halves_of_singular_vectors(problem, random_state)
     if init in ("nndsvda", "nndsvdar"):
         # Factors are of the size of the root of X: as scikit-learn's, where X is of size one.
-        root = np.sqrt(typical_size(samples)) or 1.0
+        root = np.sqrt(samples.typical_size) or 1.0
         for V in (W, Ht):
             fill = mean / root
             if init == "nndsvdar":
@@ -88,6 +87,6 @@ def _halves_of_singular_vectors(problem, random_state):
         if u_norm > 0 and v_norm > 0:
             root = np.sqrt(u_norm * v_norm)
             W[:, c], Ht[:, c] = u * (root / u_norm), v * (root / v_norm)
-    least = LEAST * np.sqrt(typical_size(samples))
+    least = LEAST * np.sqrt(samples.typical_size)
     W[least > W], Ht[Ht < least] = 0, 0
     return W, Ht

@@ -15,18 +15,20 @@ for the squares of coefficients, their absolute values, and the squares of biase
 
 Where the algorithm itself knows no unit, data of ordinary size are taken as they are, and others
 divided by a power of four: that, like the division by its root, changes no digit. Losses with
-floors, and descents in which biases and components step side by side, get the size of the data.
+floors, and descents in which biases and components step side by side, get as unit what biases
+leave of the data, their root mean square.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklearn_mf.initialization import first_bias, overall_constant
+from sklearn_mf.losses import Squared
+
 # Up to this size, and down to its inverse, data are taken as they are, without a copy: numbers have
 # room around them, and squares in float32 all their digits.
 ORDINARY = 2.0**10
-# Powers of two, up to which numbers have squares with all their digits.
-SAFE = {np.float32: 50, np.float64: 400}
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,14 @@ class Unit:
         degree = problem.loss.degree
         if not problem.loss.is_squared:
             return cls.of_size(problem)
-        size = typical_size(problem.observations)
+        size = problem.observations.typical_size
         if size == 0 or 1 / ORDINARY <= size <= ORDINARY:
             return cls(degree=degree)
         return cls(4.0 ** round(np.log2(size) / 2), degree)
 
     @classmethod
     def of_size(cls, problem):
-        """The root mean square of the data: as a unit for algorithms that have one of their own.
+        """The deviation of the data from biases: for algorithms that have a unit of their own.
 
         Parameters
         ----------
@@ -83,7 +85,7 @@ class Unit:
         degree = problem.loss.degree
         if degree is None:
             return cls()
-        return cls(typical_size(problem.observations) or 1.0, degree)
+        return cls(_deviation(problem) or 1.0, degree)
 
     @property
     def root(self):
@@ -136,24 +138,19 @@ class Unit:
         return np.hstack([factor[:, :k] * root, factor[:, k:] * root**2])
 
 
-def typical_size(observations):
-    """Weighted root mean square of the observed entries; 0 where all of them are zero.
-
-    Parameters
-    ----------
-    observations : ObservedMatrix
-        The data.
-
-    Returns
-    -------
-    size : float
-        Right also where squares would overflow, or underflow.
-    """
-    total = observations.T.row_totals().sum(dtype=np.float64)
-    size = float(np.sqrt(observations.total_squares / total)) if total else 0.0
-    if size == 0 or not SAFE[observations.dtype.type] > abs(np.log2(size)):
-        largest = max((np.abs(v).max(initial=0) for v in observations.each_value()), default=0)
-        if largest > 0 and np.abs(np.log2(largest)) > 1:
-            prescale = 2.0 ** round(np.log2(largest))
-            return prescale * typical_size(observations.times(1 / prescale))
-    return size
+def _deviation(problem):
+    """Root mean square of what biases at their start leave of the data; of those, without any."""
+    samples = problem.observations
+    size = samples.typical_size
+    if size == 0 or not (problem.rows.has_bias or problem.columns.has_bias):
+        return size
+    problem = replace(problem, observations=samples.times(1 / size), offset=0.0)
+    samples = problem.observations
+    if problem.rows.has_bias:
+        problem = replace(problem, offset=overall_constant(problem))
+    bias = first_bias(problem)[:, None] + samples.dtype.type(problem.offset)
+    ones = np.ones((samples.shape[0], 1), dtype=samples.dtype)
+    squares = 2 * samples.total_loss(ones, bias, Squared())
+    mean_square = squares / samples.T.row_totals().sum(dtype=np.float64)
+    # Less is rounding error, of data that biases explain.
+    return size * float(np.sqrt(max(mean_square, np.finfo(samples.dtype).eps)))

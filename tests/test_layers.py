@@ -25,7 +25,7 @@ FLOORS = {
     "sklearn_mf.stream": 6,
     "sklearn_mf.variational": 6,
     "sklearn_mf.problem": 5,
-    "sklearn_mf.units": 4,
+    "sklearn_mf.units": 5,
     "sklearn_mf.path": 5,
     "sklearn_mf.validation": 5,
     "sklearn_mf.nonnegative": 5,

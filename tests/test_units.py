@@ -18,7 +18,7 @@ from sklearn_mf import (
 from sklearn_mf.losses import LOSSES, BetaDivergence, Huber
 from sklearn_mf.penalties import PENALTIES, ElasticNet
 from sklearn_mf.solvers import ALS, GradientDescent
-from sklearn_mf.units import Unit, typical_size
+from sklearn_mf.units import Unit
 
 pytestmark = [
     minutes_on_reference,
@@ -355,7 +355,7 @@ def test_the_size_of_data_is_their_root_mean_square(dtype):
         data = (X * unit).astype(dtype)
         problem = model._problem(model._observe(data, LOSSES["squared"]()), LOSSES["squared"](), 2)
         expected = np.sqrt(np.mean(data.astype(np.float64) ** 2))
-        assert typical_size(problem.observations) == pytest.approx(expected, rel=1e-5)
+        assert problem.observations.typical_size == pytest.approx(expected, rel=1e-5)
         assert np.log2(Unit.of(problem).size) % 2 == 0
         assert Unit.of_size(problem).size == pytest.approx(expected, rel=1e-5)
 

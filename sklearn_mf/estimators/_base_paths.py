@@ -8,8 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import SquaredErrorOfMean, threads_for
-from sklearn_mf.initialization import column_means, first_bias, overall_constant, start
-from sklearn_mf.losses import Squared
+from sklearn_mf.initialization import column_means, start
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
 from sklearn_mf.path import follow, has_risen, moved, simplest_of_the_best
 from sklearn_mf.solvers import ALS
@@ -168,19 +167,8 @@ class PathsMixin:
         return strengths[int(np.nanargmax(np.mean(scores, axis=0)))]
 
     def _deviation(self, observations, loss):
-        """Root mean square of what biases leave of the data, or of the data themselves."""
-        problem = self._problem(observations, loss, 1)
-        unit = Unit.of_size(problem)
-        problem = unit.problem(problem)
-        if not (loss.is_squared and (problem.columns.has_bias or problem.rows.has_bias)):
-            return unit.size
-        if problem.rows.has_bias:
-            problem = replace(problem, offset=overall_constant(problem))
-        samples, bias = problem.observations, first_bias(problem)[:, None]
-        ones = np.ones((samples.shape[0], 1), dtype=samples.dtype)
-        total = 2 * samples.total_loss(ones, bias + samples.dtype.type(problem.offset), Squared())
-        entries = problem.T.observations.row_totals().sum(dtype=np.float64)
-        return unit.size * float(np.sqrt(max(total, 0.0) / entries))
+        """Root mean square of what biases leave of the data."""
+        return Unit.of_size(self._problem(observations, loss, 1)).size
 
     def _check_paths(self, parameter, observations, loss, remedy):
         """Refuse "auto" for a parameter where no path tells what fits would."""

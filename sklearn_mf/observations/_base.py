@@ -15,6 +15,8 @@ from sklearn_mf.utils._twins import Twins, twin
 BLOCK_ENTRIES = 1 << 19
 # So many that what is done to them one by one stays in the cache.
 CACHED_ENTRIES = 1 << 16
+# Powers of two up to which numbers have squares with all their digits.
+SAFE = {np.float32: 50, np.float64: 400}
 
 
 def block_entries(entries=None):
@@ -42,6 +44,8 @@ class ObservedMatrix(Twins):
         Entries beside which all others are observed zeros, in sparse data without holes.
     n_observed : int
         How many entries are observed.
+    typical_size : float
+        Their weighted root mean square, also where squares would overflow or underflow.
     stored_per_row : float
         How many numbers a product with a row multiplies, on average.
     """
@@ -129,6 +133,18 @@ class ObservedMatrix(Twins):
     def total_squares(self):
         """Weighted sum of the squares of what is observed."""
         return sum(block.total(np.square(block.values)) for _, block in self.blocks())
+
+    @cached_property
+    def typical_size(self):
+        """Weighted root mean square of what is observed; 0 where all of it is zero."""
+        total = self.T.row_totals().sum(dtype=np.float64)
+        size = float(np.sqrt(self.total_squares / total)) if total else 0.0
+        if size == 0 or not SAFE[self.dtype.type] > abs(np.log2(size)):
+            largest = max((np.abs(v).max(initial=0) for v in self.each_value()), default=0)
+            if largest > 0 and abs(np.log2(largest)) > 1:
+                power = 2.0 ** round(np.log2(largest))
+                return power * self.times(1 / power).typical_size
+        return size
 
     def row_totals(self):
         """Sum over observed j of ``e_ij`` times the column's weight, for every row i."""

@@ -15,7 +15,6 @@ from sklearn_mf.multiplicative import (
 )
 from sklearn_mf.nonnegative import observed_mean
 from sklearn_mf.solvers._base import BaseSolver
-from sklearn_mf.units import typical_size
 from sklearn_mf.utils._validation import Integral, Interval, Real
 
 
@@ -168,7 +167,7 @@ class MiniBatchUpdate(BaseSolver):
         """Sums before the first batch of some data."""
         n_rows = problem.observations.shape[0]
         kept = self.forget_factor ** (min(self.batch_size, n_rows) / n_rows)
-        size = typical_size(problem.observations) or 1.0
+        size = problem.observations.typical_size or 1.0
         return RunningSums.before(Ht, kept, size, problem.loss.beta)
 
     def update(self, batch, W, Ht, sums):
