@@ -132,3 +132,19 @@ def test_streams_of_zeros_give_components_that_are_numbers(dtype, bias, loss):
 def test_costs_of_nothing_but_rounding_error_leave_lengths_as_they_are():
     mix = _mixture(-1e-18 * np.eye(2), np.eye(2))
     np.testing.assert_array_equal(mix, np.eye(2))
+
+
+@QUIET
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loss", ["squared", "huber", "absolute"])
+def test_codes_do_not_drift_along_valleys_that_cost_the_same_everywhere(dtype, loss):
+    rng = np.random.default_rng(0)
+    X = np.full((40, 4), np.nan, dtype=dtype)
+    X[np.arange(40), np.arange(40) % 4] = rng.random(40)
+    X[:5] = rng.random((5, 4))
+    model = MatrixFactorization(3, positive=True, loss=loss, max_iter=20, random_state=0)
+    W = model.fit_transform(X)
+    expected = X[~np.isnan(X)]
+    found = model.inverse_transform(W)[~np.isnan(X)]
+    assert np.abs(W[5:] @ model.components_).max() < 1e4
+    np.testing.assert_allclose(found[20:], expected[20:], atol=1e-2)
