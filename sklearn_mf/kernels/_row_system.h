@@ -149,7 +149,7 @@ static TARGET int NAME(solve)(
 {
     const REAL noise = SUSPICIOUS * k * eps;
     REAL least = 1;
-    for (int p = 0; p < k; p++) inverse[p] = A[(long)p * stride + p];
+    for (int p = 0; p < k; p++) inverse[p] = 1 / A[(long)p * stride + p];
     for (int first = 0; first < k; first += PANEL) {
         const int end = first + PANEL < k ? first + PANEL : k;
         for (int j0 = first; first > 0 && j0 < stride; j0 += PANEL)
@@ -158,8 +158,9 @@ static TARGET int NAME(solve)(
         for (int p = first; p < end; p++) {
             REAL *row = A + (long)p * stride;
             const REAL pivot = row[p], moment = b[p];
-            if (!(pivot * least > noise * inverse[p])) return 1;
-            if (pivot < least * inverse[p]) least = pivot / inverse[p];
+            const REAL share = pivot * inverse[p];
+            if (!(share * least > noise && share < 2)) return 1;
+            least = share < least ? share : least;
             const REAL scale = 1 / pivot;
             for (int q = p + 1; q < end; q++) {
                 REAL *below = A + (long)q * stride;

@@ -118,11 +118,11 @@ cdef int finish_row(
     return status
 
 
-cdef int n_free(int k, floating ridge, const floating* penalized) noexcept nogil:
+cdef int n_unpenalized(int k, const floating* penalized) noexcept nogil:
     """How many coefficients no penalty holds: so many entries are needed."""
     cdef int p, n = 0
     for p in range(k):
-        n += not ridge * penalized[p] > 0
+        n += not penalized[p] > 0
     return n
 
 
@@ -273,6 +273,7 @@ def _solve_rows(
         weight_data = &weight_view[0]
     cdef floating eps = np.finfo(dtype).eps
     cdef int stride = row_stride(k, &out[0, 0])
+    cdef int unpenalized = n_unpenalized(k, &penalized[0])
     cdef Scratch scratch
     cdef Scratch[1 + SEGMENTS_AT_A_TIME] segments
     cdef const floating* row_weights
@@ -287,7 +288,7 @@ def _solve_rows(
             row_weights = NULL
             if weight_data != NULL:
                 row_weights = weight_data + indptr[i]
-            needed = n_free(k, ridge[i], &penalized[0])
+            needed = unpenalized if ridge[i] > 0 else k
             n = gather_entries(
                 min(needed, BLOCK), indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i],
                 &targets[0] + indptr[i], row_weights, &design[0, 0], &scratch,
@@ -523,7 +524,7 @@ cdef int solve_dense_row(
 ) noexcept nogil:
     """By what is missing where that is less than half of the row, else by what is there."""
     cdef bint done = False
-    cdef int needed = n_free(k, ridge, penalized)
+    cdef int needed = n_unpenalized(k, penalized) if ridge > 0 else k
     cdef int n = gather_observed(
         min(needed, BLOCK), n_columns, k, row, step, weights, weight_step, offsets, design, scratch
     )

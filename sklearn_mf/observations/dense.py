@@ -128,7 +128,7 @@ class DenseObservations(SharedRows):
         visible[rows, columns] = np.nan
         indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
         hidden = sparse.csr_array(
-            (self.values[rows, columns], columns.astype(np.int32), indptr.astype(np.int32)),
+            (self.values[rows, columns], columns.astype(np.int32), indptr),
             shape=self.shape,
         )
         weights = None if self.weights is None else self.weights[rows, columns]
@@ -321,7 +321,7 @@ class DenseObservations(SharedRows):
     def stored(self):
         """The same observations, entry by entry."""
         observed = self._observed()
-        starts = np.concatenate([[0], np.cumsum(observed.sum(axis=1))]).astype(np.int32)
+        starts = np.concatenate([[0], np.cumsum(observed.sum(axis=1))])
         columns = np.nonzero(observed)[1].astype(np.int32)
         X = sparse.csr_array((self.values[observed], columns, starts), shape=self.shape)
         weights = None if self.weights is None else self.weights[observed]
