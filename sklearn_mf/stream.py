@@ -230,6 +230,9 @@ class Stream:
         grams = np.ascontiguousarray(self.grams[:, free][:, :, free])
         penalty = self._column_penalty(problem)
         if not problem.columns.penalty.is_smooth:
+            # Sums of rounded numbers may have no minimum, a little beside them they have one.
+            k = len(free)
+            grams = grams * (1 + 10 * k * float(np.finfo(Ht.dtype).eps) * np.eye(k))
             return settle((grams, moments), penalty, Ht.astype(np.float64)).rows
         scale, ridge, _, _ = penalty
         if ridge.any() or len(grams) > 1:

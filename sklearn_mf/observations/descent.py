@@ -18,6 +18,8 @@ PATIENCE = 5
 HOLD = 10
 # Rounding errors of a sum in units of its terms.
 DOUBT = 10
+# How many times as much as the largest contribution of a component one may become in a step.
+REACH = 10
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,11 @@ def _beyond(equations, penalty, before, after):
     curvature = (way * _curved(equations, penalty, way)).sum(axis=1)
     step = np.divide(fall, curvature, out=np.full_like(fall, np.inf), where=curvature > 0)
     to_zero = np.divide(-at, way, out=np.full_like(way, np.inf), where=way * at < 0)
-    step = np.minimum(step, np.minimum(to_zero.min(axis=1), eps**-0.5))
+    # What components contribute adds up to the data: none becomes much more than they are now.
+    root = np.sqrt(np.einsum("ikk->ik", grams))
+    largest, growth = ((root * np.abs(part)).max(axis=1) for part in (at, way))
+    most = np.divide(REACH * largest, growth, out=np.zeros_like(growth), where=growth > 0)
+    step = np.minimum(step, np.minimum(to_zero.min(axis=1), most))
     beyond = at + step[:, None] * way
     beyond[to_zero <= step[:, None]] = 0
     beyond = beyond.astype(after.dtype)
