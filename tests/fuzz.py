@@ -429,9 +429,9 @@ def _close(case, fitted, what, one, other):
     k = len(components)
     models = [W[:, :k] @ components + W[:, k:].sum(axis=1, keepdims=True) for W in (one, other)]
     eps = np.finfo(fitted.components_.dtype).eps
-    limit = (1e-2 if eps > 1e-10 else 1e-6) * max(
-        _size(case, fitted), np.abs(models).max(initial=0)
-    )
+    # Other losses than the squared are approached step by step.
+    share = 1e-2 if eps > 1e-10 else 1e-6 if fitted.loss_.is_squared else 1e-3
+    limit = share * max(_size(case, fitted), np.abs(models).max(initial=0))
     if not np.abs(models[0] - models[1]).max(initial=0) <= limit:
         raise FuzzFailure(f"{what}: models differ by {np.abs(models[0] - models[1]).max()}")
 
