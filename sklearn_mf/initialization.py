@@ -130,16 +130,8 @@ def column_means(observations):
     means : ndarray of shape (n_columns,)
         Weighted means.
     """
-    columns, totals = observations.T, observations.T.row_totals()
-    # Sums of many rows in single precision would lose digits: those of blocks are added.
-    is_dense = isinstance(observations, DenseObservations)
-    parts = observations.blocks() if is_dense else [(slice(None), observations)]
-    sums = np.zeros(columns.shape[0])
-    for _, part in parts:
-        columns = part.T
-        no_offsets = np.zeros(columns.shape[1], dtype=columns.dtype)
-        sums += columns.product(_column_weights(columns)[:, None], no_offsets)[:, 0]
-    sums = sums.astype(columns.dtype)
+    totals = observations.T.row_totals()
+    sums = observations.column_sums().astype(observations.dtype)
     return np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
 
 

@@ -146,6 +146,13 @@ class ObservedMatrix(Twins):
                 return power * self.times(1 / power).typical_size
         return size
 
+    def column_sums(self):
+        """Weighted sum of what is observed in each column, in double precision.
+
+        In single precision sums of millions of rows would lose digits.
+        """
+        raise NotImplementedError
+
     def row_totals(self):
         """Sum over observed j of ``e_ij`` times the column's weight, for every row i."""
         return self._row_totals
@@ -299,7 +306,8 @@ class ObservedMatrix(Twins):
 
     def weighted_sum(self, Ht):
         """Sum over all columns of their weight times ``Ht_j``."""
-        return Ht.sum(axis=0) if self.column_weight is None else self.column_weight @ Ht
+        weighted = Ht if self.column_weight is None else self.column_weight[:, None] * Ht
+        return weighted.sum(axis=0, dtype=np.float64).astype(Ht.dtype)
 
 
 @dataclass(frozen=True)

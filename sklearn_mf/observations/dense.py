@@ -158,6 +158,15 @@ class DenseObservations(SharedRows):
         """Weighted sum over the observed entries of numbers in the layout of ``values``."""
         return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
 
+    def column_sums(self):
+        sums = np.zeros(self.shape[1])
+        for _, block in self.blocks():
+            features, ones = block.T, block.row_weight
+            if ones is None:
+                ones = np.ones(block.shape[0], dtype=self.dtype)
+            sums += features.product(ones[:, None], np.zeros_like(ones))[:, 0]
+        return sums
+
     def row_sums(self, elementwise):
         """Sum over the observed entries of each row, the row's own weight left out."""
         return self._weigh(elementwise).sum(axis=1, dtype=np.float64)
@@ -194,7 +203,7 @@ class DenseObservations(SharedRows):
             if offsets.any():
                 out -= offsets @ dense
             if row_offsets.any():
-                out -= row_offsets * dense.sum(axis=0)
+                out -= row_offsets * dense.sum(axis=0, dtype=np.float64).astype(self.dtype)
             return out
         out = np.empty((self.shape[0], dense.shape[1]), dtype=self.dtype)
         for rows, block in self.blocks():

@@ -162,6 +162,10 @@ class StoredObservations(ObservedMatrix):
         """Weighted sum over the observed entries of numbers in the layout of ``values``."""
         return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
 
+    def column_sums(self):
+        weighted = self._weigh_rows(multiply(self.values, self.weights))
+        return np.bincount(self.indices, weighted, self.shape[1])
+
     def row_sums(self, elementwise):
         """Sum over the observed entries of each row, the row's own weight left out."""
         return np.bincount(self._entry_rows(), self._weigh(elementwise), self.shape[0])

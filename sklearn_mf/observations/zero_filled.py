@@ -152,10 +152,16 @@ class ZeroFilledObservations(SharedRows):
         if offsets.any():
             out -= offsets @ dense
         if row_offsets.any():
-            out -= row_offsets[:, None] * dense.sum(axis=0)
+            out -= row_offsets[:, None] * dense.sum(axis=0, dtype=np.float64).astype(self.dtype)
         for rows, block in self._holed_blocks():
             out[rows] = block.product(dense, offsets, row_offsets[rows])
         return out
+
+    def column_sums(self):
+        X = self._filled
+        per_row = np.ones(self.shape[0]) if self.row_weight is None else self.row_weight
+        weighted = X.data * np.repeat(per_row, np.diff(X.indptr))
+        return np.bincount(X.indices, weighted, self.shape[1])
 
     def _filled_product(self, dense):
         X = self._filled
@@ -221,7 +227,8 @@ class ZeroFilledObservations(SharedRows):
 
     def _sum_of_model(self, W, sums):
         weight = self._nonzeros.row_weight
-        return float((W.sum(axis=0) if weight is None else weight @ W) @ sums)
+        weighted = W if weight is None else weight[:, None] * W
+        return float(weighted.sum(axis=0, dtype=np.float64) @ sums)
 
     def sum_of_squares(self):
         """Weighted sum of the squares of complete data."""

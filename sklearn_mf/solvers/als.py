@@ -167,7 +167,8 @@ def _metric(problem, W):
 
     Components are multiplied with codes, biases are not, and have another unit.
     """
-    k, weight = problem.n_components, problem.row_weight
+    k = problem.n_components
+    weight = problem.row_weight * (problem.observations.row_totals() > 0)
     squares = np.einsum("ik,ik->i", W[:, :k], W[:, :k], dtype=np.float64)
     size = np.sqrt(squares @ weight / (k * weight.sum(dtype=np.float64)))
     return np.array([size] * k + [1.0] * problem.columns.has_bias, dtype=W.dtype)
