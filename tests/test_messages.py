@@ -283,7 +283,6 @@ class TestOtherMistakes:
             (model(loss={"huber": True}), {}, "Use slice(None) for all"),
             (RankSearchCV(model(), [1, 2], cv=[1, 2]), {}, "cv must be a splitter of entries"),
         ],
-        ids=str,
     )
     def test_in_fit(self, estimator, arguments, told):
         assert told in message(estimator.fit, np.abs(complete()), **arguments)
