@@ -114,11 +114,13 @@ class EarlyStopping(Monitor):
     def end(self, state):
         """Score the factors; whether the best has stood still for long enough."""
         score = self.score(state)
-        bests = self.best_scores
+        bests, best = self.best_scores, self.best
         if not bests or score > bests[-1]:
-            self.best = state.W, state.Ht, state.objective
-        state.validation_scores.append(score)
-        bests.append(max(score, bests[-1]) if bests else score)
+            best = state.W, state.Ht, state.objective
+        bests = [*bests, score if best is not self.best else bests[-1]]
+        scores = [*state.validation_scores, score]
+        # In one step, or Ctrl-C might leave the scores of other factors.
+        state.validation_scores, self.best_scores, self.best = scores, bests, best
         n = self.n_iter_no_change
         return len(bests) > n and not bests[-1] > bests[-1 - n] + self.tol
 

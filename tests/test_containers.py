@@ -360,6 +360,7 @@ class TestMetadata:
             estimator = model()
             if routing:
                 estimator.set_fit_request(sample_weight=True, entry_weight=True)
+                estimator.set_score_request(entry_weight=False)
             search = GridSearchCV(
                 estimator, {"n_components": [1, 2]}, cv=folds, refit=False, error_score="raise"
             ).fit(X, sample_weight=s, entry_weight=E)
