@@ -148,8 +148,8 @@ static TARGET int NAME(solve)(
     int k, int stride, REAL *A, REAL *b, REAL *inverse, REAL *x, REAL eps)
 {
     const REAL noise = SUSPICIOUS * k * eps;
-    REAL least = 1;
-    for (int p = 0; p < k; p++) inverse[p] = 1 / A[(long)p * stride + p];
+    REAL limit = noise; /* times the inverse of the least share of its diagonal that a pivot was */
+    for (int p = 0; p < k; p++) inverse[p] = A[(long)p * stride + p];
     for (int first = 0; first < k; first += PANEL) {
         const int end = first + PANEL < k ? first + PANEL : k;
         for (int j0 = first; first > 0 && j0 < stride; j0 += PANEL)
@@ -157,11 +157,10 @@ static TARGET int NAME(solve)(
                 NAME(add_tile)(first, A, stride, A, i0, j0, 1);
         for (int p = first; p < end; p++) {
             REAL *row = A + (long)p * stride;
-            const REAL pivot = row[p], moment = b[p];
-            const REAL share = pivot * inverse[p];
-            if (!(share * least > noise && share < 2)) return 1;
-            least = share < least ? share : least;
-            const REAL scale = 1 / pivot;
+            const REAL pivot = row[p], moment = b[p], diagonal = inverse[p];
+            if (!(pivot > limit * diagonal)) return 1;
+            const REAL scale = 1 / pivot, next = noise * diagonal * scale;
+            limit = (REAL)0.5 * (next + limit + FABS(next - limit)); /* the larger, no branch */
             for (int q = p + 1; q < end; q++) {
                 REAL *below = A + (long)q * stride;
                 const REAL factor = row[q] * scale;

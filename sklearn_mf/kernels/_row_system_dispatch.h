@@ -95,6 +95,7 @@ DECLARE(double)
 
 #define REAL float
 #define SQRT sqrtf
+#define FABS fabsf
 #define SYSTEM float_system
 
 #define NAME(x) x##_float_base
@@ -122,10 +123,12 @@ DECLARE(double)
 
 #undef REAL
 #undef SQRT
+#undef FABS
 #undef SYSTEM
 
 #define REAL double
 #define SQRT sqrt
+#define FABS fabs
 #define SYSTEM double_system
 
 #define NAME(x) x##_double_base
@@ -153,6 +156,7 @@ DECLARE(double)
 
 #undef REAL
 #undef SQRT
+#undef FABS
 #undef SYSTEM
 
 #if SKLEARN_MF_DISPATCH

@@ -6,6 +6,9 @@ from sklearn_mf.solvers._base import BaseSolver
 # that and its limit grow while the objective falls, and by what it is divided where it rose.
 FIRST_SHARE, GROWTH, GROWTH_OF_LIMIT, CUT = 0.5, 1.05, 1.01, 1.5
 
+# Sweeps after which components without penalties are looked at: they drift slowly, if at all.
+SELDOM = 10
+
 # Rounds that repay the product with X which they share: their cost is that of a square of the
 # rank for each row, the product's that of the row's entries (Gillis & Glineur 2012).
 MOST_ROUNDS, ROUNDS_PER_ENTRY = 10, 2
@@ -65,7 +68,8 @@ class ExtrapolatedSolver(BaseSolver):
         columns = self._improve(problem.T, W, Ht, state)
         violation = float(rows.violation @ problem.row_weight + columns.violation.sum())
         Ht, objective = columns.rows, self._value(problem.T, columns, W)
-        if self.extrapolated:
+        free = problem.rows.penalty.is_free and problem.columns.penalty.is_free
+        if self.extrapolated and not (free and state.n_iter % SELDOM):
             penalty = problem.penalty(W, Ht)
             W, Ht = problem.balanced(W, Ht)
             objective += problem.penalty(W, Ht) - penalty
