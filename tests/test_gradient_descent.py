@@ -28,8 +28,9 @@ class Counting(GradientDescent):
     def _step(self, problem, state):
         objective = super()._step(problem, state)
         Counting.n_steps += 1
-        error = np.linalg.norm(state.W @ state.Ht.T - self.truth)
-        state.converged |= bool(error < 1e-6 * np.linalg.norm(self.truth))
+        # Whatever the unit in which the solver works.
+        model, truth = (V / np.linalg.norm(V) for V in (state.W @ state.Ht.T, self.truth))
+        state.converged |= bool(np.linalg.norm(model - truth) < 1e-6)
         return objective
 
 

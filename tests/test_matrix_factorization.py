@@ -347,7 +347,7 @@ class TestRankOfTheData:
     @pytest.mark.parametrize(
         ("parameters", "message"),
         [
-            ({"n_components": 0.9}, "share of the variance"),
+            ({"n_components": 0.9}, "n_components=0.9 needs complete data"),
             ({"n_components": "auto", "positive": True}, "Use RankSearchCV"),
             ({"n_components": "auto", "solver": "adam"}, "Use RankSearchCV"),
         ],
