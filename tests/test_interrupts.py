@@ -79,7 +79,7 @@ OTHERS = {
         MatrixFactorization(alpha_W=0.01, random_state=0, tol=1e-3), [1, 2], cv=2, random_state=0
     ),
     "search one by one": RankSearchCV(
-        NMF(init="random", random_state=0, max_iter=500, tol=1e-3), [1, 2], cv=2, random_state=0
+        NMF(init="random", random_state=0, max_iter=30, tol=1e-2), [1, 2], cv=2, random_state=0
     ),
     "holdout": EntryHoldout(MatrixFactorization(1, alpha_W=0.01, random_state=0)),
 }

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes, store_observed
+from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -318,7 +318,10 @@ class TestZerosThatCount:
 
     @pytest.mark.parametrize(
         "estimator",
-        [MatrixFactorization(alpha_W=0.001), NMF(init="random", random_state=0, tol=1e-3)],
+        [
+            MatrixFactorization(alpha_W=0.001),
+            pytest.param(NMF(init="random", random_state=0, tol=1e-3), marks=minutes_on_reference),
+        ],
     )
     def test_the_rank_is_found(self, estimator):
         X = self.counts()
