@@ -115,12 +115,7 @@ class PathsMixin:
 
     def _rank_of_hidden_entries(self, observations, loss):
         """The rank that ``n_components="auto"`` means."""
-        if isinstance(observations, ZeroFilledObservations):
-            raise ValueError(
-                "n_components='auto' cannot hide the zeros that a sparse X does not store. Use "
-                "RankSearchCV, an int, or unstored='missing' if they are missing."
-            )
-        self._check_paths("n_components", observations, loss, "RankSearchCV")
+        self._check_paths("n_components", observations, loss, "RankSearchCV, or an int")
         unit = self._unit_of_paths(observations, loss)
         strength = self._strength
         if self.alpha_W == "auto":
@@ -144,11 +139,6 @@ class PathsMixin:
 
     def _strength_of_hidden_entries(self, observations, loss, rank):
         """The strength that ``alpha_W="auto"`` means for a rank."""
-        if isinstance(observations, ZeroFilledObservations):
-            raise ValueError(
-                "alpha_W='auto' cannot hide the zeros that a sparse X does not store. Use a "
-                "number, or unstored='missing' if they are missing."
-            )
         self._check_paths("alpha_W", observations, loss, "GridSearchCV, or a number")
         deviation = self._deviation(observations, loss)
         strengths = [_strength(share, deviation, loss) for share in STRENGTHS]
@@ -172,6 +162,11 @@ class PathsMixin:
 
     def _check_paths(self, parameter, observations, loss, remedy):
         """Refuse "auto" for a parameter where no path tells what fits would."""
+        if isinstance(observations, ZeroFilledObservations):
+            raise ValueError(
+                f"{parameter}='auto' cannot hide the zeros that a sparse X does not store. Use "
+                f"{remedy}, or unstored='missing' if they are missing."
+            )
         solves = self.solver == "auto" or self.solver == "als" or isinstance(self.solver, ALS)
         if solves and self._can_follow_paths(observations.stored(), loss):
             return
