@@ -29,7 +29,7 @@ def explained_share(error, baseline):
     return 1 - error / baseline if baseline > 0 else float(error <= baseline)
 
 
-def hold_out(observations, share, random_state):
+def hold_out(observations, share, random_state, names):
     """Hide entries, or say why that cannot be.
 
     Parameters
@@ -40,6 +40,8 @@ def hold_out(observations, share, random_state):
         How much of them to hide.
     random_state : int, RandomState instance or None
         Chooses which.
+    names : tuple of str
+        Who asks, and what to use where that cannot be, for the message.
 
     Returns
     -------
@@ -48,11 +50,11 @@ def hold_out(observations, share, random_state):
     """
     held_out = observations.hold_out(share, hiding_stream(random_state))
     if held_out.hidden.n_observed == 0:
-        n_samples, n_features = observations.shape
+        (name, remedy), (n_samples, n_features) = names, observations.shape
         raise ValueError(
-            f"early_stopping=True finds nothing to hide in X (n_samples={n_samples}, n_features="
-            f"{n_features}): each of {observations.n_observed} entries is the last one of its row "
-            "or column. Use early_stopping=False."
+            f"{name} finds nothing to hide in X (n_samples={n_samples}, n_features={n_features}): "
+            f"each of {observations.n_observed} entries is the last one of its row or column. "
+            f"Use {remedy}."
         )
     return held_out
 

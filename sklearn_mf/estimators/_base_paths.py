@@ -13,8 +13,8 @@ from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
 from sklearn_mf.path import follow, has_risen, moved, simplest_of_the_best
 from sklearn_mf.solvers import ALS
 from sklearn_mf.units import Unit
-from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._threads import is_in_vain
+from sklearn_mf.validation import hold_out
 
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
 ROUGH = 1e-3
@@ -196,15 +196,8 @@ class PathsMixin:
 
 
 def _parts(observations, seed, name, remedy):
-    """What is visible, and what is hidden; an error where nothing can be."""
-    held_out = observations.hold_out(HIDDEN_SHARE, hiding_stream(seed))
-    if held_out.hidden.n_observed == 0:
-        n_samples, n_features = observations.shape
-        raise ValueError(
-            f"{name} finds nothing to hide in X (n_samples={n_samples}, n_features={n_features}): "
-            f"each of {observations.n_observed} entries is the last one of its row or column. "
-            f"Use {remedy}."
-        )
+    """What is visible, entry by entry, and what is hidden."""
+    held_out = hold_out(observations, HIDDEN_SHARE, seed, (name, remedy))
     return held_out.visible.stored(), held_out.hidden
 
 

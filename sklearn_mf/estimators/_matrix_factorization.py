@@ -355,7 +355,8 @@ default=None
     def _prepared(self, problem, solver, random_state):
         judges = []
         if self.early_stopping:
-            held_out = hold_out(problem.observations, self.validation_fraction, random_state)
+            names = "early_stopping=True", "early_stopping=False"
+            held_out = hold_out(problem.observations, self.validation_fraction, random_state, names)
             problem = replace(problem, observations=held_out.visible)
         if self._has_sample_bias:
             with threads_for(problem.observations):

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from sklearn_mf.initialization import column_means
+from sklearn_mf.initialization import overall_constant
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._registry import Registry
 from sklearn_mf.utils._warnings import warn
@@ -380,17 +380,18 @@ class _Record:
 
 def _cost_of_mean(problem):
     """Of a model that is the mean of the data everywhere."""
-    samples = problem.observations
-    totals = samples.T.row_totals().astype(np.float64)
-    mean = np.dot(column_means(samples), totals) / totals.sum()
+    samples, mean = problem.observations, overall_constant(problem)
     ones, means = (np.ones((n, 1), dtype=samples.dtype) for n in samples.shape)
     return samples.total_loss(ones, samples.dtype.type(mean) * means, problem.loss)
 
 
 def _rounding_error(problem, W, Ht):
     """Of the objective: a share of what the data cost if the model is zero."""
-    nothing = np.zeros_like(W, shape=(len(W), 1)), np.zeros_like(Ht, shape=(len(Ht), 1))
-    cost = problem.observations.total_loss(*nothing, problem.loss)
+    if problem.loss.is_squared:
+        cost = 0.5 * problem.observations.total_squares  # known already
+    else:
+        nothing = np.zeros_like(W, shape=(len(W), 1)), np.zeros_like(Ht, shape=(len(Ht), 1))
+        cost = problem.observations.total_loss(*nothing, problem.loss)
     return ROUNDING * float(np.finfo(Ht.dtype).eps) * cost if isfinite(cost) else 0.0
 
 
