@@ -88,7 +88,6 @@ class Interrupter:
         return self.trace
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("nested", [False, True])
 def test_an_interrupt_at_any_line_leaves_blas_as_it_was(nested):
     """Between lowering and the block, in the block's end, in what mends an interrupted end."""
@@ -102,6 +101,7 @@ def test_an_interrupt_at_any_line_leaves_blas_as_it_was(nested):
                     if nested:
                         with _threads.one_blas_thread():
                             pass
+                assert not interrupter.raised, "the interrupt was swallowed"
             except KeyboardInterrupt:
                 interrupts += 1
             assert blas_threads() == before, n

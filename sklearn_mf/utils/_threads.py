@@ -102,16 +102,18 @@ class _Hold:
     """BLAS held to one thread while the block runs, and not a moment longer.
 
     An interrupt may come at any line, so `release` may be called again where it was cut short,
-    and is, if need be when nobody knows of the hold any more.
+    and is, if need be when nobody knows of the hold any more. That last call is a finalizer and
+    not `__del__`, since it is detached after a release: Python swallows an interrupt that comes
+    while an object is deleted.
     """
-
-    number = None  # of one that was interrupted before it had any
 
     def __init__(self):
         self.number = next(_numbers)
         self.own, self.shared = [], []
 
     def __enter__(self):
+        self.rescue = weakref.finalize(self, _release, self.number, self.own, self.shared)
+        self.rescue.atexit = False
         try:
             with _lock:
                 _holds.add(self.number)
@@ -145,24 +147,27 @@ class _Hold:
             self.release()
             raise
 
-    def __del__(self):
-        self.release()
-
     def release(self):
         """Set the libraries back to as many threads as they had."""
-        if self.number not in _holds:
-            return
-        with _lock:
-            for library, n in self.own:
+        _release(self.number, self.own, self.shared)
+        self.rescue.detach()
+
+
+def _release(number, own, shared):
+    """End a hold: the libraries of this thread, and those of the process if it is the last."""
+    if number not in _holds:
+        return
+    with _lock:
+        for library, n in own:
+            library.set_num_threads(n)
+        for library in shared:
+            _let_go(library)
+        if _holds == {number}:
+            for library, n in _left_behind:
                 library.set_num_threads(n)
-            for library in self.shared:
                 _let_go(library)
-            if _holds == {self.number}:
-                for library, n in _left_behind:
-                    library.set_num_threads(n)
-                    _let_go(library)
-                _left_behind.clear()
-            _holds.discard(self.number)
+            _left_behind.clear()
+        _holds.discard(number)
 
 
 def product(A, B):
