@@ -396,7 +396,6 @@ DENSE = {
     "bi_cross_val_score",
     "canonical_form",
     "codes",
-    "imputer",
     "init",
     "inverse_transform",
     "sample_weight",

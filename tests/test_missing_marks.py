@@ -610,7 +610,7 @@ class TestInfinities:
         X[4, 3] = value
         X = make(X)
         call = TAKES_X[take]
-        if sparse.issparse(X) and take in ("FactorizationImputer", "select_rank"):
+        if sparse.issparse(X) and take == "select_rank":
             pytest.skip("takes none")
         if sparse.issparse(X) and take in ("RankSearchCV", "EntryHoldout", "cross_val_entries"):
             pytest.skip("asks for unstored='missing' first")
@@ -719,7 +719,7 @@ class TestSmallThings:
         imputer = FactorizationImputer(
             round_features=["bob"], min_value=limits[0], max_value=limits[1]
         )
-        with pytest.raises(ValueError, match="round_features has 'bob', but no integer lies"):
+        with pytest.raises(ValueError, match=r"'bob': no integer lies between"):
             imputer.fit(pandas_frame(holed()))
 
     @pytest.mark.parametrize("columns", [[5], [-6], ["zoe"]])

@@ -1,28 +1,29 @@
 """Keeps what is observed and fills the rest."""
 
 import numpy as np
+from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf.utils._tables import is_frame, native
+from sklearn_mf.estimators._base_predictors import OfEstimator, StandardizedFactors
+from sklearn_mf.utils._limits import Limits
+from sklearn_mf.utils._tables import is_frame, native, rebuilt
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
     HasMethods,
     MissingValues,
     Real,
-    check_limits,
-    check_table,
-    column_indices,
+    cells_of,
+    check_X,
     fit_context,
     input_names,
     is_nan,
     warn_of_unused_mark,
 )
 from sklearn_mf.utils._warnings import warn
-from sklearn_mf.variational import fit_variational
 
 
 class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimator):
@@ -60,13 +61,18 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
     keep_empty_features : bool, default=False
         Whether to keep features of which `fit` sees no entry. They are then filled with 0;
         otherwise they are left out, and a warning names them.
-    min_value : float or array-like of shape (n_features,), default=-np.inf
-        Least imputed value, of all or of each feature.
-    max_value : float or array-like of shape (n_features,), default=np.inf
-        Largest imputed value, of all or of each feature.
-    round_features : column specification or None, default=None
+    min_value : float, array-like of shape (n_features,), dict or None, default=-np.inf
+        Least imputed value, of all features or of each. In a dict keys are names or numbers of
+        features, a Series of pandas is read by its names; features that they do not name have
+        no limit. None is no limit, NaN none for features without values. Expected values
+        beyond a limit become the limit; draws are those of the normal distribution
+        truncated there.
+    max_value : float, array-like of shape (n_features,), dict or None, default=np.inf
+        Largest imputed value, likewise.
+    round_features : column specification, "from_dtype" or None, default=None
         Features whose imputed values are rounded to integers: names, numbers, a slice, a
-        mask or a callable, as in :class:`sklearn.compose.ColumnTransformer`.
+        mask or a callable, as in :class:`sklearn.compose.ColumnTransformer`; or
+        "from_dtype", those whose columns hold integers or booleans when `fit` sees them.
     sample_posterior : bool, default=False
         Whether to draw imputed values from the posterior instead of taking its mean: for
         multiple imputation, with a seed for each. A draw comprises the components, the
@@ -131,8 +137,8 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         "missing_values": [MissingValues(numeric_only=True)],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
-        "min_value": [Real, "array-like"],
-        "max_value": [Real, "array-like"],
+        "min_value": [Real, "array-like", dict, None],
+        "max_value": [Real, "array-like", dict, None],
         "round_features": "no_validation",
         "sample_posterior": ["boolean"],
         "random_state": ["random_state"],
@@ -168,8 +174,9 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Data with holes; never changed.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes; never changed. In a sparse matrix stored NaN are missing, and what
+            is not stored is zero.
         y : Ignored
             Not used, present by convention.
         **fit_params : dict
@@ -181,18 +188,16 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         self : FactorizationImputer
             The fitted imputer.
         """
-        table, X = X, check_table(self, X, reset=True)
+        table, X = native(X), check_X(self, X, reset=True)
         warn_of_unused_mark(self, X)
-        self._set_limits(native(table) if is_frame(native(table)) else X)
-        missing = np.isnan(X)
-        self._seen = ~missing.all(axis=0)
-        if not self._seen.any():
-            raise ValueError("X has no observed entry: there is nothing to impute from.")
+        _, (_, columns) = _missing(X)
+        self._seen = np.bincount(columns, minlength=X.shape[1]) < X.shape[0]
+        names = input_names(self)
+        self._limits = Limits.of_imputer(self, table if is_frame(table) else X, names, ~self._seen)
         if not (self._seen.all() or self.keep_empty_features):
-            names = input_names(self)[~self._seen].tolist()
             warn(
-                f"Features without any observed value are left out: {names}. Use "
-                "keep_empty_features=True to fill them with 0.",
+                f"Features without any observed value are left out: {names[~self._seen].tolist()}."
+                " Use keep_empty_features=True to fill them with 0.",
             )
         self.indicator_ = None
         if self.add_indicator:
@@ -200,7 +205,7 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             from sklearn.impute import MissingIndicator
 
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
-        self._fit_model(X[:, self._seen], y, fit_params)
+        self._fit_model(self._source(table, X), X.dtype, y, fit_params)
         return self
 
     def transform(self, X, return_std=False):
@@ -208,35 +213,39 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data with holes; never changed.
         return_std : bool, default=False
             Whether to return standard deviations too.
 
         Returns
         -------
-        X_filled : ndarray or DataFrame of shape (n_samples, n_features_out)
+        X_filled : {ndarray, CSR matrix, DataFrame} of shape (n_samples, n_features_out)
             Observed entries as they were, others imputed.
-        std : ndarray of shape (n_samples, n_features_out)
-            If `return_std`: standard deviation of each imputed entry, noise included; zero
-            for observed entries and whatever was not imputed from the others.
+        std : {ndarray, CSR matrix} of shape (n_samples, n_features_out)
+            If `return_std`: standard deviation of each imputed entry before limits and rounding,
+            noise included; zero for observed entries and whatever was not imputed from the
+            others.
         """
         check_is_fitted(self)
-        X = check_table(self, X, reset=False)
-        missing = np.isnan(X)
-        values, std = np.where(missing, 0, X), np.zeros_like(X)
-        values[:, self._seen], std[:, self._seen] = self._filled(X[:, self._seen], return_std)
-        imputed = missing & self._seen
-        columns = np.nonzero(imputed)[1]
-        new = values[imputed]
-        new = np.where(self._rounded[columns], np.rint(new), new)
-        values[imputed] = np.clip(new, self._low[columns], self._high[columns])
-        kept = self._kept
-        values, std = values[:, kept], std[:, kept]
+        table, X = native(X), check_X(self, X, reset=False)
+        missing, cells = _missing(X)
+        random_state = check_random_state(self.random_state) if self.sample_posterior else None
+        source = self._source(table, X)
+        marks = None
         if self.indicator_ is not None:
             marks = self.indicator_.transform(X).astype(X.dtype)
-            values, std = np.hstack([values, marks]), np.hstack([std, np.zeros_like(marks)])
-        return (values, std) if return_std else values
+        seen = self._seen[cells[1]]
+        cells = cells[0][seen], cells[1][seen]
+        values = np.zeros(len(seen), dtype=X.dtype)
+        values[seen] = self._imputed(source, cells, random_state)
+        filled = self._completed(X, missing, values, marks)
+        if not return_std:
+            return filled
+        std = np.zeros(len(seen), dtype=X.dtype)
+        if seen.any():
+            std[seen] = self._model.predict(source, cells, return_std=True)[1]
+        return filled, self._completed(0 * X, missing, std, None if marks is None else 0 * marks)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` returns.
@@ -271,105 +280,96 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             router.add(estimator=self.estimator, method_mapping=mapping)
         return router
 
-    def _set_limits(self, table):
-        """Which features are rounded, and the least and the largest value of each."""
-        low, high = check_limits(self.min_value, self.max_value, table.shape[1])
-        self._rounded = np.zeros(len(low), dtype=bool)
-        if self.round_features is not None:
-            try:
-                self._rounded[column_indices(table, self.round_features)] = True
-            except ValueError as error:
-                raise ValueError(f"round_features={self.round_features!r}: {error}") from error
-        self._low = np.where(self._rounded, np.ceil(low), low)
-        self._high = np.where(self._rounded, np.floor(high), high)
-        without = np.flatnonzero(self._low > self._high)
-        if len(without):
-            j = without[0]
-            raise ValueError(
-                f"round_features has {input_names(self)[j]!r}, but no integer lies between its "
-                f"min_value={low[j]} and max_value={high[j]}."
-            )
+    def _source(self, table, X):
+        """What missing entries are predicted from: frames stay what they are for an estimator."""
+        if self.estimator is None or not is_frame(table):
+            return X
+        if is_nan(self.missing_values):
+            return table
+        return X if sparse.issparse(X) else rebuilt(table, X)
 
-    def _fit_model(self, X, y, fit_params):
-        """Fit to the features that have an entry."""
+    def _fit_model(self, X, dtype, y, fit_params):
+        """Fit, unless nothing is observed at all."""
+        self.estimator_ = self._model = None
         if self.estimator is not None:
             if get_config()["enable_metadata_routing"]:
                 fit_params = process_routing(self, "fit", **fit_params).estimator.fit
-            self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
+            if self._seen.any():
+                self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
+                self._model = OfEstimator(self.estimator_)
             return
         if fit_params:
             raise TypeError(
                 f"fit got {sorted(fit_params)}: such parameters are for an estimator, and "
                 "estimator=None takes none."
             )
-        self.estimator_ = None
-        self._mean, self._scale = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
-        # Of a constant column only rounding errors would be left.
-        constant = self._scale <= 10 * np.finfo(X.dtype).eps * np.abs(self._mean)
-        self._scale[constant] = 1
+        if not self._seen.any():
+            self.n_components_, self.hidden_errors_ = 0, {0: np.nan}
+            self.components_, self.noise_variance_ = np.zeros((0, 0), dtype), np.zeros(0, dtype)
+            return
         random_state = check_random_state(self.random_state)
-        self._factors, self.hidden_errors_ = fit_variational(self._standardized(X), random_state)
-        self.n_components_ = self._factors.rank
-        components = self._factors.right[:, :-1] * self._scale[:, None]
-        self.components_ = np.ascontiguousarray(components.T.astype(X.dtype))
-        self.noise_variance_ = (self._factors.noise * self._scale**2).astype(X.dtype)
+        model, errors = StandardizedFactors.of_table(X, self._seen, random_state)
+        self._model, self.hidden_errors_ = model, errors
+        self.n_components_ = model.factors.rank
+        self.components_ = model.components.astype(dtype)
+        self.noise_variance_ = model.noise_variance.astype(dtype)
 
-    def _standardized(self, X):
-        return np.asarray((X - self._mean) / self._scale, dtype=np.float64, order="C")
-
-    def _filled(self, X, return_std):
-        """X with its missing entries filled, and how uncertain they are."""
-        rows, columns = np.nonzero(np.isnan(X))
-        values, std = X.copy(), np.zeros_like(X)
-        if len(rows) == 0:
-            return values, std
-        random_state = check_random_state(self.random_state) if self.sample_posterior else None
-        of_model = self._by_factors if self.estimator_ is None else self._by_estimator
-        values[rows, columns], std[rows, columns] = of_model(
-            X, (rows, columns), random_state, return_std
+    def _imputed(self, X, cells, random_state):
+        """Values for missing entries of features that have been seen."""
+        columns, limits, model = cells[1], self._limits, self._model
+        if len(columns) == 0:
+            return np.zeros(0)
+        limited = limits.limited(columns)
+        if random_state is None:
+            values, _ = model.predict(X, cells)
+        else:
+            values = model.sample(X, cells, random_state)
+            if limited.any():
+                mean, std = model.predict(X, cells, return_std=True)
+                of_limited = values[limited], mean[limited], std[limited], columns[limited]
+                values[limited] = limits.truncated(*of_limited)
+        if np.isfinite(values).all():
+            return limits.within(values, columns)
+        if self.estimator_ is None:
+            raise ValueError("X is too large to impute from: its squares overflow. Scale X.")
+        raise ValueError(
+            f"{type(self.estimator_).__name__} predicts values that are not finite. Scale X, or "
+            "raise its penalties."
         )
-        if not np.isfinite(values).all():
-            if self.estimator_ is None:
-                raise ValueError("X is too large to impute from: its squares overflow. Scale X.")
-            raise ValueError(
-                f"{type(self.estimator_).__name__} predicts values that are not finite. Scale "
-                "X, or raise its penalties."
-            )
-        return values, std
 
-    def _by_factors(self, X, cells, random_state, return_std):
-        X, columns = self._standardized(X), cells[1]
-        factors = self._factors
-        filled = factors.predict(X) if random_state is None else factors.sample(X, random_state)
-        std = np.sqrt(factors.variances(X)[cells]) if return_std else np.zeros(len(columns))
-        return filled[cells] * self._scale[columns] + self._mean[columns], std * self._scale[
-            columns
-        ]
-
-    def _by_estimator(self, X, cells, random_state, return_std):
-        if random_state is None and not return_std:
-            codes = self.estimator_.transform(X)
-            return np.asarray(self.estimator_.inverse_transform(codes))[cells], 0.0
-        estimator = getattr(self.estimator_, "best_estimator_", self.estimator_)
-        if not hasattr(estimator, "predict_entries"):
-            raise ValueError(
-                f"{type(estimator).__name__} has no predict_entries, which would know "
-                "standard deviations. Use an estimator of sklearn_mf itself, or estimator=None."
-            )
-        values, std = estimator.predict_entries(X, *cells, return_std=True)
-        if random_state is not None:
-            values = values + std * random_state.standard_normal(len(values))
-        return values, std
+    def _completed(self, X, missing, values, marks):
+        """A copy of X with values where it has none, of the features that are kept."""
+        X = X.copy()
+        if sparse.issparse(X):
+            X.data[missing] = values
+            X.eliminate_zeros()
+        else:
+            X[missing] = values
+        X = X[:, self._kept]
+        if marks is None:
+            return X
+        if sparse.issparse(X):
+            return sparse.hstack([X, marks], format="csr")
+        return np.hstack([X, marks])
 
     @property
     def _kept(self):
         return self._seen | self.keep_empty_features
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "estimator_")
+        return hasattr(self, "_model")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = is_nan(self.missing_values)
+        tags.input_tags.sparse = (
+            self.estimator is None or get_tags(self.estimator).input_tags.sparse
+        )
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _missing(X):
+    """Which of the values that X stores are missing, and in which cells these are."""
+    missing = np.isnan(X.data if sparse.issparse(X) else X)
+    return missing, cells_of(X, missing)

@@ -13,6 +13,7 @@ from scipy import sparse
 
 # How the types of columns that hold numbers begin, in pandas, polars and Arrow.
 NUMBERS = re.compile(r"u?int\d|float|double|halffloat|bool|decimal|complex|null")
+INTEGERS = re.compile(r"(u?)int(\d+)")
 # Kinds of NumPy's dtypes that hold none: dates, durations, strings.
 NO_NUMBERS = "mMUST"
 # Columns that a message names before it stops.
@@ -105,6 +106,60 @@ def stored_entries(X):
     values = np.concatenate([column.sp_values for column in columns])
     indptr = np.concatenate([[0], np.cumsum([len(part) for part in rows])])
     return sparse.csc_array((values, np.concatenate(rows), indptr), shape=X.shape).tocsr()
+
+
+def integer_columns(X):
+    """Which columns hold integers or booleans, and which numbers they can hold.
+
+    Columns of Python objects are what their values are, where none but booleans, or none but
+    integers, are among them.
+
+    Parameters
+    ----------
+    X : DataFrame or array-like
+        What a user hands over.
+
+    Returns
+    -------
+    columns : dict of {int: tuple}
+        Of each such column its dtype and the tuple (least, largest). For arrays, whose columns
+        have one dtype, it has none or all of them.
+    """
+    X = native(X)
+    if not is_frame(X):
+        dtypes = [X.dtype] * X.shape[1] if hasattr(X, "dtype") else []
+    else:
+        dtypes = list(X.dtypes if hasattr(X, "dtypes") else X.schema.types)
+    columns = {}
+    for j, dtype in enumerate(dtypes):
+        if str(dtype) == "object" and hasattr(X, "iloc"):
+            dtype = _kind_of_objects(X.iloc[:, j].to_numpy(dtype=object))
+        span = _span(str(dtype).lower().removeprefix("sparse["))
+        if span is not None:
+            columns[j] = dtype, span
+    return columns
+
+
+def _span(dtype):
+    """Least and largest number of a type that holds integers or booleans, else None."""
+    if dtype.startswith("bool"):
+        return 0.0, 1.0
+    found = INTEGERS.match(dtype)
+    if not found:
+        return None
+    # Of integers that floats cannot tell apart, the largest that the type still has.
+    bits = int(found[2]) - (not found[1])
+    return (0.0 if found[1] else -(2.0**bits)), min(2.0**bits - 1, 2.0**bits * (1 - 2.0**-24))
+
+
+def _kind_of_objects(values):
+    """The dtype of Python's booleans, or integers; None of others, and of both together."""
+    types = {type(value) for value in values if not (_is_hole(type(value)) or _is_nan(value))}
+    if types and all(issubclass(kind, bool | np.bool_) for kind in types):
+        return "bool"
+    if types and all(issubclass(kind, int | np.integer) and kind is not bool for kind in types):
+        return "int64"
+    return None
 
 
 def rebuilt(table, values):

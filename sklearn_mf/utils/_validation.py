@@ -46,16 +46,15 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "admit",
+    "cells_of",
     "check_X",
     "check_complete",
     "check_entry_weight",
     "check_growth",
-    "check_limits",
     "check_matplotlib_support",
     "check_numbers",
     "check_parameters",
     "check_sample_weight",
-    "check_table",
     "column_indices",
     "fit_context",
     "input_names",
@@ -185,7 +184,7 @@ def _first_not_finite(X, dtype, allow_nan):
     if allow_nan:
         bad &= ~np.isnan(values)
     first = np.unravel_index(np.argmax(bad), bad.shape)
-    place = [cells[0] for cells in _cells(X, bad)] if sparse.issparse(X) else first
+    place = [cells[0] for cells in cells_of(X, bad)] if sparse.issparse(X) else first
     return values[first], tuple(int(i) for i in place)
 
 
@@ -217,14 +216,6 @@ def check_X(estimator, X, *, reset):
             whom, remedy = f"solver={estimator.solver!r}", "solver='als'"
         raise ValueError(f"Input X contains NaN, but {whom} needs complete data. Use {remedy}.")
     return X
-
-
-def check_table(estimator, X, *, reset):
-    """Validate a dense table with holes: a float array, with NaN where missing.
-
-    X itself is never changed, and not copied unless it must be converted.
-    """
-    return _check_holed(estimator, X, reset)
 
 
 def _check_holed(estimator, X, reset, **checks):
@@ -265,28 +256,6 @@ def warn_of_unused_mark(estimator, X):
     mark = estimator.missing_values
     if not is_nan(mark) and not _has_nan(X):
         warn(f"missing_values={mark!r} occurs nowhere in X: it marks no entry as missing.")
-
-
-def check_limits(min_value, max_value, n_features):
-    """Validate the range of imputed values: a least and a largest one for every feature."""
-    limits = []
-    for name, value in (("min_value", min_value), ("max_value", max_value)):
-        try:
-            limit = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{name} must be a number, or an array of one for each feature: {error}"
-            ) from error
-        if limit.shape not in ((), (n_features,)):
-            raise ValueError(
-                f"{name} has the shape {limit.shape}, it must be a number or have one for each "
-                f"of the {n_features} features."
-            )
-        limits.append(np.broadcast_to(limit, n_features))
-    low, high = limits
-    if not (low < high).all():
-        raise ValueError("min_value must be less than max_value, for every feature.")
-    return low, high
 
 
 def check_growth(estimator, X):
@@ -381,7 +350,7 @@ def check_entry_weight(entry_weight, X, unstored):
         E = _zero_where_missing(E, X, unstored)
     values = E.data if sparse.issparse(E) else E
     if values.size and values.min() < 0:
-        rows, columns = _cells(E, values < 0)
+        rows, columns = cells_of(E, values < 0)
         raise ValueError(
             f"{name} has negative values, the first in {_place((rows[0], columns[0]))}: use 0 for "
             "entries that do not count."
@@ -394,7 +363,7 @@ def _zero_where_missing(E, X, unstored):
     E = E.copy()
     values = E.data if sparse.issparse(E) else E
     unknown = np.isnan(values)
-    rows, columns = _cells(E, unknown)
+    rows, columns = cells_of(E, unknown)
     if sparse.issparse(X):
         missing = np.isnan(X.data)
         marked = (~missing if unstored == "missing" else missing).astype(np.int8)
@@ -412,7 +381,7 @@ def _zero_where_missing(E, X, unstored):
     return E
 
 
-def _cells(matrix, chosen):
+def cells_of(matrix, chosen):
     """Rows and columns of chosen values of an array, or of those that a CSR matrix stores."""
     if not sparse.issparse(matrix):
         return np.nonzero(chosen)

@@ -1,0 +1,127 @@
+"""What the imputer asks for missing entries: a model of its own, or an estimator.
+
+Either predicts entries, their standard deviations if wanted, and draws them. Rounding and limits
+are no concern of theirs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_mf.variational import VariationalFactors, fit_variational
+
+
+@dataclass(frozen=True)
+class StandardizedFactors:
+    """The factorization of standardized columns that needs no parameter.
+
+    Attributes
+    ----------
+    factors : VariationalFactors
+        Of the columns that have entries.
+    mean, scale : ndarray of shape (n_columns,)
+        By which these are standardized.
+    seen : ndarray of bool of shape (n_features,)
+        Which they are.
+    """
+
+    factors: VariationalFactors
+    mean: np.ndarray
+    scale: np.ndarray
+    seen: np.ndarray
+
+    @classmethod
+    def of_table(cls, X, seen, random_state):
+        """Choose the rank and fit.
+
+        Parameters
+        ----------
+        X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+            The data, NaN where missing.
+        seen : ndarray of bool of shape (n_features,)
+            Columns that have entries.
+        random_state : RandomState
+            Chooses the entries to hide.
+
+        Returns
+        -------
+        model : StandardizedFactors
+            Fitted.
+        errors : dict of {int: float}
+            Mean squared error of hidden entries at every rank that was tried.
+        """
+        X = _dense(X)[:, seen]
+        mean, scale = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
+        # Of a constant column only rounding errors would be left.
+        scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)] = 1
+        factors, errors = fit_variational(_standardized(X, mean, scale), random_state)
+        return cls(factors, mean, scale, seen), errors
+
+    @property
+    def components(self):
+        """Means of the components in units of X."""
+        return np.ascontiguousarray((self.factors.right[:, :-1] * self.scale[:, None]).T)
+
+    @property
+    def noise_variance(self):
+        """Noise of the columns in units of X squared."""
+        return self.factors.noise * self.scale**2
+
+    def predict(self, X, cells, return_std=False):
+        """Expected values of missing entries, and their standard deviations."""
+        X, cells, mean, scale = self._rows_of(X, cells)
+        values = self.factors.predict(X)[cells] * scale + mean
+        return values, np.sqrt(self.factors.variances(X)[cells]) * scale if return_std else None
+
+    def sample(self, X, cells, random_state):
+        """One draw of missing entries, of the model and of the noise."""
+        X, cells, mean, scale = self._rows_of(X, cells)
+        return self.factors.sample(X, random_state)[cells] * scale + mean
+
+    def _rows_of(self, X, cells):
+        """Rows that have the cells, standardized; where these are in them; and their units."""
+        rows, where = np.unique(cells[0], return_inverse=True)
+        columns = (np.cumsum(self.seen) - 1)[cells[1]]
+        X = _standardized(_dense(X[rows])[:, self.seen], self.mean, self.scale)
+        return X, (where, columns), self.mean[columns], self.scale[columns]
+
+
+class OfEstimator:
+    """A fitted estimator that reconstructs what it transforms.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `transform` and `inverse_transform`.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def predict(self, X, cells, return_std=False):
+        """Reconstruction of missing entries, and its standard deviations."""
+        estimator = getattr(self.estimator, "best_estimator_", self.estimator)
+        if hasattr(estimator, "predict_entries"):
+            wanted = {"return_std": True} if return_std else {}
+            predicted = estimator.predict_entries(X, *cells, **wanted)
+            return predicted if return_std else (predicted, None)
+        if return_std:
+            raise ValueError(
+                f"{type(estimator).__name__} has no predict_entries, which would know "
+                "standard deviations. Use an estimator of sklearn_mf itself, or estimator=None."
+            )
+        return np.asarray(estimator.inverse_transform(estimator.transform(X)))[cells], None
+
+    def sample(self, X, cells, random_state):
+        """Normal numbers around the predictions, each by itself."""
+        values, std = self.predict(X, cells, return_std=True)
+        return values + std * random_state.standard_normal(len(values))
+
+
+def _dense(X):
+    return X.toarray() if sparse.issparse(X) else X
+
+
+def _standardized(X, mean, scale):
+    return np.asarray((X - mean) / scale, dtype=np.float64, order="C")
