@@ -269,7 +269,7 @@ class TestMetrics:
     def test_blocks_of_rows_change_nothing(self, holed, monkeypatch):
         fitted = model(2).fit(holed)
         expected = MaskedEntryScorer()(fitted, holed)
-        monkeypatch.setattr("sklearn_mf.model_selection._metrics.BLOCK_SIZE", 50)
+        monkeypatch.setattr("sklearn_mf.model_selection._prediction.BLOCK_SIZE", 50)
         assert MaskedEntryScorer()(fitted, holed) == pytest.approx(expected, rel=1e-12)
 
 

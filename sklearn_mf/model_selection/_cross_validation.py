@@ -23,7 +23,7 @@ def cross_val_entries(
     n_jobs=None,
     return_estimator=False,
 ):
-    """Cross-validate by hidden entries: the like of `cross_validate` for factorizations.
+    """Cross-validate by hidden entries: the like of `cross_validate` for X alone.
 
     For each split the whole estimator, which may be a pipeline, is fitted on the entries to
     train on, and predicts the entries to test with from them.
@@ -31,7 +31,10 @@ def cross_val_entries(
     Parameters
     ----------
     estimator : estimator
-        With `transform` and `inverse_transform`; cloned for every split.
+        A factorization, whose `inverse_transform` reconstructs what it transforms, or an
+        imputer, whose `transform` completes the data: :class:`~sklearn_mf.FactorizationImputer`,
+        those of scikit-learn, and others that keep what is observed. In a pipeline what steps
+        other than imputers do is undone. Cloned for every split.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Data. Missing entries are NaN, or, in a sparse X, not stored. Never changed.
     cv : int, splitter or iterable, default=None
@@ -78,6 +81,12 @@ def cross_val_entries(
     0.47
     0.9
     0.88
+
+    Of scikit-learn's imputers:
+
+    >>> from sklearn.impute import KNNImputer
+    >>> print(cross_val_entries(KNNImputer(), X)["test_score"].mean().round(2))
+    0.81
     """
     check_metric(metric)
     check_unstored(estimator, X)

@@ -41,7 +41,7 @@ class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
     Parameters
     ----------
     estimator : estimator
-        With `transform` and `inverse_transform`.
+        A factorization or an imputer, as in :func:`cross_val_entries`.
     test_size : float or int, default=0.2
         Share of the observed entries to hide, in (0, 1), or their number. Every row and
         every column keeps one.
@@ -85,7 +85,7 @@ class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
     """
 
     _parameter_constraints: dict = {
-        "estimator": [HasMethods(["fit", "transform", "inverse_transform"])],
+        "estimator": [HasMethods(["fit", "transform"])],
         "test_size": [
             Interval(Real, 0, 1, closed="neither"),
             Interval(Integral, 1, None, closed="left"),
@@ -176,6 +176,7 @@ class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         check_is_fitted(self)
         return self.estimator_.transform(X)
 
+    @available_if(lambda self: hasattr(self.estimator, "inverse_transform"))
     def inverse_transform(self, X):
         """Reconstruct data from codes.
 

@@ -5,16 +5,13 @@ from functools import partial
 
 import numpy as np
 from sklearn.metrics import mean_absolute_error, ndcg_score, root_mean_squared_error
-from sklearn.utils import gen_batches
 
 from sklearn_mf.components import last_step
 from sklearn_mf.model_selection._entries import hide_entries, observed_entries
+from sklearn_mf.model_selection._prediction import predict_hidden
 from sklearn_mf.utils._hints import did_you_mean
 from sklearn_mf.utils._tables import is_sparse
 from sklearn_mf.validation import explained_share
-
-# Numbers in a reconstruction, which is dense: so much of it is made at a time.
-BLOCK_SIZE = 2**23
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,13 @@ def check_metric(metric):
 
 
 def reads_unstored_as_missing(estimator):
-    """Whether what is removed from a sparse X is missing for an estimator, and not zero."""
-    parameters = estimator.get_params().items()
-    stated = {value for name, value in parameters if name.split("__")[-1] == "unstored"}
-    return stated == {"missing"}
+    """Whether what is removed from a sparse X is missing for an estimator, and not zero.
+
+    Imputers fill what is marked as missing, never what is not stored.
+    """
+    parameters = [(name.split("__")[-1], value) for name, value in estimator.get_params().items()]
+    stated = {value for name, value in parameters if name == "unstored"}
+    return stated == {"missing"} and "add_indicator" not in dict(parameters)
 
 
 def check_unstored(estimator, X):
@@ -78,7 +78,7 @@ def score_hidden(estimator, X, visible, hidden, metric):
     Parameters
     ----------
     estimator : estimator
-        Fitted, with `transform` and `inverse_transform`.
+        Fitted; a factorization or an imputer.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The data.
     visible : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -94,7 +94,7 @@ def score_hidden(estimator, X, visible, hidden, metric):
         Higher is better.
     """
     rows, columns, values = (array[hidden] for array in observed_entries(X))
-    predicted = _predict(estimator, visible, rows, columns)
+    predicted = predict_hidden(estimator, visible, rows, columns)
     values = values.astype(predicted.dtype)
     prediction = Prediction(estimator, visible, rows, columns, values, predicted)
     score = check_metric(metric)(prediction)
@@ -106,28 +106,14 @@ def score_hidden(estimator, X, visible, hidden, metric):
 def hide_and_score(estimator, X, splitter, metric):
     """Hide what a splitter's first split tests, and score it; see `score_hidden`."""
     check_metric(metric)
-    lacking = [name for name in ("transform", "inverse_transform") if not hasattr(estimator, name)]
-    if lacking:
+    if not hasattr(estimator, "transform"):
         raise ValueError(
-            f"{type(estimator).__name__} has no {lacking[0]}: hidden entries are predicted by "
-            "transform and inverse_transform, as factorizations have them."
+            f"{type(estimator).__name__} has no transform: hidden entries are predicted by "
+            "transform and inverse_transform of factorizations, or by transform of imputers."
         )
     check_unstored(estimator, X)
     _, hidden = next(splitter.split(X))
     return score_hidden(estimator, X, hide_entries(X, hidden), hidden, metric)
-
-
-def _predict(estimator, visible, rows, columns):
-    """Reconstruction at entries whose rows ascend; of all others, a block at a time."""
-    codes = estimator.transform(visible)
-    n_samples, n_features = visible.shape
-    predicted = np.empty(len(rows))
-    for block in gen_batches(n_samples, max(1, BLOCK_SIZE // n_features)):
-        part = codes.iloc[block] if hasattr(codes, "iloc") else codes[block]
-        here = slice(*np.searchsorted(rows, [block.start, block.stop]))
-        model = np.asarray(estimator.inverse_transform(part))
-        predicted[here] = model[rows[here] - block.start, columns[here]]
-    return predicted
 
 
 def _r2(prediction):

@@ -12,8 +12,9 @@ class MaskedEntryScorer(BaseEstimator):
 
     Hides a share of the observed entries of the rows to be scored, lets the estimator
     `transform` what is left and reconstruct it by `inverse_transform`, and compares the
-    reconstruction with what was hidden. The estimator may be a whole pipeline: hidden
-    entries reach none of its steps, and the comparison is on the scale of X.
+    reconstruction with what was hidden. An imputer, whose `transform` completes the data, needs
+    no `inverse_transform`. The estimator may be a whole pipeline: hidden entries reach none of
+    its steps, and the comparison is on the scale of X.
 
     Every row and every column keeps an observed entry.
 
@@ -85,7 +86,7 @@ class MaskedEntryScorer(BaseEstimator):
         Parameters
         ----------
         estimator : estimator
-            Fitted, with `transform` and `inverse_transform`.
+            Fitted; a factorization or an imputer, as in :func:`cross_val_entries`.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data, with holes or without; never changed.
         y : Ignored
