@@ -233,3 +233,12 @@ class TestDraws:
         filled = imputer(model, sample_posterior=True, min_value=-1, max_value=1)
         draws = filled.fit_transform(holed)[np.isnan(holed)]
         assert (np.abs(draws) < 1).all()
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_a_constant_column_is_drawn_as_it_is_in_every_unit(holed, unit):
+    holed[:, 2] = np.where(np.isnan(holed[:, 2]), np.nan, 3 * unit)
+    fitted = imputer(sample_posterior=True).fit(holed * [unit, unit, 1, unit, unit, unit])
+    values, std = fitted.transform(holed, return_std=True)
+    np.testing.assert_allclose(values[:, 2], 3 * unit, rtol=1e-15)
+    assert (std[:, 2] == 0).all()

@@ -21,7 +21,7 @@ class StandardizedFactors:
     factors : VariationalFactors
         Of the columns that have entries.
     mean, scale : ndarray of shape (n_columns,)
-        By which these are standardized.
+        By which these are standardized; the scale of constant ones is zero, so that they stay so.
     seen : ndarray of bool of shape (n_features,)
         Which they are.
     """
@@ -53,8 +53,8 @@ class StandardizedFactors:
         """
         X = _dense(X)[:, seen]
         mean, scale = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
-        # Of a constant column only rounding errors would be left.
-        scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)] = 1
+        # What a constant column has beside its mean are rounding errors.
+        scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)] = 0
         factors, errors = fit_variational(_standardized(X, mean, scale), random_state)
         return cls(factors, mean, scale, seen), errors
 
@@ -124,4 +124,4 @@ def _dense(X):
 
 
 def _standardized(X, mean, scale):
-    return np.asarray((X - mean) / scale, dtype=np.float64, order="C")
+    return np.asarray((X - mean) / np.where(scale > 0, scale, 1), dtype=np.float64, order="C")

@@ -10,18 +10,21 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.estimators._base_predictors import OfEstimator, StandardizedFactors
 from sklearn_mf.utils._limits import Limits
-from sklearn_mf.utils._tables import is_frame, native, rebuilt
+from sklearn_mf.utils._tables import is_frame, make_of, native, rebuilt, retyped
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
     HasMethods,
     MissingValues,
     Real,
+    admit,
     cells_of,
+    check_numbers,
     check_X,
     fit_context,
     input_names,
     is_nan,
     warn_of_unused_mark,
+    wrap_in_container,
 )
 from sklearn_mf.utils._warnings import warn
 
@@ -192,8 +195,9 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         warn_of_unused_mark(self, X)
         _, (_, columns) = _missing(X)
         self._seen = np.bincount(columns, minlength=X.shape[1]) < X.shape[0]
-        names = input_names(self)
-        self._limits = Limits.of_imputer(self, table if is_frame(table) else X, names, ~self._seen)
+        self._make, names = make_of(table), input_names(self)
+        with_types = table if hasattr(table, "shape") else X
+        self._limits = Limits.of_imputer(self, with_types, names, ~self._seen)
         if not (self._seen.all() or self.keep_empty_features):
             warn(
                 f"Features without any observed value are left out: {names[~self._seen].tolist()}."
@@ -240,12 +244,52 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         values = np.zeros(len(seen), dtype=X.dtype)
         values[seen] = self._imputed(source, cells, random_state)
         filled = self._completed(X, missing, values, marks)
+        if self._limits.stored and self._make is not None:
+            filled = self._as_stored(filled, table)
         if not return_std:
             return filled
         std = np.zeros(len(seen), dtype=X.dtype)
         if seen.any():
             std[seen] = self._model.predict(source, cells, return_std=True)[1]
         return filled, self._completed(0 * X, missing, std, None if marks is None else 0 * marks)
+
+    def inverse_transform(self, X):
+        """Put what was missing back, as :class:`sklearn.impute.SimpleImputer` does.
+
+        Entries are missing again where the columns of the indicator say so; features that had
+        none missing in `fit` have no such column.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features_out)
+            What `transform` returned, with ``add_indicator=True``.
+
+        Returns
+        -------
+        X_original : {ndarray, CSR matrix} of shape (n_samples, n_features)
+            `missing_values` where entries were missing, and in features that were left out.
+        """
+        check_is_fitted(self)
+        if self.indicator_ is None:
+            raise ValueError(
+                "inverse_transform needs the columns that tell what was missing. Got "
+                f"add_indicator={self.add_indicator}: use add_indicator=True."
+            )
+        X = check_numbers(admit(X), accept_sparse="csr")
+        kept, marked = np.flatnonzero(self._kept), self.indicator_.features_
+        if X.shape[1] != len(kept) + len(marked):
+            raise ValueError(
+                f"X has {X.shape[1]} features, but transform returns {len(kept) + len(marked)}: "
+                "those that are kept, then those of the indicator."
+            )
+        mark = np.nan if is_nan(self.missing_values) else self.missing_values
+        # Columns of X by feature; of features that were left out, its last one, to be marked.
+        places = np.full(self.n_features_in_, -1)
+        places[kept] = np.arange(len(kept))
+        rows, columns = X[:, len(kept) :].nonzero()
+        original = (X.tolil() if sparse.issparse(X) else X)[:, places]
+        original[rows, marked[columns]] = mark
+        return original.tocsr() if sparse.issparse(X) else original
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` returns.
@@ -351,6 +395,24 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         if sparse.issparse(X):
             return sparse.hstack([X, marks], format="csr")
         return np.hstack([X, marks])
+
+    def _as_stored(self, values, table):
+        """In a frame, if `set_output` asks for one of the make of X, whole numbers as they were."""
+        frame = wrap_in_container(self, values, table, self.get_feature_names_out())
+        if make_of(frame) != self._make:
+            return values
+        names, places = input_names(self), np.cumsum(self._kept) - 1
+        stored = {j: kind for j, kind in self._limits.stored.items() if self._kept[j]}
+        for j, (dtype, (least, largest)) in stored.items():
+            column = values[:, places[j]]
+            wrong = (column != np.rint(column)) | (column < least) | (column > largest)
+            if wrong.any():
+                i = np.argmax(wrong)
+                raise ValueError(
+                    f"X has {column[i]} in row {i}, column {names[j]!r}, which is no number of the "
+                    f"type {dtype} that it had in fit. Use round_features=None."
+                )
+        return retyped(frame, {names[j]: dtype for j, (dtype, _) in stored.items()})
 
     @property
     def _kept(self):

@@ -58,11 +58,8 @@ def predict_hidden(estimator, visible, rows, columns):
 
 
 def is_imputer(step):
-    """Whether a step keeps what is observed, so that there is nothing to undo.
-
-    Imputers of scikit-learn, and ours, have a parameter `add_indicator`; others have no
-    `inverse_transform`.
-    """
+    """Whether a step keeps what is observed, so that there is nothing to undo."""
+    # Those of scikit-learn, and ours, have this parameter; others cannot be inverted.
     return hasattr(step, "add_indicator") or not hasattr(step, "inverse_transform")
 
 

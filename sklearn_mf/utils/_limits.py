@@ -20,14 +20,15 @@ class Limits:
         Least and largest value of each; of whole numbers, whole numbers.
     whole : ndarray of bool of shape (n_features,)
         Whose values are rounded.
-    dtypes : dict of {int: dtype}
-        What columns of whole numbers were stored as, where that was integers or booleans.
+    stored : dict of {int: tuple}
+        Those of whole numbers that were stored as integers or booleans: the dtype, and the
+        least and largest number that it holds.
     """
 
     low: np.ndarray
     high: np.ndarray
     whole: np.ndarray
-    dtypes: dict
+    stored: dict
 
     @classmethod
     def of_imputer(cls, imputer, table, names, empty):
@@ -68,11 +69,11 @@ class Limits:
                 raise ValueError(f"round_features={rounded!r}: {error}") from error
         ends = np.where(whole, np.ceil(low), low), np.where(whole, np.floor(high), high)
         _refuse(ends[0] > ends[1], low, high, names, "no integer lies between (round_features)")
-        dtypes = {j: dtype for j, (dtype, _) in stored.items() if whole[j]}
-        for j in dtypes:
+        stored = {j: kind for j, kind in stored.items() if whole[j]}
+        for j, (_, span) in stored.items():
             for end in ends:
-                end[j] = np.clip(end[j], *stored[j][1])
-        return cls(*ends, whole, dtypes)
+                end[j] = np.clip(end[j], *span)
+        return cls(*ends, whole, stored)
 
     def within(self, values, columns):
         """Values of some columns, rounded and brought within the limits."""

@@ -178,6 +178,16 @@ def rebuilt(table, values):
     return narwhals.from_native(new)
 
 
+def retyped(frame, dtypes):
+    """A frame of pandas or polars with other types of some columns, given by their names."""
+    return frame.astype(dtypes) if hasattr(frame, "iloc") else frame.cast(dtypes)
+
+
+def make_of(X):
+    """Which package a frame is of."""
+    return type(native(X)).__module__.partition(".")[0] if is_frame(native(X)) else None
+
+
 def _frame_of_numbers(X, name):
     """A frame whose columns of Python objects are numbers; refuses other columns by name."""
     kinds = X.dtypes if hasattr(X, "dtypes") else X.schema.types

@@ -235,8 +235,9 @@ def _check_holed(estimator, X, reset, **checks):
     )
     if sparse.issparse(X) and not mark_is_nan and mark == 0:
         raise ValueError(
-            "missing_values=0 is not possible for sparse X. Where the entries that X does not "
-            "store are missing, use unstored='missing'."
+            "missing_values=0 is not possible for sparse X, whose zeros are not stored. Pass "
+            "X.toarray(). Where the entries that X does not store are missing, estimators have "
+            "unstored='missing'."
         )
     if reset is not None:
         validate_data(estimator, table, reset=reset, skip_check_array=True)
