@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mf.estimators._base import SquaredErrorOfMean
+from sklearn_mf.estimators._base_strength import PRECISION
 from sklearn_mf.model_selection import hide_entries, observed_entries
 from sklearn_mf.observations import observe
 from sklearn_mf.path import follow, has_risen
@@ -22,9 +23,6 @@ from sklearn_mf.utils._tables import is_frame, native, rebuilt
 from sklearn_mf.utils._validation import check_entry_weight, check_parameters, check_sample_weight
 from sklearn_mf.utils._warnings import quiet
 
-# What of the standard deviation of X may be lost in paths, which are twice as fast in single
-# precision.
-PRECISION = 1e-5
 WEIGHTS = {"sample_weight", "entry_weight"}
 
 

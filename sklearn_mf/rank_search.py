@@ -500,13 +500,8 @@ def _check_ranks(ranks, shape):
 
 
 def _check_alphas(alphas, estimator):
-    if alphas is None and estimator.alpha_W == "auto":
-        raise ValueError(
-            "alphas=None tries the alpha_W of the estimator, which is 'auto': pass alphas, or give "
-            "the estimator a number."
-        )
     if alphas is None:
-        return np.array([estimator.alpha_W])
+        return np.array([0.0 if estimator.alpha_W == "auto" else estimator.alpha_W])
     alphas = np.asarray(alphas)
     if alphas.ndim != 1 or not len(alphas) or alphas.dtype.kind not in "iuf":
         raise ValueError(f"alphas must be one or more numbers in one dimension, got {alphas!r}.")

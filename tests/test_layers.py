@@ -23,6 +23,7 @@ FLOORS = {
     "sklearn_mf.estimators": 7,
     "sklearn_mf.solvers": 6,
     "sklearn_mf.stream": 6,
+    "sklearn_mf.strength": 6,
     "sklearn_mf.variational": 6,
     "sklearn_mf.problem": 5,
     "sklearn_mf.units": 5,

@@ -7,10 +7,18 @@ import pytest
 from conftest import minutes_on_reference, store_observed
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+)
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
-from sklearn_mf import MatrixFactorization, RankSearchCV
+from sklearn_mf import FactorizationImputer, MatrixFactorization, RankSearchCV
 
 pytestmark = minutes_on_reference
 BIASES = [False, "features", "samples", "both"]
@@ -50,10 +58,9 @@ def test_nothing_is_penalized_where_nothing_is_noise():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("kind", ["complete", "nan", "stored"])
+@pytest.mark.parametrize("kind", ["nan", "stored"])
 def test_it_knows_no_unit(kind, bias, dtype):
     X = noisy(shape=(40, 9))
-    X = np.nan_to_num(X, nan=1.0) if kind == "complete" else X
     unstored = "missing" if kind == "stored" else "zero"
     model = MatrixFactorization(
         2, bias=bias, alpha_W="auto", unstored=unstored, random_state=0, max_iter=500
@@ -99,31 +106,153 @@ def test_what_is_chosen_holds_for_new_rows_and_copies():
     assert model.alpha_W_ == alpha
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"solver": "gd"},
-        {"solver": "svd"},
-        {"positive": True},
-        {"l1_ratio": 0.5},
-        {"loss": "poisson"},
-        {"early_stopping": True},
-    ],
-)
-def test_it_says_what_it_needs(parameters):
-    X = np.nan_to_num(np.abs(noisy()))
-    with pytest.raises(ValueError, match="alpha_W='auto' needs what alternating least squares"):
-        MatrixFactorization(2, alpha_W="auto", **parameters).fit(X)
+UNCHOSEN = [
+    {"positive": True},
+    {"l1_ratio": 0.5},
+    {"l1_ratio": 1.0},
+    {"loss": "poisson"},
+    {"loss": "poisson", "bias": "features"},
+]
 
 
-def test_it_says_where_nothing_can_be_hidden():
-    with pytest.raises(ValueError, match=r"alpha_W='auto' finds nothing to hide.*Use a number"):
-        MatrixFactorization(1, alpha_W="auto").fit([[1.0, np.nan], [np.nan, 2.0]])
-    with pytest.raises(ValueError, match="cannot hide the zeros"):
-        MatrixFactorization(1, alpha_W="auto").fit(sparse.csr_array(np.eye(5)))
-    with pytest.raises(ValueError, match="partial_fit needs a number"):
-        MatrixFactorization(1, alpha_W="auto").partial_fit(noisy())
-    with pytest.raises(ValueError, match="which is 'auto': pass alphas"):
-        RankSearchCV(MatrixFactorization(alpha_W="auto"), [1, 2]).fit(noisy())
-    search = RankSearchCV(MatrixFactorization(alpha_W="auto"), [1, 2], alphas=[0.1, 0.01])
-    assert search.set_params(random_state=0).fit(noisy()).best_params_["alpha_W"] in (0.1, 0.01)
+@pytest.mark.parametrize("parameters", UNCHOSEN)
+def test_where_nothing_can_be_tried_a_typical_strength_serves(parameters):
+    rng = np.random.default_rng(0)
+    X = rng.gamma(2, size=(100, 2)) @ rng.gamma(2, size=(2, 12))
+    X = np.where(rng.random(X.shape) < 0.3, np.nan, rng.poisson(X))
+    model = MatrixFactorization(2, random_state=0, max_iter=500, **parameters).fit(X)
+    missing = np.isnan(X).mean()
+    if parameters.get("loss") == "poisson":
+        assert model.alpha_W_ == pytest.approx(0.1 * missing)
+    assert model.alpha_W_ > 0
+    constants = MatrixFactorization(2, alpha_W=1e3, bias="features").fit(X)
+    assert model.score(X) > constants.score(X)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("positive", [False, True])
+def test_a_typical_strength_knows_no_unit(l1_ratio, positive):
+    X = np.abs(noisy())
+    model = MatrixFactorization(
+        2, positive=positive, l1_ratio=l1_ratio, random_state=0, tol=1e-8, max_iter=1000
+    )
+    expected = model.fit(X).inverse_transform(model.transform(X))
+    for unit in [1e-20, 1e-3, 1e3, 1e20]:
+        found = model.fit(X * unit).inverse_transform(model.transform(X * unit)) / unit
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("solver", ["als", "gd", "lbfgs", "adam", "sgd"])
+def test_the_strength_is_one_of_the_objective_and_not_of_its_solver(solver):
+    X = noisy()
+    expected = MatrixFactorization(2, random_state=0).fit(X).alpha_W_
+    model = MatrixFactorization(2, solver=solver, random_state=0, max_iter=1000)
+    assert model.fit(X).alpha_W_ == expected > 0
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("n_components", [None, 2])
+def test_complete_data_have_no_penalty(bias, n_components):
+    X = np.nan_to_num(noisy(), nan=1.0)
+    for data, unstored in [(X, "zero"), (sparse.csr_array(X), "zero"), (store_observed(X), "zero")]:
+        model = MatrixFactorization(n_components, bias=bias, unstored=unstored, random_state=0)
+        plain = clone(model).set_params(alpha_W=0)
+        np.testing.assert_array_equal(model.fit_transform(data), plain.fit_transform(data))
+        assert model.alpha_W_ == 0
+        assert model.n_components_ == (n_components or 10)
+
+
+def test_complete_data_are_those_of_pca():
+    X = load_wine().data
+    codes = MatrixFactorization(bias="features").fit_transform(X)
+    expected = PCA(10).fit_transform(X)
+    np.testing.assert_allclose(np.abs(codes), np.abs(expected), atol=1e-6 * np.abs(X).max())
+
+
+@pytest.mark.parametrize("entries", [[], [(0, 0)], [(0, 1), (3, 2)]])
+def test_tiny_tables_are_fitted(entries):
+    X = np.arange(12.0).reshape(4, 3)
+    for row, column in entries:
+        X[row, column] = np.nan
+    model = MatrixFactorization(random_state=0).fit(X)
+    assert np.isfinite(model.inverse_transform(model.transform(X))).all()
+
+
+def test_where_nothing_can_be_hidden_a_typical_strength_serves():
+    model = MatrixFactorization(1).fit([[1.0, np.nan], [np.nan, 2.0]])
+    assert 0 < model.alpha_W_ < 1
+
+
+def test_no_penalty_said_explicitly_is_obeyed_with_a_warning():
+    X = noisy()
+    X[3, 2:] = np.nan
+    with pytest.warns(UserWarning, match="row 3 with [12]: without a penalty .* Use alpha_W > 0"):
+        model = MatrixFactorization(3, alpha_W=0, random_state=0).fit(X)
+    assert model.alpha_W_ == 0
+    MatrixFactorization(3, random_state=0).fit(X)
+
+
+def test_streams_have_the_typical_strength_of_their_first_batch():
+    X = noisy(shape=(200, 12))
+    model = MatrixFactorization(2, bias="features", random_state=0)
+    for batch in np.array_split(X, 4):
+        model.partial_fit(batch)
+    assert 0 < model.alpha_W_ < 0.2 * np.nanstd(X)
+    assert model.score(X) > 0.3
+    complete = np.nan_to_num(X, nan=1.0)
+    assert MatrixFactorization(2).partial_fit(complete).alpha_W_ == 0
+
+
+def test_a_warm_start_goes_on_with_what_was_chosen():
+    X = noisy()
+    model = MatrixFactorization(warm_start=True, random_state=0).fit(X)
+    rank, alpha = model.n_components_, model.alpha_W_
+    model.fit(X[:50])
+    assert (model.n_components_, model.alpha_W_) == (rank, alpha)
+
+
+def test_a_search_and_clones_take_any_strength():
+    X = noisy()
+    model = MatrixFactorization(2, random_state=0)
+    search = GridSearchCV(model, {"alpha_W": ["auto", 0.01, 0.1]}, cv=3).fit(X)
+    assert search.best_params_["alpha_W"] in ("auto", 0.01, 0.1)
+    assert RankSearchCV(MatrixFactorization(), [1, 2, 3], random_state=0).fit(X).best_score_ < 0
+    search = RankSearchCV(MatrixFactorization(), [1, 2], alphas=[0.1, 0.01], random_state=0)
+    assert search.fit(X).best_params_["alpha_W"] in (0.1, 0.01)
+
+
+def tables():
+    """Names of real tables, their columns scaled unless they are alike."""
+    yield "iris", scale(load_iris().data)
+    yield "wine", scale(load_wine().data)
+    yield "diabetes", scale(load_diabetes().data)
+    yield "breast cancer", scale(load_breast_cancer().data)
+    yield "digits", load_digits().data[::3]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7])
+@pytest.mark.parametrize(("name", "X"), tables())
+def test_defaults_are_better_than_the_means_of_columns(name, X, share):
+    hidden = np.random.default_rng(1).random(X.shape) < share
+    hidden[hidden.all(axis=1), 0] = False
+    visible = np.where(hidden, np.nan, X)
+    means = np.broadcast_to(np.nanmean(visible, axis=0), X.shape)
+    model = MatrixFactorization(random_state=0)
+    restored = model.fit(visible).inverse_transform(model.transform(visible))
+    error, of_means = (np.mean((found - X)[hidden] ** 2) for found in (restored, means))
+    assert error < 0.95 * of_means
+
+
+@pytest.mark.parametrize(("shape", "rank", "share"), [((300, 40), 4, 0.5), ((500, 10), 3, 0.25)])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_planted_rank_is_found_without_being_told(shape, rank, share, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((shape[0], rank)) @ rng.standard_normal((rank, shape[1]))
+    hidden = rng.random(shape) < share
+    hidden[hidden.all(axis=1), 0] = False
+    visible = np.where(hidden, np.nan, X)
+    model = MatrixFactorization(random_state=0)
+    restored = model.fit(visible).inverse_transform(model.transform(visible))
+    assert np.std((restored - X)[hidden]) < 0.1 * np.std(X)
+    imputed = FactorizationImputer(MatrixFactorization(random_state=0)).fit_transform(visible)
+    assert np.abs(imputed - X)[hidden].mean() < 0.1

@@ -217,10 +217,13 @@ class TestShortRows:
         with pytest.warns(UserWarning, match="1 of 10 samples.*row 4 with 2"):
             self.fitted().transform(low_rank(10, 20), entry_weight=7 * weights)
 
-    def test_not_under_a_penalty_nor_of_what_is_fitted_or_scored(self):
+    def test_of_what_is_fitted_too(self):
+        with pytest.warns(UserWarning, match="2 of 40 samples have fewer.*row 2 with 1"):
+            model(n_components=3, alpha_W=0, tol=1e-2).fit(np.vstack([self.rows(), low_rank()]))
+
+    def test_not_under_a_penalty_nor_of_what_is_scored(self):
         self.fitted(alpha_W=0.1).transform(self.rows())
         self.fitted(positive=True).transform(self.rows())
-        model(n_components=3, alpha_W=0.0, tol=1e-2).fit(np.vstack([self.rows(), low_rank()]))
         self.fitted().score(self.rows())
         self.fitted().transform(low_rank(10, 20))
         self.fitted().transform(sparse.csr_array(np.nan_to_num(self.rows())))

@@ -13,7 +13,7 @@ from sklearn_mf.estimators._base import (
     warn_of_empty_columns,
     warn_of_empty_rows,
 )
-from sklearn_mf.estimators._base_traps import warn_of_traps
+from sklearn_mf.estimators._base_traps import warn_of_short_rows, warn_of_traps
 from sklearn_mf.utils._all_at_once import Interrupted
 from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
 from sklearn_mf.utils._monitors import Printer
@@ -81,6 +81,7 @@ class SolvedFactorization(BaseFactorization):
         if state.interrupted:
             raise Interrupted
         warn_of_empty_rows(observations)
+        warn_of_short_rows(self, observations)
         for monitor in monitors:
             monitor.finish()
 

@@ -20,18 +20,19 @@ from sklearn_mf.validation import hold_out
 ROUGH = 1e-3
 # What ``n_components="auto"`` tries, and on which hidden entries.
 MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 1
-# What ``alpha_W="auto"`` tries, in units of the data's deviation, and sweeps for each. So many
-# hidden entries are enough, in as few hold-outs as have them; where the rank is chosen, too, it is
-# under the strength that is named last.
-STRENGTHS = (1.0, 0.5, 0.3, 0.2, 0.12, 0.07, 0.04, 0.02, 0.01, 0.005, 0.002, 0.0005, 0.0)
-SWEEPS_AT_A_STRENGTH, ENOUGH_HIDDEN, FOR_RANKS = 3, 10_000, 0.02
+# Under ``alpha_W="auto"`` the rank is chosen at this strength, a share of the deviation.
+FOR_RANKS = 0.02
 
 
 class Strength(NamedTuple):
-    """How strong penalties are: those of components, and those of biases, which have no unit."""
+    """How strong penalties are: those of components, and those of biases, which have no unit.
+
+    With the share of the first that falls on absolute values, or None for what `l1_ratio` says.
+    """
 
     components: float
     biases: float
+    l1_ratio: float | None = None
 
 
 class PathsMixin:
@@ -119,7 +120,7 @@ class PathsMixin:
         unit = self._unit_of_paths(observations, loss)
         strength = self._strength
         if self.alpha_W == "auto":
-            strength = _strength(FOR_RANKS, self._deviation(observations, loss), loss)
+            strength = self._strength_of(FOR_RANKS, observations, loss)
         observations = unit.observations(observations)
         ranks = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1)
         if len(ranks) == 1:
@@ -137,28 +138,10 @@ class PathsMixin:
         index = simplest_of_the_best(np.mean(scores, axis=0), np.std(scores, axis=0), n_errors)
         return int(ranks[index])
 
-    def _strength_of_hidden_entries(self, observations, loss, rank):
-        """The strength that ``alpha_W="auto"`` means for a rank."""
-        self._check_paths("alpha_W", observations, loss, "GridSearchCV, or a number")
-        deviation = self._deviation(observations, loss)
-        strengths = [_strength(share, deviation, loss) for share in STRENGTHS]
-        unit = self._unit_of_paths(observations, loss)
-        observations = unit.observations(observations)
-
-        def scores_of(seed):
-            parts = _parts(observations, seed, "alpha_W='auto'", "a number")
-            grid, n_sweeps = ([rank], strengths), SWEEPS_AT_A_STRENGTH
-            return self._path_results(parts, (loss, unit), grid, n_sweeps, seed)[:, 0, 0]
-
-        n_hidden = HIDDEN_SHARE * observations.n_observed
-        n_hold_outs = int(np.clip(np.ceil(ENOUGH_HIDDEN / n_hidden), 1, N_HOLD_OUTS))
-        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=n_hold_outs)
-        scores = follow(scores_of, seeds, observations.n_observed * rank**2)
-        return strengths[int(np.nanargmax(np.mean(scores, axis=0)))]
-
-    def _deviation(self, observations, loss):
-        """Root mean square of what biases leave of the data."""
-        return Unit.of_size(self._problem(observations, loss, 1)).size
+    def _strength_of(self, share, observations, loss):
+        """A strength beside the data, which makes the same model in any unit."""
+        unit = Unit.of_size(self._problem(observations, loss, 1))
+        return outside(share, unit, self.l1_ratio)
 
     def _check_paths(self, parameter, observations, loss, remedy):
         """Refuse "auto" for a parameter where no path tells what fits would."""
@@ -201,11 +184,10 @@ def _parts(observations, seed, name, remedy):
     return held_out.visible.stored(), held_out.hidden
 
 
-def _strength(share, deviation, loss):
-    """A strength beside the data: the model is the same in any unit.
-
-    Where data and model are c times as large, and the loss c to its degree, penalties of components
-    grow as much if their strength grows as c to the degree less one.
-    """
-    degree = loss.degree
-    return Strength(share if degree is None else share * deviation ** (degree - 1), share)
+def outside(share, unit, l1_ratio):
+    """The strength that is a share in some unit, in the unit of the data."""
+    if unit.size == 1:
+        return Strength(share, share)
+    l1 = share * l1_ratio * unit.size ** (unit.degree - 0.5)
+    ridge = share * (1 - l1_ratio) * unit.size ** (unit.degree - 1)
+    return Strength(l1 + ridge, share, l1 / (l1 + ridge) if share else l1_ratio)

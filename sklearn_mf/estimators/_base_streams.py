@@ -52,23 +52,21 @@ default=None
         loss = self._resolve_loss(table, X)
         observations = seen_rows(self._observe(X, loss, entry_weight, sample_weight))
         n_components = self._n_components_of_stream(X, is_first)
-        if is_first and self.alpha_W == "auto":
-            raise ValueError(
-                "alpha_W='auto' hides entries of all rows: partial_fit needs a number, or to go on "
-                "from fit."
-            )
         if is_first:
             warn_of_traps(self, X, loss, entry_weight is not None)
         if observations is None:
             warn("X has no observed entry: this batch changes nothing.")
             return self
-        problem = self._problem(observations, loss, n_components)
+        strength = self._strength_of_batch(observations, loss) if is_first else None
+        problem = self._problem(observations, loss, n_components, strength)
+        chosen = self._chosen(problem)
         unit = Unit.of(problem) if is_first else self._unit
         problem = unit.problem(problem)
         with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
             stream, Ht = self._advanced(X, problem, unit)
         problem = replace(problem, offset=stream.offset)
-        vars(self).update(model_attributes(problem, Ht, unit), loss_=loss, _unit=unit)
+        fitted = {**model_attributes(problem, Ht, unit), **chosen}
+        vars(self).update(fitted, loss_=loss, _unit=unit)
         self._set_stream(stream)
         return self
 

@@ -58,7 +58,7 @@ def warn_of_traps(estimator, X, loss, has_entry_weight):
 
 
 def warn_of_short_rows(estimator, observations):
-    """Say which new rows have too few entries for their codes to be determined.
+    """Say which rows have too few entries for their codes to be determined.
 
     Parameters
     ----------
@@ -67,7 +67,9 @@ def warn_of_short_rows(estimator, observations):
     observations : ObservedMatrix
         The rows.
     """
-    if estimator.alpha_W != 0 or getattr(estimator, "positive", True) in (True, "W"):
+    if getattr(estimator, "alpha_W_", estimator.alpha_W) != 0 or getattr(
+        estimator, "positive", True
+    ) in (True, "W"):
         return
     if observations.complete:
         return

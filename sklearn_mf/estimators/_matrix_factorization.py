@@ -6,8 +6,9 @@ import numpy as np
 
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import SolvedFactorization
-from sklearn_mf.estimators._base_paths import PathsMixin, Strength
+from sklearn_mf.estimators._base_paths import Strength
 from sklearn_mf.estimators._base_streams import StreamingMixin
+from sklearn_mf.estimators._base_strength import AutomaticPenalty
 from sklearn_mf.initialization import INITS, first_bias, overall_constant, start, zeros
 from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
@@ -32,7 +33,7 @@ from sklearn_mf.utils._validation import (
 from sklearn_mf.validation import EarlyStopping, HiddenScore, hold_out
 
 
-class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
+class MatrixFactorization(AutomaticPenalty, StreamingMixin, SolvedFactorization):
     r"""Low-rank matrix factorization of data with missing entries.
 
     Finds codes W and components H so that :math:`X \approx W H`, from the observed
@@ -62,11 +63,13 @@ class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
     ----------
     n_components : int, float, "auto" or None, default=None
         Rank, at most ``min(n_samples, n_features)``. None: 10, or that minimum where it
-        is smaller. "auto": five times a fifth of the entries is hidden, and the smallest rank
-        is taken, of at most 50, whose error there is within one standard error of the least,
-        as in :class:`RankSearchCV`; 1 where no entry can be spared. A float in (0, 1): the
-        smallest rank that has more than this share of the variance, or with ``bias=False``
-        of the squares, of dense, complete X, as in :class:`sklearn.decomposition.PCA`.
+        is smaller; where entries are missing and ``alpha_W="auto"``, at most 50, the one with
+        which hidden entries are predicted best. "auto": five times a fifth of the entries is
+        hidden, and the smallest rank is taken, of at most 50, whose error there is within one
+        standard error of the least, as in :class:`RankSearchCV`; 1 where no entry can be spared. A
+        float in (0, 1): the smallest rank that has more than this share of the variance, or with
+        ``bias=False`` of the squares, of dense, complete X, as in
+        :class:`sklearn.decomposition.PCA`.
         For `partial_fit` both are as None.
     loss : str, loss object, dict or list, default="squared"
         Cost of an entry, see :mod:`sklearn_mf.losses`: "squared", "huber", "absolute",
@@ -86,12 +89,15 @@ class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
     positive : {False, True, "W", "H"}, default=False
         Which factors may not be negative: none, both, or one of them. Biases are free, and so
         are the data.
-    alpha_W : float or "auto", default=0.0
-        Penalty of W. A number has a unit: under the squared loss data c times as large need c
+    alpha_W : float or "auto", default="auto"
+        Penalty of W. "auto": none where X is complete; where entries are missing, the one with
+        which hidden entries are predicted best, a share of the deviation of the data, so that
+        their unit does not matter (see `alpha_W_`). Where no alternation tells which that is (with
+        `positive`, `l1_ratio`, or a loss without a quadratic bound), where there is too little to
+        hide, and for `partial_fit`, it is a tenth of the deviation times the share of the entries
+        that are missing. A number has a unit: under the squared loss data c times as large need c
         times as large a penalty of squares, and :math:`c^{3/2}` times as large a one of absolute
-        values, for a model c times as large. "auto": a share of the deviation of the data, so that
-        their unit does not matter, by which hidden entries are predicted best (see `alpha_W_`). It
-        needs what alternating least squares solves exactly, see `n_components`.
+        values, for a model c times as large.
     alpha_H : float or "same", default="same"
         Penalty of H. "same": as `alpha_W`.
     l1_ratio : float, default=0.0
@@ -254,7 +260,7 @@ class MatrixFactorization(PathsMixin, StreamingMixin, SolvedFactorization):
         loss="squared",
         bias=False,
         positive=False,
-        alpha_W=0.0,
+        alpha_W="auto",
         alpha_H="same",
         l1_ratio=0.0,
         alpha_scaling=1.0,
@@ -358,13 +364,18 @@ default=None
             names = "early_stopping=True", "early_stopping=False"
             held_out = hold_out(problem.observations, self.validation_fraction, random_state, names)
             problem = replace(problem, observations=held_out.visible)
-        if self._has_sample_bias:
-            with threads_for(problem.observations):
-                problem = replace(problem, offset=overall_constant(problem))
+        with threads_for(problem.observations):
+            problem = self._with_offset(problem)
         if self.early_stopping:
             score = HiddenScore(solver, problem, held_out)
             judges.append(EarlyStopping(score, self.tol, self.n_iter_no_change))
         return problem, judges
+
+    def _with_offset(self, problem):
+        """The problem, biases of samples as deviations from the mean of all observed entries."""
+        if not self._has_sample_bias:
+            return problem
+        return replace(problem, offset=overall_constant(problem))
 
     def _start(self, X, problem, solver, random_state, unit):
         if not solver.needs_start:
@@ -378,9 +389,9 @@ default=None
         return start(problem, init, random_state)
 
     def _chosen(self, problem):
-        alpha_W = float(problem.rows.penalty.alpha)
-        biases = problem.rows.bias_ridge
-        return {"alpha_W_": alpha_W, "_auto_strength": Strength(alpha_W, biases)}
+        penalty, biases = problem.rows.penalty, problem.rows.bias_ridge
+        strength = Strength(float(penalty.alpha), biases, penalty.l1_ratio)
+        return {"alpha_W_": strength.components, "_auto_strength": strength}
 
     def _finish(self, problem, state, W):
         self._set_stream(Past.of(problem, state.Ht, W))
@@ -390,10 +401,8 @@ default=None
         return self.bias in ("samples", "both")
 
     def _posed(self, observations, loss):
-        n_components = self._choose_n_components(observations, loss)
-        strength = None
-        if self.alpha_W == "auto":
-            strength = self._strength_of_hidden_entries(observations, loss, n_components)
+        self._check_solver(self._problem(observations, loss, 1))  # before entries are hidden
+        n_components, strength = self._rank_and_strength(observations, loss)
         return self._problem(observations, loss, n_components, strength)
 
     @property
@@ -404,11 +413,12 @@ default=None
         return Strength(self.alpha_W, self.alpha_W)
 
     def _problem(self, observations, loss, n_components, strength=None):
-        alpha_W, bias_W = self._strength if strength is None else strength
+        alpha_W, bias_W, l1_ratio = self._strength if strength is None else Strength(*strength)
+        l1_ratio = self.l1_ratio if l1_ratio is None else l1_ratio
         same = self.alpha_H == "same"
         alpha_H, bias_H = (alpha_W, bias_W) if same else (self.alpha_H, self.alpha_H)
         sides = {
-            name: ElasticNet(alpha, self.l1_ratio, positive=self.positive in (True, name))
+            name: ElasticNet(alpha, l1_ratio, positive=self.positive in (True, name))
             for name, alpha in (("W", alpha_W), ("H", alpha_H))
         }
         # Alone, the feature bias is free; beside a sample bias it must share.

@@ -81,7 +81,8 @@ class CoordinateDescent(ExtrapolatedSolver):
     >>> from sklearn_mf import MatrixFactorization
     >>> from sklearn_mf.solvers import CoordinateDescent
     >>> X = np.array([[1.0, 2.0], [2.0, np.nan], [3.0, 6.0]])
-    >>> model = MatrixFactorization(1, positive=True, solver=CoordinateDescent()).fit(X)
+    >>> solver = CoordinateDescent()
+    >>> model = MatrixFactorization(1, positive=True, alpha_W=0, solver=solver).fit(X)
     >>> print(model.inverse_transform(model.transform(X)).round(2))
     [[1. 2.]
      [2. 4.]

@@ -1,0 +1,96 @@
+"""What ``alpha_W="auto"`` means, and ``n_components=None`` beside it."""
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from sklearn_mf.estimators._base import threads_for
+from sklearn_mf.estimators._base_paths import PathsMixin, Strength, outside
+from sklearn_mf.observations import ZeroFilledObservations
+from sklearn_mf.strength import TYPICAL_SHARE, Trial, rank_and_strength, strength_at
+from sklearn_mf.units import Unit
+from sklearn_mf.utils._hiding import hiding_stream
+
+# Share of the entries that is hidden, in so many hold-outs that enough are, and at most; fewer than
+# so many entries tell nothing.
+HIDDEN_SHARE, ENOUGH_HIDDEN, MOST_HOLD_OUTS, FEWEST_HIDDEN = 0.2, 1000, 5, 3
+# Largest rank that ``n_components=None`` means where entries are missing.
+MOST_COMPONENTS = 50
+# What of the deviation may be lost in single precision, which is twice as fast.
+PRECISION = 1e-5
+NOTHING = Strength(0.0, 0.0)
+
+
+class AutomaticPenalty(PathsMixin):
+    """For estimators of a `Problem` with the parameters of MatrixFactorization."""
+
+    def _rank_and_strength(self, observations, loss):
+        """Number of components, and strength of the penalties, as parameters and data say."""
+        if self.alpha_W != "auto":
+            return self._choose_n_components(observations, loss), self._strength
+        if self._goes_on and self.n_components is None:
+            return self.n_components_, self._strength
+        share_missing = _share_missing(observations)
+        if share_missing == 0:
+            return self._choose_n_components(observations, loss), NOTHING
+        is_free = self.n_components is None and isinstance(self.init, str)
+        rank = None if is_free else self._choose_n_components(observations, loss)
+        if self._goes_on:
+            return rank, self._strength
+        unit, trials = Unit.of_size(self._problem(observations, loss, 1)), []
+        if self._can_choose_strength(observations, loss):
+            rng = check_random_state(self.random_state)
+            trials = self._trials(unit.observations(observations), (loss, unit), rng)
+        if not trials:
+            rank = self._choose_n_components(observations, loss) if rank is None else rank
+            return rank, self._strength_of_batch(observations, loss)
+        with threads_for(trials[0].hidden):
+            if rank is None:
+                largest = min(*observations.shape, MOST_COMPONENTS)
+                rank, share = rank_and_strength(trials, largest)
+            else:
+                share = strength_at(trials, rank)
+        return rank, outside(share, unit, self.l1_ratio)
+
+    def _strength_of_batch(self, observations, loss):
+        """The strength that is good for most data, the weaker the less is missing."""
+        if self.alpha_W != "auto":
+            return self._strength
+        return self._strength_of(TYPICAL_SHARE * _share_missing(observations), observations, loss)
+
+    def _trials(self, observations, terms, rng):
+        """What walks downhill see and are judged by; none, where too little can be hidden."""
+        loss, unit = terms
+        observations = observations.stored().in_short(PRECISION)
+        n_trials = np.ceil(ENOUGH_HIDDEN / (HIDDEN_SHARE * observations.n_observed))
+        trials = []
+        for seed in rng.randint(2**31 - 1, size=int(np.clip(n_trials, 1, MOST_HOLD_OUTS))):
+            held_out = observations.hold_out(HIDDEN_SHARE, hiding_stream(seed))
+            if held_out.hidden.n_observed:
+                random_state = check_random_state(seed)
+                problem_of = self._problem_of(held_out.visible.stored(), loss, unit)
+                trials.append(Trial(problem_of, held_out.hidden, random_state))
+        enough = sum(trial.hidden.n_observed for trial in trials) >= FEWEST_HIDDEN
+        return trials if enough else []
+
+    def _problem_of(self, visible, loss, unit):
+        """The problem of what is visible, in units of its deviation, for a rank and a strength."""
+
+        def in_unit(rank, share):
+            strength = outside(share, unit, self.l1_ratio)
+            return unit.terms(self._problem(visible, loss, rank, strength))
+
+        with threads_for(visible):
+            offset = self._with_offset(in_unit(1, TYPICAL_SHARE)).offset
+        return lambda rank, share: replace(in_unit(rank, share), offset=offset)
+
+    def _can_choose_strength(self, observations, loss):
+        """Whether alternation solves what entries can be hidden of."""
+        if isinstance(observations, ZeroFilledObservations) or not hasattr(loss, "quadratic"):
+            return False
+        return self._problem(observations, loss, 1).is_smooth
+
+
+def _share_missing(observations):
+    return 1 - observations.n_observed / np.prod(observations.shape, dtype=np.float64)

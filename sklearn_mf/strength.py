@@ -1,0 +1,196 @@
+"""How strong the penalty of data with holes must be, and of what rank their model: downhill.
+
+Some entries are hidden, and predicted at one point of the grid of ranks and strengths after the
+other, each from the factors of the one before. Ranks are doubled, and at each of them strengths are
+left for weaker or stronger ones as long as hidden entries are predicted better.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sklearn_mf.initialization import start
+from sklearn_mf.path import moved
+from sklearn_mf.utils._threads import in_threads
+
+# Strengths in units of the deviation of the data, where to begin, and how far a step goes.
+# A last step to none at all must leave hardly an error: noise is never without.
+SHARES = (2, 1, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.008, 0.004, 0.002, 0.001)
+SHARES = (*SHARES, 5e-4, 2.5e-4, 1.2e-4, 6e-5, 3e-5, 0.0)
+FIRST, STEP, GAIN, GAIN_OF_ZERO = 3, 2, 0.999, 0.02
+# Where nothing can be hidden, or no alternation tells what hidden entries would say.
+TYPICAL_SHARE = 0.1
+# Sweeps at a point: until the hidden error rests, at least and at most.
+SWEEPS, REST = (2, 6), 5e-3
+# The largest rank is taken whose mean square is at most so much above the least: a penalty forgives
+# too large a rank, and nothing too small a one. Ranks are tried until they are so much worse.
+FORGIVEN, RISEN = 1.01, 1.02
+
+
+@dataclass
+class Trial:
+    """Factors of what is visible at points of the grid, and their errors of what is hidden.
+
+    Attributes
+    ----------
+    problem_of : callable
+        The problem of what is visible, for a rank and a strength.
+    hidden : StoredObservations
+        What it does not see.
+    random_state : RandomState
+        Draws starts.
+    """
+
+    problem_of: callable
+    hidden: object
+    random_state: object
+    factors: dict = field(default_factory=dict)
+    errors: dict = field(default_factory=dict)
+
+    def visit(self, point, source):
+        """Go to a rank and the number of a strength, from another point or from the start."""
+        rank, index = point
+        problem = self.problem_of(rank, SHARES[index])
+        if source is None:
+            init = "svd" if problem.loss.is_squared else "random"
+            W, Ht = _swept(problem, *start(problem, init, self.random_state))
+        elif source[1] > index and source[0] == rank:
+            W, Ht = _swept(problem, *self.factors[source])
+        else:  # components that stronger penalties had shrunk away are found again
+            W, Ht = moved(problem, *self.factors[source], 1, self.random_state)
+        error, (least, most) = self._error(problem, W, Ht), SWEEPS
+        for n in range(2, most + 1):
+            W, Ht = _swept(problem, W, Ht)
+            before, error = error, self._error(problem, W, Ht)
+            if n >= least and not abs(error - before) > REST * error:
+                break
+        self.factors[point], self.errors[point] = (W, Ht), error
+
+    def _error(self, problem, W, Ht):
+        weight = self.hidden.total(np.ones_like(self.hidden.values))
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = self.hidden.total_loss(*problem.model_factors(W, Ht), problem.loss) / weight
+        return float(error) if np.isfinite(error) else np.inf
+
+
+def strength_at(trials, rank):
+    """The share of the deviation that predicts hidden entries of a rank best.
+
+    Parameters
+    ----------
+    trials : list of Trial
+        In each of them other entries are hidden.
+    rank : int
+        Number of components.
+
+    Returns
+    -------
+    share : float
+        Between the strengths that were tried.
+    """
+    slope = Slope(trials)
+    return slope.refined(rank, slope.walk(rank, FIRST, None))
+
+
+def rank_and_strength(trials, largest):
+    """The rank and the share of the deviation that predict hidden entries best.
+
+    Parameters
+    ----------
+    trials : list of Trial
+        In each of them other entries are hidden.
+    largest : int
+        Largest rank.
+
+    Returns
+    -------
+    rank : int
+        The largest of those that are nearly as good.
+    share : float
+        See `strength_at`.
+    """
+    slope, index, source, worse, lowest = Slope(trials), FIRST, None, 0, {}
+    for rank in [2**i for i in range(largest.bit_length()) if 2**i < largest] + [largest]:
+        index = lowest[rank] = slope.walk(rank, index, source)
+        source = rank, index
+        errors = [slope.error((rank, index)) for rank, index in lowest.items()]
+        worse = worse + 1 if errors[-1] > RISEN * min(errors) else 0
+        if worse == 2:
+            break
+    for _ in range(2):
+        best = slope.best(lowest)
+        for rank in _between(best, sorted(lowest)) if best < largest else ():
+            below = max(other for other in lowest if other < rank)
+            source = below, lowest[below]
+            lowest[rank] = slope.walk(rank, lowest[below], source)
+    rank = slope.best(lowest)
+    return rank, slope.refined(rank, lowest[rank])
+
+
+class Slope:
+    """Mean errors of some trials, which visit a point when it is asked for.
+
+    Parameters
+    ----------
+    trials : list of Trial
+        All of them go the same way.
+    """
+
+    def __init__(self, trials):
+        self.trials = trials
+
+    def error(self, point, source=None):
+        """Mean error at a point, reached from another one if it is new."""
+        if point not in self.trials[0].errors:
+            first = self.trials[0]
+            work = first.hidden.n_observed * point[0] ** 2
+            in_threads(lambda trial: trial.visit(point, source), self.trials, work)
+        return np.mean([trial.errors[point] for trial in self.trials])
+
+    def walk(self, rank, index, source):
+        """The number of the strength at the bottom, from that of another rank."""
+        least, begin = self.error((rank, index), source), index
+        for step in (STEP, -STEP):
+            while 0 <= index + step < len(SHARES):
+                new = index + step
+                error = self.error((rank, new), (rank, index))
+                if error >= least * (GAIN if SHARES[new] else GAIN_OF_ZERO):
+                    break
+                index, least = new, error
+            if index != begin:
+                break
+        return index
+
+    def best(self, lowest):
+        """The largest of the ranks, at their bottoms, that are nearly as good as any."""
+        errors = {rank: self.error((rank, index)) for rank, index in lowest.items()}
+        limit = FORGIVEN * min(errors.values())
+        return max(rank for rank, error in errors.items() if error <= limit)
+
+    def refined(self, rank, index):
+        """The strength at the lowest point of a parabola, of logarithms, around a bottom."""
+        if SHARES[index] == 0:
+            return 0.0
+        around = [i for i in (index - 1, index, index + 1) if 0 <= i < len(SHARES) - 1]
+        errors = {i: self.error((rank, i), (rank, index)) for i in around}
+        index = min(errors, key=errors.get)
+        if not (index - 1 in errors and index + 1 in errors):
+            return float(SHARES[index])
+        logs = np.log([SHARES[i] for i in around])
+        curve, slope, _ = np.polyfit(logs - logs[1], [errors[i] for i in around], 2)
+        if not curve > 0:
+            return float(SHARES[index])
+        move = np.clip(-slope / (2 * curve), logs[2] - logs[1], logs[0] - logs[1])
+        return float(np.exp(logs[1] + move))
+
+
+def _between(rank, ranks):
+    """Ranks halfway from one of those that were tried to its neighbours."""
+    at = ranks.index(rank)
+    pairs = [ranks[at - 1 : at + 1], ranks[at : at + 2]]
+    return [sum(pair) // 2 for pair in pairs if len(pair) == 2 and pair[1] - pair[0] > 1]
+
+
+def _swept(problem, W, Ht):
+    W, Ht = problem.balanced(W, problem.T.solve_rows(W, Ht))
+    return problem.solve_rows(Ht, W), Ht
