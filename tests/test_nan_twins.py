@@ -314,6 +314,7 @@ def test_an_empty_column_is_warned_of_and_has_zero_components(
     X[:, column] = np.nan
     estimator = model(solver=solver, bias=bias, loss=loss, alpha_W=alpha, init=init, **parameters)
     W, messages = with_warnings(estimator.fit_transform, convert(X))
+    messages = [message for message in messages if "samples have fewer" not in message]
     assert len(messages) == 1
     assert f"1 of {N_FEATURES} features have no observed entry" in messages[0]
     assert f"column {column}:" in messages[0]

@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_paths import PathsMixin, Strength, outside
-from sklearn_mf.observations import ZeroFilledObservations
+from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
 from sklearn_mf.strength import TYPICAL_SHARE, Trial, rank_and_strength, strength_at
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._hiding import hiding_stream
@@ -19,6 +19,8 @@ HIDDEN_SHARE, ENOUGH_HIDDEN, MOST_HOLD_OUTS, FEWEST_HIDDEN = 0.2, 1000, 5, 3
 MOST_COMPONENTS = 50
 # What of the deviation may be lost in single precision, which is twice as fast.
 PRECISION = 1e-5
+# Entries of a table that are enough to choose by.
+MANY_ENTRIES = 1 << 20
 NOTHING = Strength(0.0, 0.0)
 
 
@@ -41,7 +43,7 @@ class AutomaticPenalty(PathsMixin):
         unit, trials = Unit.of_size(self._problem(observations, loss, 1)), []
         if self._can_choose_strength(observations, loss):
             rng = check_random_state(self.random_state)
-            trials = self._trials(unit.observations(observations), (loss, unit), rng)
+            trials = self._trials(_some_rows(observations, rng), (loss, unit), rng)
         if not trials:
             rank = self._choose_n_components(observations, loss) if rank is None else rank
             return rank, self._strength_of_batch(observations, loss)
@@ -62,7 +64,7 @@ class AutomaticPenalty(PathsMixin):
     def _trials(self, observations, terms, rng):
         """What walks downhill see and are judged by; none, where too little can be hidden."""
         loss, unit = terms
-        observations = observations.stored().in_short(PRECISION)
+        observations = unit.observations(observations).stored().in_short(PRECISION)
         n_trials = np.ceil(ENOUGH_HIDDEN / (HIDDEN_SHARE * observations.n_observed))
         trials = []
         for seed in rng.randint(2**31 - 1, size=int(np.clip(n_trials, 1, MOST_HOLD_OUTS))):
@@ -90,6 +92,15 @@ class AutomaticPenalty(PathsMixin):
         if isinstance(observations, ZeroFilledObservations) or not hasattr(loss, "quadratic"):
             return False
         return self._problem(observations, loss, 1).is_smooth
+
+
+def _some_rows(observations, rng):
+    """All rows, or of large tables that are not sparse as many as can be copied cheaply."""
+    n_rows, n_columns = observations.shape
+    n_chosen = max(MANY_ENTRIES // n_columns, n_columns)
+    if not isinstance(observations, DenseObservations) or n_rows <= n_chosen:
+        return observations
+    return observations.take(np.sort(rng.permutation(n_rows)[:n_chosen]))
 
 
 def _share_missing(observations):
