@@ -54,10 +54,8 @@ def check_metric(metric):
 
 
 def reads_unstored_as_missing(estimator):
-    """Whether what is removed from a sparse X is missing for an estimator, and not zero.
-
-    Imputers fill what is marked as missing, never what is not stored.
-    """
+    """Whether what is removed from a sparse X is missing for an estimator, and not zero."""
+    # Imputers fill what is marked as missing, never what is not stored.
     parameters = [(name.split("__")[-1], value) for name, value in estimator.get_params().items()]
     stated = {value for name, value in parameters if name == "unstored"}
     return stated == {"missing"} and "add_indicator" not in dict(parameters)
