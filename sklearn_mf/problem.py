@@ -450,18 +450,25 @@ class Problem(Twins):
     def fold_in(self, Ht):
         """Best W for this Ht: what a code means, whatever solver found Ht.
 
-        Rows do not influence one another: each starts at zero and stops by itself.
+        Rows do not influence one another: each starts at zero and stops by itself. What iterates
+        does so in double precision: in single precision, rounding error along directions that
+        cost next to nothing adds up.
         """
         W = np.zeros_like(Ht, shape=(self.observations.shape[0], self.width))
         design, offsets = self._design(Ht)
         if self.loss.is_squared:
             return self._solve_fully(self.observations, design, offsets, self.row_penalty, W)
-        problem, (scale, *per_column) = self._without_zeros(design)
+        problem, penalty = self._without_zeros(design)
+        design, offsets, scale, *per_column = (
+            numbers.astype(np.float64) for numbers in (design, offsets, *penalty)
+        )
+        tol = 1e-8 if self.loss.takes_any_model else 1e-10
+        tol = max(tol, 10 * np.finfo(W.dtype).eps)
 
         def fold_in(part):
             rows, block = part
-            penalty = scale[rows], *per_column
-            W[rows] = problem._fold_in_block(block, design, offsets, penalty)
+            block, penalty = block.in_double(), (scale[rows], *per_column)
+            W[rows] = problem._fold_in_block(block, design, offsets, penalty, tol)
 
         with one_blas_thread():  # between kernels and elementwise work its threads only wait
             work = W.size * self.observations.shape[1]
@@ -487,12 +494,11 @@ class Problem(Twins):
     def _solve_fully(self):
         return _solve if self.rows.penalty.is_smooth else _settle
 
-    def _fold_in_block(self, block, design, offsets, penalty):
+    def _fold_in_block(self, block, design, offsets, penalty, tol):
         if self.loss.takes_any_model:
-            codes, tol = np.zeros((block.shape[0], self.width), dtype=design.dtype), 1e-8
+            codes = np.zeros((block.shape[0], self.width))
         else:
-            codes, tol = first_codes(block, self.loss, design, penalty), 1e-10
-        tol = max(tol, 10 * np.finfo(codes.dtype).eps)
+            codes = first_codes(block, self.loss, design, penalty)
         moving = np.arange(len(codes))
         scale, *per_column = penalty
         runaways = Runaways(block, penalty, is_bounded=hasattr(self.loss, "quadratic"))

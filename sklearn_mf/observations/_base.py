@@ -526,6 +526,11 @@ def multiply(a, b):
     return a * b
 
 
+def as_type(dtype, *numbers):
+    """Arrays in another precision, each of which may be None."""
+    return [None if part is None else part.astype(dtype) for part in numbers]
+
+
 def total_weight(weight, size, dtype):
     """Sum of weights, None standing for ones."""
     return dtype.type(size) if weight is None else weight.sum(dtype=np.float64).astype(dtype)

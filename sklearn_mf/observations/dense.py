@@ -9,6 +9,7 @@ from sklearn_mf import kernels
 from sklearn_mf.observations._base import (
     HeldOut,
     SharedRows,
+    as_type,
     block_entries,
     kinds_of_rows,
     may_be_hidden,
@@ -92,6 +93,15 @@ class DenseObservations(SharedRows):
         sides = self.row_weight, self.column_weight
         values = self.values * self.dtype.type(factor)
         return self._pass_on(DenseObservations(values, self.weights, *sides, self.kinds))
+
+    def in_double(self):
+        """The same in double precision."""
+        if self.dtype == np.float64:
+            return self
+        values, *weights = as_type(
+            np.float64, self.values, self.weights, self.row_weight, self.column_weight
+        )
+        return self._pass_on(DenseObservations(values, *weights, self.kinds))
 
     def reweighted(self, targets, weights):
         """The same entries with other targets, their weights multiplied."""

@@ -9,6 +9,7 @@ from sklearn_mf import kernels
 from sklearn_mf.observations._base import (
     HeldOut,
     ObservedMatrix,
+    as_type,
     block_entries,
     may_be_hidden,
     multiply,
@@ -94,13 +95,20 @@ class StoredObservations(ObservedMatrix):
     def in_short(self, precision):
         """The same in single precision, if no value loses more than a share of their deviation."""
         with np.errstate(over="ignore", invalid="ignore"):
-            short = self.values.astype(np.float32)
-            lost = np.abs(short - self.values).max(initial=0)
+            lost = np.abs(self.values.astype(np.float32) - self.values).max(initial=0)
         if not lost <= precision * np.std(self.values):
             return self
-        weights = (self.weights, self.row_weight, self.column_weight)
-        weights = (None if w is None else w.astype(np.float32) for w in weights)
-        return StoredObservations(self.matrix(short), *weights, self.kinds)
+        return self._of_type(np.float32)
+
+    def in_double(self):
+        """The same in double precision."""
+        return self if self.dtype == np.float64 else self._of_type(np.float64)
+
+    def _of_type(self, dtype):
+        values, *weights = as_type(
+            dtype, self.values, self.weights, self.row_weight, self.column_weight
+        )
+        return StoredObservations(self.matrix(values), *weights, self.kinds)
 
     def _stored_parts(self, rows):
         if len(rows):
