@@ -226,7 +226,8 @@ class Problem(Twins):
         return np.ones(n_rows, dtype=self.observations.dtype) if weight is None else weight
 
     @cached_property
-    def _weighted_scale(self):
+    def weighted_scale(self):
+        """What the penalty of each row is multiplied with in the objective."""
         return (self.row_weight * self.penalty_scale).astype(np.float64)
 
     @cached_property
@@ -241,7 +242,7 @@ class Problem(Twins):
         per_row = self.rows.penalty.value(W[:, :k])
         if self.rows.has_bias:
             per_row = per_row + 0.5 * self.rows.bias_ridge * W[:, k] ** 2
-        return float(self._weighted_scale @ per_row)
+        return float(self.weighted_scale @ per_row)
 
     def _with_penalty(self, gradient, W):
         if self._is_free:
@@ -299,7 +300,7 @@ class Problem(Twins):
 
     def _costs(self, W):
         """What each component's absolute values and squares cost."""
-        penalty, scale = self.rows.penalty, self._weighted_scale
+        penalty, scale = self.rows.penalty, self.weighted_scale
         absolute_values = scale @ np.abs(W) if penalty.l1 else np.zeros(W.shape[1])
         squares = scale @ W**2 if penalty.ridge else np.zeros(W.shape[1])
         return penalty.l1 * absolute_values, 0.5 * penalty.ridge * squares

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_mf import kernels
+from sklearn_mf.canonical_form import is_balanceable, least_costly
 from sklearn_mf.initialization import first_bias, overall_constant
 from sklearn_mf.observations import settle
 from sklearn_mf.utils._threads import one_blas_thread
@@ -26,8 +27,6 @@ from sklearn_mf.utils._threads import one_blas_thread
 FADING = 2.0
 # Rows of a fit that tell how its codes are distributed.
 SAMPLE = 1000
-# Share of the largest cost below which a direction of the components costs nothing.
-TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ class Stream:
             problem.offset,
         )
         after = stream._solved(problem, Ht)
-        if _is_balanceable(problem):
+        if is_balanceable(problem):
             stream, after = stream._carried(problem, Ht, after)._balanced(problem, after)
         return stream, after.astype(Ht.dtype)
 
@@ -269,12 +268,8 @@ class Stream:
     def _balanced(self, problem, Ht):
         """The same model in the form whose penalties are least.
 
-        `Problem.balanced` scales components. Here, where codes are sums of squares, all
-        that leaves the model as it is can be chosen: a shift of the codes that the biases
-        of the features take up, one of the components that those of the samples do, and a
-        mixture of the components. Without it small penalties let them drift together.
+        Without it small penalties let components drift together.
         """
-        k, q = problem.n_components, self.grams.shape[1]
         if are_zero(problem, Ht):
             return self, Ht
         share = self.totals / self.n_in_sums
@@ -287,57 +282,9 @@ class Stream:
             weights = weights.sum(keepdims=True)
         gram = np.tensordot(weights, self.grams, 1)
         scale, *_ = self._column_penalty(problem)
-        row_ridge, column_ridge = problem.rows.penalty.ridge, problem.columns.penalty.ridge
-        H, change = Ht[:, :k], np.eye(q)
-        right = Ht.copy()
-        if problem.columns.has_bias:
-            price = problem.columns.bias_ridge
-            pull = row_ridge * gram[:k, -1] - price * (H.T * scale) @ Ht[:, k]
-            shift = np.linalg.solve(
-                row_ridge * gram[-1, -1] * np.eye(k) + price * (H.T * scale) @ H, pull
-            )
-            right[:, k] += H @ shift
-            change[:k, -1] = -shift
-        if problem.rows.has_bias:
-            price = problem.rows.bias_ridge
-            moved = change @ gram @ change.T
-            pull = price * moved[:k, k] - column_ridge * scale @ H
-            shift = np.linalg.solve(
-                column_ridge * scale.sum() * np.eye(k) + price * moved[:k, :k], pull
-            )
-            right[:, :k] += shift
-            change[k] -= shift @ change[:k]
-        moved = (change @ gram @ change.T)[:k, :k]
-        H = right[:, :k]
-        mix = _mixture(row_ridge * moved, column_ridge * (H.T * scale) @ H)
-        right[:, :k] = H @ mix
-        change[:k] = np.linalg.solve(mix, change[:k])
+        right, change = least_costly(problem, gram, Ht, scale)
         right[self.totals == 0] = 0
         return self._with_left(change), right
-
-
-def _is_balanceable(problem):
-    """Whether the penalties, squares of both factors, single out one form of the model."""
-    sides = problem.rows.penalty, problem.columns.penalty
-    return all(penalty.is_smooth and penalty.ridge > 0 for penalty in sides)
-
-
-def _mixture(row_cost, column_cost):
-    """M that makes ``trace(M^-1 row_cost M^-T) + trace(M' column_cost M)`` least.
-
-    ``M M'`` is the geometric mean of the first and the inverse of the second; of all M the
-    symmetric one moves the components least. Directions of no cost keep their length.
-    """
-    if not (np.trace(row_cost) > 0 and np.trace(column_cost) > 0):
-        return np.eye(len(row_cost))  # of codes of zeros the costs are rounding error
-    row_cost = _power(row_cost, 1.0)
-    root, inverse = _power(column_cost, 0.5), _power(column_cost, -0.5)
-    return _power(inverse @ _power(root @ row_cost @ root, 0.5) @ inverse, 0.5)
-
-
-def _power(matrix, exponent):
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, TINY * values[-1]) ** exponent) @ vectors.T
 
 
 def _width(problem):

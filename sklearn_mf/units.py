@@ -132,6 +132,15 @@ class Unit:
         """A tall factor of this unit in the unit of the data."""
         return self._times(factor, n_components, self.root)
 
+    def to_codes(self, W, Ht, n_components):
+        """Factors whose components will have no unit outside; W may be None."""
+        if self.size == 1:
+            return W, Ht
+        Ht = np.hstack([Ht[:, :n_components] / self.root, Ht[:, n_components:]])
+        if W is not None:
+            W = np.hstack([W[:, :n_components] * self.root, W[:, n_components:]])
+        return W, Ht
+
     def _times(self, factor, k, root):
         if self.size == 1:
             return factor

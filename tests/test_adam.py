@@ -41,8 +41,10 @@ def test_it_is_the_published_rule(schedule, rate, decay):
     solver = Adam(0.02, schedule, weight_decay=decay)
     X = TOY + np.array([[0.3, 0.0], [0.0, -0.2], [0.0, 0.4], [0.1, 0.0]])
     alpha = 0.05  # so that the start solves nothing exactly
-    model = MatrixFactorization(2, init=H0, alpha_W=alpha, solver=solver, max_iter=30, tol=0)
-    model.fit(X)
+    sides = Side(ElasticNet(alpha, 0.0)), Side(ElasticNet(alpha, 0.0))
+    problem = Problem(observe(X), LOSSES["squared"](), *sides, 2)
+    Ht = H0.T.copy()
+    state = solver.solve(problem, problem.fold_in(Ht), Ht, max_iter=30, tol=0)
     ridge_W, ridge_H = alpha * 2, alpha * 4
     W = X @ H0.T @ np.linalg.inv(H0 @ H0.T + ridge_W * np.eye(2))
 
@@ -54,7 +56,7 @@ def test_it_is_the_published_rule(schedule, rate, decay):
         )
 
     theta = published_rule(gradient, np.concatenate([W.ravel(), H0.ravel()]), 30, rate, decay)
-    np.testing.assert_allclose(model.components_, theta[8:].reshape(2, 2), rtol=1e-6)
+    np.testing.assert_allclose(state.Ht.T, theta[8:].reshape(2, 2), rtol=1e-6)
 
 
 def test_toy():
@@ -163,8 +165,11 @@ def test_weight_zero_is_a_row_less_and_float32_stays(holed, solver, dtype):
 def test_decay_pulls_towards_zero(holed):
     def size(decay):
         solver = Adam(0.05, "constant", weight_decay=decay)
-        model = MatrixFactorization(3, solver=solver, max_iter=300, tol=0, random_state=0)
-        return np.linalg.norm(model.fit(holed).components_)
+        sides = Side(ElasticNet(0.0)), Side(ElasticNet(0.0))
+        problem = Problem(observe(holed), LOSSES["squared"](), *sides, 3)
+        Ht = np.random.default_rng(0).normal(size=(holed.shape[1], 3))
+        state = solver.solve(problem, problem.fold_in(Ht), Ht, max_iter=300, tol=0)
+        return np.linalg.norm(state.Ht)
 
     assert size(3.0) < 0.9 * size(0.0)
 

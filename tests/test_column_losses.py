@@ -516,9 +516,9 @@ def test_columns_are_addressed_as_in_column_transformer(way):
     X = frame() if way in NAMED else punch_holes(table())
     expected = model(tol=1e-2).fit_transform(punch_holes(table()))
     fitted = clone(model(loss, tol=1e-2))
-    np.testing.assert_allclose(fitted.fit_transform(X), expected)
+    np.testing.assert_allclose(fitted.fit_transform(X), expected, rtol=1e-5)
     again = pickle.loads(pickle.dumps(fitted.set_params(loss="squared")))
-    np.testing.assert_allclose(again.transform(X), expected)  # what was fitted counts
+    np.testing.assert_allclose(again.transform(X), expected, rtol=1e-5)  # what was fitted counts
 
 
 def test_names_and_reordering():

@@ -86,7 +86,9 @@ class TestCanonicalForm:
         for seed in (0, 1):
             model = MatrixFactorization(3, alpha_W=0.05, init="random", random_state=seed)
             W = model.set_params(max_iter=5000, tol=1e-13).fit_transform(holed)
-            found.append((model.components_, *canonical_form(W, model.components_)))
+            mix = np.random.default_rng(seed).normal(size=(3, 3))  # as any other factors may be
+            H = mix @ model.components_
+            found.append((H, *canonical_form(W @ np.linalg.inv(mix), H)))
         assert np.abs(found[0][0] - found[1][0]).max() > 0.1
         np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-3)
         np.testing.assert_allclose(found[0][2], found[1][2], atol=1e-3)

@@ -72,15 +72,17 @@ def test_preconditioned_steps_are_those_of_scaled_gradient_descent():
     X = low_rank(12, 8, rank=3)
     H = np.random.default_rng(1).normal(size=(2, 8))
     solver = GradientDescent(0.5, preconditioned=True)
-    model = MatrixFactorization(2, init=H, solver=solver, max_iter=4, tol=0).fit(X)
-    W = X @ np.linalg.pinv(H)  # what the given H starts from
+    W = X @ np.linalg.pinv(H)
+    sides = Side(ElasticNet(0.0)), Side(ElasticNet(0.0))
+    problem = Problem(observe(X), LOSSES["squared"](), *sides, 2)
+    state = solver.solve(problem, W, H.T.copy(), max_iter=4, tol=0)
     for _ in range(4):
         error = W @ H - X
         W, H = (
             W - 0.5 * error @ H.T @ np.linalg.inv(H @ H.T),
             H - 0.5 * np.linalg.inv(W.T @ W) @ W.T @ error,
         )
-    np.testing.assert_allclose(model.components_, H, rtol=1e-6)
+    np.testing.assert_allclose(state.Ht.T, H, rtol=1e-6)
 
 
 def test_a_proximal_step_is_the_textbooks():

@@ -25,6 +25,7 @@ FLOORS = {
     "sklearn_mf.stream": 6,
     "sklearn_mf.strength": 6,
     "sklearn_mf.variational": 6,
+    "sklearn_mf.canonical_form": 5,
     "sklearn_mf.problem": 5,
     "sklearn_mf.units": 5,
     "sklearn_mf.path": 5,

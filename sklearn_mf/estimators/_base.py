@@ -73,7 +73,7 @@ default=None
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
-        return self._codes(self._observe(X, self.loss_, entry_weight))
+        return self._whitened(self._codes(self._observe(X, self.loss_, entry_weight)))
 
     def transform_columns(self, X, W, entry_weight=None):
         """Components of new features, of samples whose codes are known.
@@ -133,7 +133,8 @@ default=None
         problem = self._problem(observations, self.loss_, k)
         problem = unit.problem(replace(problem, offset=self._offset))
         with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
-            H = unit.outside(problem.T.fold_in(np.ascontiguousarray(unit.inside(W, k))), k)
+            codes = np.ascontiguousarray(unit.inside(self._unwhitened(W), k))
+            H = unit.outside(problem.T.fold_in(codes), k)
         if problem.columns.has_bias:
             H[:, -1] += H.dtype.type(self._offset)
         return H
@@ -162,7 +163,7 @@ default=None
                 f"X has {W.shape[1]} columns, but the codes of this {type(self).__name__} have "
                 f"{self._n_features_out}: pass what transform returned."
             )
-        left, right = self._model_factors(W)
+        left, right = self._model_factors(self._unwhitened(W))
         values = self.loss_.mean(left @ right.T)
         return wrap_in_container(self, values, X, self._input_names())
 
@@ -312,6 +313,14 @@ default=None
         problem = self._problem(observations, self.loss_, self.n_components_)
         with threads_for(observations, uses_kernels=not problem.is_smooth):
             return self._fold_in(observations)
+
+    def _whitened(self, W):
+        """Codes as `transform` returns them."""
+        return W
+
+    def _unwhitened(self, W):
+        """Codes that go with the components, of those that `transform` returned."""
+        return W
 
     def _fold_in(self, observations):
         problem, Ht = self._fitted_problem(observations)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils import check_random_state
 
+from sklearn_mf.canonical_form import canonical, is_unpenalized, spectrum_of
 from sklearn_mf.estimators._base import (
     BaseFactorization,
     SquaredErrorOfMean,
@@ -45,14 +46,20 @@ class SolvedFactorization(BaseFactorization):
         observations = problem.observations
         random_state = check_random_state(self.random_state)
         problem, judges = self._prepared(problem, solver, random_state)
+        whole = problem
+        if problem.observations is not observations:
+            whole = replace(problem, observations=observations)
 
-        def attributes(state):
-            fitted = self._fitted_attributes(problem, solver, state, unit)
+        def attributes(formed):
+            fitted = self._fitted_attributes(whole, solver, formed, unit)
             return {**fitted, **chosen, "loss_": loss, "_unit": unit}
+
+        def attributes_at(state):
+            return attributes(_in_form(whole, state, unit))
 
         with threads_for(problem.observations, solver.uses_kernels(problem)):
             W, Ht = self._start(X, problem, solver, random_state, unit)
-            monitors = [*judges, *self._monitors(solver, given, attributes, unit)]
+            monitors = [*judges, *self._monitors(solver, given, attributes_at, unit)]
             state = solver.solve(
                 problem,
                 W,
@@ -65,17 +72,18 @@ class SolvedFactorization(BaseFactorization):
             problem.check_factors(state.W, state.Ht, type(solver).__name__)
             if state.interrupted and not state.history:
                 raise KeyboardInterrupt  # before there was anything to keep
-            fitted = attributes(state)
+            formed = _in_form(whole, state, unit)
+            fitted = attributes(formed)
             vars(self).update(fitted)
-            if problem.observations is not observations:
-                problem = replace(problem, observations=observations)
             model = fitted["components_"], fitted["feature_bias_"]
-            fixed = problem_of_codes(problem, *model, unit)
-            W, error = None, None if state.loss is None else state.loss * unit.of_objective
+            fixed = problem_of_codes(whole, *model, unit)
+            W, error = None, formed.loss
             if error is None:
                 W = _codes_at(*fixed)
-                error = _total_error(*fixed, W, unit)
-            self._finish(problem, state, W)
+                error = _total_error(*fixed, W)
+            self._finish(whole, formed.Ht, W if formed.W is None else formed.W)
+        # Squared errors whatever the loss, unless that has no model without components.
+        error *= unit.size ** (2 if loss.takes_any_model else unit.degree)
         # Of a perfect fit rounding error is left, of either sign.
         self.reconstruction_err_ = float(np.sqrt(2 * max(error, 0.0)))
         if state.interrupted:
@@ -88,7 +96,7 @@ class SolvedFactorization(BaseFactorization):
         def codes():
             """What `transform` would say, whatever W the solver had."""
             found = _codes_at(*fixed) if W is None else W
-            return unit.outside(found, n_components)
+            return self._whitened(unit.outside(found, n_components))
 
         return codes
 
@@ -105,8 +113,8 @@ class SolvedFactorization(BaseFactorization):
         """What the solver is to see of the problem, and who judges by the rest when to stop."""
         return problem, []
 
-    def _finish(self, problem, state, W):
-        """Keep what a later fit needs."""
+    def _finish(self, problem, Ht, W):
+        """Keep what a later fit needs; W is None where nobody knows it."""
 
     def _monitors(self, solver, given, attributes, unit):
         """Who watches the solver."""
@@ -140,17 +148,38 @@ def model_attributes(problem, Ht, unit):
     }
 
 
+def _in_form(problem, state, unit):
+    """The state at the end of a fit: its factors in their one form, if they may be turned.
+
+    Then W are the codes, and None where nobody knows them.
+    """
+    if not problem.is_smooth:
+        return replace(state, W=None)
+    if state.spectrum is None:
+        # Solvers may leave codes to the fold-in, and do not see rows that are set aside.
+        is_known = len(state.W) == problem.observations.shape[0] and state.W.any()
+        with np.errstate(over="ignore", invalid="ignore"):
+            W, Ht = canonical(problem, state.W if is_known else None, state.Ht)
+            error = _total_error(problem, Ht, W)
+            spectrum = spectrum_of(problem, W, Ht, error)
+    else:
+        W, Ht, error, spectrum = None, state.Ht, state.loss, state.spectrum
+    if is_unpenalized(problem):  # components are of length one, and so have no unit
+        W, Ht = unit.to_codes(W, Ht, problem.n_components)
+    return replace(state, W=W, Ht=Ht, loss=error, spectrum=spectrum)
+
+
 def _codes_at(problem, Ht):
     with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
         return problem.fold_in(Ht)
 
 
-def _total_error(problem, Ht, W, unit):
+def _total_error(problem, Ht, W):
     """What `reconstruction_err_` is made of: half the squared error, on the data's scale."""
-    loss, factors = problem.loss, problem.model_factors(W, Ht)
-    if loss.is_squared or not loss.takes_any_model:
-        return problem.observations.total_loss(*factors, loss) * unit.of_objective
-    return problem.observations.total_loss(*factors, SquaredErrorOfMean(loss)) * unit.size**2
+    loss = problem.loss
+    if not loss.is_squared and loss.takes_any_model:
+        loss = SquaredErrorOfMean(loss)
+    return problem.observations.total_loss(*problem.model_factors(W, Ht), loss)
 
 
 def check_batch(Ht):

@@ -175,7 +175,8 @@ class PathsMixin:
             X = X * np.sqrt(observations.row_weight)[:, None]
         squares = np.linalg.svd(X, compute_uv=False).astype(np.float64) ** 2
         shares = np.cumsum(squares) / max(squares.sum(), np.finfo(np.float64).tiny)
-        return min(int(np.searchsorted(shares, self.n_components, side="right")) + 1, len(shares))
+        enough = self.n_components - max(X.shape) * np.finfo(X.dtype).eps  # sums are rounded
+        return min(int(np.searchsorted(shares, enough)) + 1, len(shares))
 
 
 def _parts(observations, seed, name, remedy):

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import SolvedFactorization
 from sklearn_mf.estimators._base_paths import Strength
+from sklearn_mf.estimators._base_spectrum import SpectrumMixin
 from sklearn_mf.estimators._base_streams import StreamingMixin
 from sklearn_mf.estimators._base_strength import AutomaticPenalty
 from sklearn_mf.initialization import INITS, first_bias, overall_constant, start, zeros
@@ -33,7 +34,7 @@ from sklearn_mf.utils._validation import (
 from sklearn_mf.validation import EarlyStopping, HiddenScore, hold_out
 
 
-class MatrixFactorization(AutomaticPenalty, StreamingMixin, SolvedFactorization):
+class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, SolvedFactorization):
     r"""Low-rank matrix factorization of data with missing entries.
 
     Finds codes W and components H so that :math:`X \approx W H`, from the observed
@@ -67,7 +68,7 @@ class MatrixFactorization(AutomaticPenalty, StreamingMixin, SolvedFactorization)
         which hidden entries are predicted best. "auto": five times a fifth of the entries is
         hidden, and the smallest rank is taken, of at most 50, whose error there is within one
         standard error of the least, as in :class:`RankSearchCV`; 1 where no entry can be spared. A
-        float in (0, 1): the smallest rank that has more than this share of the variance, or with
+        float in (0, 1): the smallest rank that has at least this share of the variance, or with
         ``bias=False`` of the squares, of dense, complete X, as in
         :class:`sklearn.decomposition.PCA`.
         For `partial_fit` both are as None.
@@ -113,6 +114,10 @@ class MatrixFactorization(AutomaticPenalty, StreamingMixin, SolvedFactorization)
     unstored : {"zero", "missing"}, default="zero"
         What the entries are that a sparse X does not store. Stored zeros are
         observations in either case.
+    whiten : bool, default=False
+        Whether `transform` divides codes by their standard deviations in `fit`, as
+        :class:`sklearn.decomposition.PCA` does; `inverse_transform` multiplies them again. Sample
+        biases stay as they are. It needs ``positive=False`` and ``l1_ratio=0``.
     solver : str or solver object, default="auto"
         How the components are found: "adam", "als", "gd", "lbfgs", "sgd" or "svd", see
         :mod:`sklearn_mf.solvers`. "auto": the exact "svd" where it serves (complete data),
@@ -156,7 +161,21 @@ class MatrixFactorization(AutomaticPenalty, StreamingMixin, SolvedFactorization)
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, n_features)
-        H. Without penalty, on complete data: right singular vectors, as in PCA.
+        H, in one form whatever the solver, unless factors are positive or ``l1_ratio > 0``: codes
+        are uncorrelated and ordered by the variance that they explain, and the entry of largest
+        size in each component is positive. Without penalty components are orthonormal, as in PCA,
+        and codes centred where there is a feature bias; with one they are of the lengths that are
+        penalized least. A component of zeros is one that the data do not need.
+    explained_variance_ : ndarray of shape (n_components_,), or None
+        Variance of the model values of each component, summed over the features: without penalty
+        that of the codes. About zero with ``bias=False`` or "samples". With sample weights the
+        number of samples is their sum. None where components have no such form.
+    explained_variance_ratio_ : ndarray of shape (n_components_,), or None
+        Its share of the variance that biases leave of the data; what is missing is taken to be
+        explained as well as what is observed. None too where model values have another scale
+        than the data, as under the logistic loss and that of Poisson.
+    singular_values_ : ndarray of shape (n_components_,), or None
+        Roots of the sums of squares of which `explained_variance_` is the mean.
     feature_bias_ : ndarray of shape (n_features,)
         What is added to every sample's model values; zeros where ``bias=False``.
     n_components_ : int
@@ -240,6 +259,7 @@ class MatrixFactorization(AutomaticPenalty, StreamingMixin, SolvedFactorization)
         "alpha_scaling": [Interval(Real, 0, None, closed="left")],
         "missing_values": [MissingValues(numeric_only=True)],
         "unstored": [StrOptions({"zero", "missing"})],
+        "whiten": ["boolean"],
         "solver": [StrOptions({"auto", *SOLVERS}), BaseSolver],
         "init": [StrOptions({"auto", *INITS}), "array-like", callable],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -266,6 +286,7 @@ class MatrixFactorization(AutomaticPenalty, StreamingMixin, SolvedFactorization)
         alpha_scaling=1.0,
         missing_values=np.nan,
         unstored="zero",
+        whiten=False,
         solver="auto",
         init="auto",
         max_iter=200,
@@ -288,6 +309,7 @@ class MatrixFactorization(AutomaticPenalty, StreamingMixin, SolvedFactorization)
         self.alpha_scaling = alpha_scaling
         self.missing_values = missing_values
         self.unstored = unstored
+        self.whiten = whiten
         self.solver = solver
         self.init = init
         self.max_iter = max_iter
@@ -393,15 +415,17 @@ default=None
         strength = Strength(float(penalty.alpha), biases, penalty.l1_ratio)
         return {"alpha_W_": strength.components, "_auto_strength": strength}
 
-    def _finish(self, problem, state, W):
-        self._set_stream(Past.of(problem, state.Ht, W))
+    def _finish(self, problem, Ht, W):
+        self._set_stream(Past.of(problem, Ht, W))
 
     @property
     def _has_sample_bias(self):
         return self.bias in ("samples", "both")
 
     def _posed(self, observations, loss):
-        self._check_solver(self._problem(observations, loss, 1))  # before entries are hidden
+        first = self._problem(observations, loss, 1)
+        self._check_solver(first)  # before entries are hidden
+        self._check_whiten(first)
         n_components, strength = self._rank_and_strength(observations, loss)
         return self._problem(observations, loss, n_components, strength)
 
@@ -534,6 +558,7 @@ default=None
         scores = state.validation_scores
         return {
             **super()._fitted_attributes(problem, solver, state, unit),
+            **self._spectrum_attributes(problem, state.spectrum, unit),
             "validation_scores_": list(scores) if self.early_stopping else None,
             "best_validation_score_": max(scores, default=np.nan) if self.early_stopping else None,
         }

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from sklearn_mf.canonical_form import Spectrum
 from sklearn_mf.initialization import overall_constant
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._registry import Registry
@@ -40,6 +41,8 @@ class State:
         At these factors.
     loss : float or None
         Its part without penalties, at the fold-in, where the solver knows it.
+    spectrum : Spectrum or None
+        What the components explain, from a solver whose factors have the canonical form already.
     history : list of float
         The objective after every iteration.
     seconds : list of float
@@ -66,6 +69,7 @@ class State:
     Ht: np.ndarray
     objective: float
     loss: float | None = None
+    spectrum: Spectrum | None = None
     violation: float | None = None
     history: list = field(default_factory=list)
     seconds: list = field(default_factory=list)

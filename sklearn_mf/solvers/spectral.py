@@ -2,8 +2,8 @@
 
 import numpy as np
 from scipy import linalg
-from sklearn.utils.extmath import svd_flip
 
+from sklearn_mf.canonical_form import Spectrum, positive_signs
 from sklearn_mf.initialization import column_means, leading_directions
 from sklearn_mf.observations import DenseObservations
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
@@ -124,6 +124,7 @@ class Spectral(BaseSolver):
         left = max(0.0, squares - np.sum(kept * (2 * values - kept)))
         if left > np.sqrt(np.finfo(state.Ht.dtype).eps) * squares:
             state.loss = 0.5 * left  # a difference of which enough digits are left
+        state.spectrum = Spectrum(np.square(kept, dtype=np.float64), float(squares))
         return 0.5 * left + threshold * np.sum(kept)
 
 
@@ -152,7 +153,7 @@ def _decompose(problem, mean, n_iter):
         found = way(problem, mean)
     values, Vt, squares = found
     values, Vt = values[:k], Vt[:k]
-    _, Vt = svd_flip(None, Vt, u_based_decision=False)
+    Vt = Vt * positive_signs(Vt.T)[:, None]
     # Beyond the rank of X the vectors are rounding error: components of zero say so.
     known = values > max(n_rows, n_columns) * np.finfo(values.dtype).eps * values[0]
     return values * known, Vt * known[:, None], squares
