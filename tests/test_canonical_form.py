@@ -19,7 +19,7 @@ SOLVERS = ["svd", "als", "gd", "lbfgs", "adam"]
 
 
 def model(k=3, solver="als", **parameters):
-    parameters = {"max_iter": 5000, "tol": 1e-10, "random_state": 0, **parameters}
+    parameters = {"alpha_W": 0.0, "max_iter": 5000, "tol": 1e-10, "random_state": 0, **parameters}
     return MatrixFactorization(k, solver=solver, **parameters)
 
 
