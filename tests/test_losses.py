@@ -8,6 +8,7 @@ from scipy.special import huber, kl_div
 from sklearn.linear_model import QuantileRegressor
 from sklearn.metrics import log_loss, mean_pinball_loss, mean_poisson_deviance
 
+from sklearn_mf import MatrixFactorization
 from sklearn_mf.losses import Absolute, Huber, Logistic, Poisson, Quantile, Squared
 from sklearn_mf.penalties import Ridge
 from sklearn_mf.utils.discovery import all_losses, all_penalties
@@ -186,6 +187,17 @@ def test_poisson_loss_is_infinite_where_the_mean_is():
     x, m = np.array([0.0, 3.0]), np.array([800.0, 1e5])
     assert np.isposinf(Poisson().value(x, m)).all()
     assert np.isposinf(Poisson().gradient(x, m)).all()
+
+
+def test_infinite_predictions_of_counts_are_told():
+    model = MatrixFactorization(1, loss="poisson", solver="gd", random_state=0)
+    model.fit(np.random.default_rng(0).poisson(2, (6, 3)).astype(float))
+    model.components_ = np.array([[1e-7, 0.5, 1.0]])
+    codes = model.transform([[40.0, np.nan, np.nan]])  # to explain it they must be large
+    with pytest.warns(UserWarning, match=r"^2 predictions under loss='poisson' are infinite"):
+        predicted = model.inverse_transform(codes)
+    np.testing.assert_allclose(predicted[0, 0], 40, rtol=1e-4)
+    assert np.isposinf(predicted[0, 1:]).all()
 
 
 @pytest.mark.parametrize(

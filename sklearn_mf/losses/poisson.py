@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_mf.losses._base import EDGE, LOSSES, BaseLoss
+from sklearn_mf.utils._warnings import warn
 
 
 @LOSSES.register
@@ -22,7 +23,7 @@ class Poisson(BaseLoss):
     No parabola bounds an exponential, so there is no ``quadratic``: gradient descent finds
     the components, and codes are solved by Newton's method. Where ``exp(m)`` is too large
     for a float the value is infinite: steps that lead there are shortened, and a start there
-    is an error.
+    is an error. A prediction of entries that no fit has seen may be infinite; `mean` warns.
 
     References
     ----------
@@ -70,17 +71,28 @@ class Poisson(BaseLoss):
 
     def gradient(self, x, m):
         """Expected minus observed; see `BaseLoss.gradient`."""
-        return self.mean(m) - x
+        return _rate(m) - x
 
     def curvature(self, x, m):
         """The expected data, as their variance is; see `BaseLoss.curvature`."""
-        return self.mean(m)
+        return _rate(m)
 
     def mean(self, m):
-        """The exponential; see `BaseLoss.mean`."""
-        with np.errstate(over="ignore"):
-            return np.exp(m)
+        """The exponential; see `BaseLoss.mean`. Warns where that is infinite."""
+        rate = _rate(m)
+        if (n_infinite := np.count_nonzero(np.isposinf(rate))) > 0:
+            warn(
+                f"{n_infinite} predictions under loss='poisson' are infinite: model values are "
+                f"logarithms and reach {m.max():.3g}. Codes without a penalty go so far where "
+                "components hardly speak of what a row observes; set alpha_W > 0."
+            )
+        return rate
 
     def from_mean(self, mean):
         """The logarithm; see `BaseLoss.from_mean`."""
         return np.log(np.maximum(mean, EDGE))
+
+
+def _rate(m):
+    with np.errstate(over="ignore"):
+        return np.exp(m)
