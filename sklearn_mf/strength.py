@@ -6,6 +6,7 @@ left for weaker or stronger ones as long as hidden entries are predicted better.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -13,11 +14,12 @@ from sklearn_mf.initialization import start
 from sklearn_mf.path import moved
 from sklearn_mf.utils._threads import in_threads
 
-# Strengths in units of the deviation of the data, where to begin, and how far a step goes.
-# A last step to none at all must leave hardly an error: noise is never without.
+# Strengths in units of the deviation of the data, and where to begin. A step must bring a gain, and
+# the last one, to none at all, leave hardly an error: noise is never without. What is clearly worse
+# at one rank is not tried at the next.
 SHARES = (2, 1, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.008, 0.004, 0.002, 0.001)
 SHARES = (*SHARES, 5e-4, 2.5e-4, 1.2e-4, 6e-5, 3e-5, 0.0)
-FIRST, STEP, GAIN, GAIN_OF_ZERO = 3, 2, 0.999, 0.02
+FIRST, GAIN, GAIN_OF_ZERO, CLEARLY = 4, 0.999, 0.02, 1.04
 # Where nothing can be hidden, or no alternation tells what hidden entries would say.
 TYPICAL_SHARE = 0.1
 # Sweeps at a point: until the hidden error rests, at least and at most.
@@ -67,10 +69,14 @@ class Trial:
         self.factors[point], self.errors[point] = (W, Ht), error
 
     def _error(self, problem, W, Ht):
-        weight = self.hidden.total(np.ones_like(self.hidden.values))
         with np.errstate(over="ignore", invalid="ignore"):
-            error = self.hidden.total_loss(*problem.model_factors(W, Ht), problem.loss) / weight
-        return float(error) if np.isfinite(error) else np.inf
+            error = self.hidden.total_loss(*problem.model_factors(W, Ht), problem.loss)
+        return float(error / self.weight) if np.isfinite(error) else np.inf
+
+    @cached_property
+    def weight(self):
+        """What all hidden entries count together."""
+        return self.hidden.total(np.ones_like(self.hidden.values))
 
 
 def strength_at(trials, rank):
@@ -117,12 +123,10 @@ def rank_and_strength(trials, largest):
         worse = worse + 1 if errors[-1] > RISEN * min(errors) else 0
         if worse == 2:
             break
-    for _ in range(2):
-        best = slope.best(lowest)
-        for rank in _between(best, sorted(lowest)) if best < largest else ():
-            below = max(other for other in lowest if other < rank)
-            source = below, lowest[below]
-            lowest[rank] = slope.walk(rank, lowest[below], source)
+    best = slope.best(lowest)
+    for rank in _between(best, sorted(lowest)) if best < largest else ():
+        below = max(other for other in lowest if other < rank)
+        lowest[rank] = slope.walk(rank, lowest[best], (below, lowest[below]))
     rank = slope.best(lowest)
     return rank, slope.refined(rank, lowest[rank])
 
@@ -138,6 +142,7 @@ class Slope:
 
     def __init__(self, trials):
         self.trials = trials
+        self.refused = set()  # numbers of strengths
 
     def error(self, point, source=None):
         """Mean error at a point, reached from another one if it is new."""
@@ -149,22 +154,26 @@ class Slope:
 
     def walk(self, rank, index, source):
         """The number of the strength at the bottom, from that of another rank."""
-        least, begin = self.error((rank, index), source), index
-        for step in (STEP, -STEP):
-            while 0 <= index + step < len(SHARES):
-                new = index + step
-                error = self.error((rank, new), (rank, index))
-                if error >= least * (GAIN if SHARES[new] else GAIN_OF_ZERO):
+        errors = {index: self.error((rank, index), source)}
+        for step in (1, -1):
+            begin = index
+            while 0 <= index + step < len(SHARES) and index + step not in self.refused:
+                new, limit = index + step, GAIN if SHARES[index + step] else GAIN_OF_ZERO
+                errors[new] = self.error((rank, new), (rank, index))
+                if errors[new] >= errors[index] * limit:
                     break
-                index, least = new, error
+                index = new
             if index != begin:
                 break
+        limit = CLEARLY * errors[index]
+        self.refused = {other for other, error in errors.items() if error > limit}
         return index
 
     def best(self, lowest):
         """The largest of the ranks, at their bottoms, that are nearly as good as any."""
         errors = {rank: self.error((rank, index)) for rank, index in lowest.items()}
-        limit = FORGIVEN * min(errors.values())
+        n_hidden = sum(trial.hidden.n_observed for trial in self.trials)
+        limit = (FORGIVEN + 0.5 / np.sqrt(n_hidden)) * min(errors.values())
         return max(rank for rank, error in errors.items() if error <= limit)
 
     def refined(self, rank, index):

@@ -54,6 +54,9 @@ class StoredObservations(ObservedMatrix):
         return sparse.csr_array((data, self.indices, self.indptr), shape=self.shape)
 
     def blocks(self, entries=None):
+        if self.n_observed <= block_entries(entries):
+            yield slice(0, self.shape[0]), self
+            return
         limits = np.arange(0, max(1, self.n_observed), block_entries(entries))
         starts = np.unique(np.searchsorted(self.indptr, limits, side="right") - 1)
         starts[0] = 0  # rows without entries, too
