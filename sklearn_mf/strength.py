@@ -23,10 +23,12 @@ FIRST, GAIN, GAIN_OF_ZERO, CLEARLY = 4, 0.999, 0.02, 1.04
 # Where nothing can be hidden, or no alternation tells what hidden entries would say.
 TYPICAL_SHARE = 0.1
 # Sweeps at a point: until the hidden error rests, at least and at most.
-SWEEPS, REST = (2, 6), 5e-3
+SWEEPS, REST = (2, 3), 5e-3
 # The largest rank is taken whose mean square is at most so much above the least: a penalty forgives
 # too large a rank, and nothing too small a one. Ranks are tried until they are so much worse.
 FORGIVEN, RISEN = 1.01, 1.02
+# The last but one is so many times smaller than the last, at least.
+CLOSE = 1.75
 
 
 @dataclass
@@ -116,7 +118,8 @@ def rank_and_strength(trials, largest):
         See `strength_at`.
     """
     slope, index, source, worse, lowest = Slope(trials), FIRST, None, 0, {}
-    for rank in [2**i for i in range(largest.bit_length()) if 2**i < largest] + [largest]:
+    doubled = (2**i for i in range(largest.bit_length()))
+    for rank in [*(rank for rank in doubled if CLOSE * rank < largest), largest]:
         index = lowest[rank] = slope.walk(rank, index, source)
         source = rank, index
         errors = [slope.error((rank, index)) for rank, index in lowest.items()]
