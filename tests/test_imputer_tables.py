@@ -7,8 +7,11 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_selector
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from sklearn_mf import FactorizationImputer, MatrixFactorization
+from sklearn_mf import FactorizationImputer, MatrixFactorization, RankSearchCV
 
 NAMES = ["a", "b", "c", "yes"]
 MIXED = MatrixFactorization(
@@ -94,7 +97,6 @@ class TestTheEstimatorGetsTheFrame:
     @pytest.mark.parametrize("make", ["pandas", "polars", None])
     @pytest.mark.parametrize("keep", [True, False])
     @pytest.mark.filterwarnings("ignore:Features without any observed value")
-    @pytest.mark.filterwarnings("ignore:1 of 5 features have no observed entry")
     def test_an_empty_column_renumbers_nothing(self, mixed, make, keep):
         X = np.insert(mixed, 1, np.nan, axis=1)
         if make is not None:
@@ -358,3 +360,21 @@ class TestTypesOfColumns:
         assert str(filled["none"].dtype) == "Int64"
         assert (filled["none"] == 0).all()
         assert str(filled["missingindicator_old"].dtype) == "float64"
+
+
+class TestEstimatorsOfEmptyColumns:
+    @pytest.mark.parametrize(
+        "estimator",
+        [
+            MatrixFactorization(1, alpha_W=0.1),
+            make_pipeline(StandardScaler(), MatrixFactorization(1, alpha_W=0.1)),
+            GridSearchCV(MatrixFactorization(alpha_W=0.1), {"n_components": [1, 2]}, cv=2),
+            RankSearchCV(MatrixFactorization(alpha_W=0.1), [1, 2], cv=2, random_state=0),
+        ],
+        ids=["alone", "pipeline", "search", "rank search"],
+    )
+    def test_kept_ones_are_zero_without_a_warning(self, mixed, estimator):
+        X = np.insert(mixed, 1, np.nan, axis=1)
+        filled = imputer(estimator, keep_empty_features=True).fit_transform(X)
+        assert (filled[:, 1] == 0).all()
+        assert np.isfinite(filled).all()

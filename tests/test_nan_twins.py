@@ -12,6 +12,7 @@ from scipy.special import huber
 from threadpoolctl import threadpool_limits
 
 from sklearn_mf import MatrixFactorization
+from sklearn_mf.utils._warnings import EmptyFeatures
 
 N_SAMPLES, N_FEATURES, RANK = 40, 7, 2
 BIASES = [False, "features", "samples", "both"]
@@ -263,7 +264,7 @@ def with_warnings(call, *args):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = call(*args)
-    assert {warning.category for warning in caught} <= {UserWarning}
+    assert {warning.category for warning in caught} <= {UserWarning, EmptyFeatures}
     return result, [str(warning.message) for warning in caught]
 
 

@@ -28,7 +28,7 @@ from sklearn_mf.utils._validation import (
     is_nan,
     wrap_in_container,
 )
-from sklearn_mf.utils._warnings import warn
+from sklearn_mf.utils._warnings import EmptyFeatures, warn
 from sklearn_mf.validation import explained_share
 
 # Share of each row's observed entries that `score` hides, and the seed that chooses them.
@@ -419,6 +419,7 @@ def warn_of_empty_columns(observations):
         warn(
             f"{len(empty)} of {observations.shape[1]} features have no observed entry, the "
             f"first is column {empty[0]}: their components are zero.",
+            EmptyFeatures,
         )
 
 

@@ -26,7 +26,7 @@ from sklearn_mf.utils._validation import (
     warn_of_unused_mark,
     wrap_in_container,
 )
-from sklearn_mf.utils._warnings import warn
+from sklearn_mf.utils._warnings import EmptyFeatures, quiet, warn
 
 
 class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimator):
@@ -339,7 +339,10 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             if get_config()["enable_metadata_routing"]:
                 fit_params = process_routing(self, "fit", **fit_params).estimator.fit
             if self._seen.any():
-                self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
+                # `fit` has told their names, and 0 / 0 is what scalers make of them.
+                invalid = None if self._seen.all() else "ignore"
+                with quiet(EmptyFeatures), np.errstate(invalid=invalid):
+                    self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
                 self._model = OfEstimator(self.estimator_)
             return
         if fit_params:

@@ -22,6 +22,10 @@ SKIPPED = (
 )
 
 
+class EmptyFeatures(UserWarning):
+    """Of features without any entry, which whoever knows of them may not want to hear of again."""
+
+
 _unwanted = ContextVar("unwanted", default=())
 
 
