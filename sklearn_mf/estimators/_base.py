@@ -50,12 +50,15 @@ class BaseFactorization(
     """
 
     _unit = Unit()
+    # Of a sample of which nothing is known; None where it is zero, since biases are what is expected.
+    _mean_code = None
 
     def transform(self, X, entry_weight=None):
         """Codes of samples: each row solved on its own observed entries, components fixed.
 
-        Rows never influence one another. A row without any observed entry gets the zero
-        code, which stands for the feature biases alone, and a warning says so.
+        Rows never influence one another. A row without any observed entry gets the code that
+        stands for the feature biases alone, zero; without biases, the mean of the codes in `fit`,
+        lest it be predicted to be zero. A warning says so.
 
         Parameters
         ----------
@@ -308,11 +311,19 @@ default=None
         return observations
 
     def _codes(self, observations):
-        warn_of_empty_rows(observations)
+        warn_of_empty_rows(observations, self._mean_code)
         warn_of_short_rows(self, observations)
         problem = self._problem(observations, self.loss_, self.n_components_)
         with threads_for(observations, uses_kernels=not problem.is_smooth):
-            return self._fold_in(observations)
+            return self._expected_where_empty(self._fold_in(observations), observations)
+
+    def _expected_where_empty(self, W, observations):
+        """Codes, those of rows without an entry being what is to be expected."""
+        empty = observations.row_totals() == 0
+        if self._mean_code is not None and empty.any():
+            W = W.copy()
+            W[empty] = self._mean_code
+        return W
 
     def _whitened(self, W):
         """Codes as `transform` returns them."""
@@ -402,23 +413,24 @@ def threads_for(observations, uses_kernels=False):
     return nullcontext() if dense and not uses_kernels else one_blas_thread()
 
 
-def warn_of_empty_rows(observations):
-    """Say which rows have no entry, their codes being zero."""
+def warn_of_empty_rows(observations, mean_code=None):
+    """Say which rows have no entry, and what their codes are."""
     empty = np.flatnonzero(observations.row_totals() == 0)
     if len(empty):
+        codes = "zero" if mean_code is None else "the mean of those in fit"
         warn(
             f"{len(empty)} of {observations.shape[0]} samples have no observed entry, the "
-            f"first is row {empty[0]}: their codes are zero.",
+            f"first is row {empty[0]}: their codes are {codes}.",
         )
 
 
-def warn_of_empty_columns(observations):
+def warn_of_empty_columns(observations, expected=""):
     """Say which features have no entry, their components being zero."""
     empty = np.flatnonzero(observations.T.row_totals() == 0)
     if len(empty):
         warn(
             f"{len(empty)} of {observations.shape[1]} features have no observed entry, the "
-            f"first is column {empty[0]}: their components are zero.",
+            f"first is column {empty[0]}: their components are zero{expected}.",
             EmptyFeatures,
         )
 

@@ -15,6 +15,8 @@ from sklearn_mf.estimators._base import (
     warn_of_empty_rows,
 )
 from sklearn_mf.estimators._base_traps import warn_of_short_rows, warn_of_traps
+from sklearn_mf.initialization import column_means, overall_constant
+from sklearn_mf.observations import observe
 from sklearn_mf.utils._all_at_once import Interrupted
 from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
 from sklearn_mf.utils._monitors import Printer
@@ -36,7 +38,7 @@ class SolvedFactorization(BaseFactorization):
         warn_of_unused_mark(self, X)
         loss = self._resolve_loss(table, X)
         observations = self._observe(X, loss, entry_weight, sample_weight)
-        _check_observed(observations)
+        _check_observed(observations, self._has_sample_bias)
         problem = self._posed(observations, loss)
         n_components, chosen = problem.n_components, self._chosen(problem)
         solver = self._check_solver(problem)
@@ -81,14 +83,16 @@ class SolvedFactorization(BaseFactorization):
             if error is None:
                 W = _codes_at(*fixed)
                 error = _total_error(*fixed, W)
-            self._finish(whole, formed.Ht, W if formed.W is None else formed.W)
+            codes_of_fit = W if formed.W is None else formed.W
+            self._mean_code = _mean_code(whole, codes_of_fit, formed.Ht, unit)
+            self._finish(whole, formed.Ht, codes_of_fit)
         # Squared errors whatever the loss, unless that has no model without components.
         error *= unit.size ** (2 if loss.takes_any_model else unit.degree)
         # Of a perfect fit rounding error is left, of either sign.
         self.reconstruction_err_ = float(np.sqrt(2 * max(error, 0.0)))
         if state.interrupted:
             raise Interrupted
-        warn_of_empty_rows(observations)
+        warn_of_empty_rows(observations, self._mean_code)
         warn_of_short_rows(self, observations)
         for monitor in monitors:
             monitor.finish()
@@ -96,7 +100,8 @@ class SolvedFactorization(BaseFactorization):
         def codes():
             """What `transform` would say, whatever W the solver had."""
             found = _codes_at(*fixed) if W is None else W
-            return self._whitened(unit.outside(found, n_components))
+            found = unit.outside(found, n_components)
+            return self._whitened(self._expected_where_empty(found, observations))
 
         return codes
 
@@ -128,7 +133,7 @@ class SolvedFactorization(BaseFactorization):
     def _fitted_attributes(self, problem, solver, state, unit):
         """What `fit` sets, at the factors of a state."""
         return {
-            **model_attributes(problem, state.Ht, unit),
+            **_with_means(model_attributes(problem, state.Ht, unit), problem, unit),
             "n_iter_": max(1, state.n_iter),
             "loss_curve_": [unit.of_objective * value for value in state.history],
             "loss_curve_seconds_": list(state.seconds),
@@ -146,6 +151,31 @@ def model_attributes(problem, Ht, unit):
         "feature_bias_": bias + bias.dtype.type(problem.offset * unit.size),
         "n_components_": k,
     }
+
+
+def _with_means(attributes, problem, unit):
+    """Attributes of a model that predicts a mean of all data where a feature has none."""
+    unseen = problem.T.observations.row_totals() == 0
+    if unseen.any() and not problem.rows.has_bias:  # whose deviations are from that mean
+        mean = overall_constant(replace(problem, offset=0.0)) * unit.size
+        attributes["feature_bias_"] = np.where(unseen, mean, attributes["feature_bias_"]).astype(
+            attributes["feature_bias_"].dtype
+        )
+    return attributes
+
+
+def _mean_code(problem, W, Ht, unit):
+    """Mean of the codes of samples that have an entry; None where biases say what to expect."""
+    if problem.rows.has_bias or problem.columns.has_bias:
+        return None
+    observations = problem.observations
+    if W is None:  # of complete data under the squared loss it is the code of their mean
+        mean = observe(column_means(observations)[None])
+        code = replace(problem, observations=mean).fold_in(Ht)[0]
+    else:
+        weight = problem.row_weight * (observations.row_totals() > 0)
+        code = (weight @ W / weight.sum()).astype(W.dtype)
+    return unit.outside(code[None], problem.n_components)[0]
 
 
 def _in_form(problem, state, unit):
@@ -191,8 +221,9 @@ def check_batch(Ht):
         )
 
 
-def _check_observed(observations):
+def _check_observed(observations, has_sample_bias):
     """Refuse data without any entry; say which features have none."""
     if not observations.T.row_totals().any():
         raise ValueError("X has no observed entry: everything is missing, or has weight 0.")
-    warn_of_empty_columns(observations)
+    mean = "" if has_sample_bias else ", and an overall mean is expected of them"
+    warn_of_empty_columns(observations, mean)

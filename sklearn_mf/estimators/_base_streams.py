@@ -7,12 +7,16 @@ from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import check_batch, model_attributes
+from sklearn_mf.estimators._base_spectrum import ATTRIBUTES
 from sklearn_mf.estimators._base_traps import warn_of_traps
 from sklearn_mf.initialization import start, zeros
 from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Integral, check_X, fit_context
 from sklearn_mf.utils._warnings import warn
+
+# What only `fit` knows: components move as little as they can in a stream, and are not turned.
+OF_FITS = (*ATTRIBUTES, "_mean_code")
 
 
 class StreamingMixin:
@@ -48,6 +52,11 @@ default=None
             Fitted to all rows so far.
         """
         is_first = not hasattr(self, "components_")
+        if self.whiten:
+            raise ValueError(
+                "whiten=True divides codes by their deviations in fit, which partial_fit does not "
+                "know: use fit, or whiten=False."
+            )
         table, X = X, check_X(self, X, reset=is_first)
         loss = self._resolve_loss(table, X)
         observations = seen_rows(self._observe(X, loss, entry_weight, sample_weight))
@@ -65,7 +74,11 @@ default=None
         with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
             stream, Ht = self._advanced(X, problem, unit)
         problem = replace(problem, offset=stream.offset)
-        fitted = {**model_attributes(problem, Ht, unit), **chosen}
+        fitted = {**model_attributes(problem, Ht, unit), **chosen, **dict.fromkeys(OF_FITS)}
+        if not (is_first or self._has_sample_bias):
+            # Of features that no row has shown yet.
+            found, before = fitted["feature_bias_"], self.feature_bias_
+            fitted["feature_bias_"] = np.where(stream.totals > 0, found, before)
         vars(self).update(fitted, loss_=loss, _unit=unit)
         self._set_stream(stream)
         return self

@@ -117,7 +117,7 @@ class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, Solve
     whiten : bool, default=False
         Whether `transform` divides codes by their standard deviations in `fit`, as
         :class:`sklearn.decomposition.PCA` does; `inverse_transform` multiplies them again. Sample
-        biases stay as they are. It needs ``positive=False`` and ``l1_ratio=0``.
+        biases stay as they are. It needs ``positive=False`` and ``l1_ratio=0``, and `fit`.
     solver : str or solver object, default="auto"
         How the components are found: "adam", "als", "gd", "lbfgs", "sgd" or "svd", see
         :mod:`sklearn_mf.solvers`. "auto": the exact "svd" where it serves (complete data),
@@ -169,7 +169,8 @@ class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, Solve
     explained_variance_ : ndarray of shape (n_components_,), or None
         Variance of the model values of each component, summed over the features: without penalty
         that of the codes. About zero with ``bias=False`` or "samples". With sample weights the
-        number of samples is their sum. None where components have no such form.
+        number of samples is their sum. None where components have no such form, and after
+        `partial_fit`, which moves components as little as it can.
     explained_variance_ratio_ : ndarray of shape (n_components_,), or None
         Its share of the variance that biases leave of the data; what is missing is taken to be
         explained as well as what is observed. None too where model values have another scale
@@ -177,7 +178,8 @@ class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, Solve
     singular_values_ : ndarray of shape (n_components_,), or None
         Roots of the sums of squares of which `explained_variance_` is the mean.
     feature_bias_ : ndarray of shape (n_features,)
-        What is added to every sample's model values; zeros where ``bias=False``.
+        What is added to every sample's model values; with ``bias=False`` zeros. For features
+        without an observed entry a mean of all entries, whatever `bias` is.
     n_components_ : int
         Rank.
     alpha_W_ : float
