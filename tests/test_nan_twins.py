@@ -272,7 +272,7 @@ def with_warnings(call, *args):
 @every_loss
 @every_bias
 @every_solver
-def test_an_empty_row_is_warned_of_once_and_gets_the_code_of_the_mean(solver, bias, loss, empty, layout):
+def test_an_empty_row_is_warned_of_once_and_gets_a_mean_code(solver, bias, loss, empty, layout):
     convert, parameters = layout
     X = data()
     X[empty] = np.nan

@@ -100,5 +100,5 @@ def test_streams_go_on_with_the_mean_of_features(bias):
 def test_streams_do_not_whiten():
     X = low_rank(40, 12)
     for fitted in (model(whiten=True), model(whiten=True).fit(X)):
-        with pytest.raises(ValueError, match="whiten=True .* whiten=False"):
+        with pytest.raises(ValueError, match=r"whiten=True .* whiten=False"):
             fitted.partial_fit(X)
