@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from conftest import low_rank, punch_holes
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.model_selection import GridSearchCV
@@ -204,3 +206,53 @@ class TestOthers:
 
         with pytest.raises(ValueError, match="Sums has no inverse_transform, and is no imputer"):
             cross_val_entries(Sums(), X)
+
+
+class TestItScoresItself:
+    def test_means_explain_nothing_and_the_truth_everything(self):
+        X = low_rank(80, 8, rank=2, noise=0.0, mean=3.0)
+        assert FactorizationImputer(random_state=0).fit(X).score(X) > 0.999
+        means = FactorizationImputer(MatrixFactorization(1, alpha_W=1e6, bias="features"))
+        assert means.fit(X).score(X) == pytest.approx(0, abs=0.03)
+
+    def test_it_is_about_the_score_of_an_entry_scorer(self):
+        X = punch_holes(low_rank(300, 8, rank=2, noise=0.7), 0.1)
+        fitted = FactorizationImputer(random_state=0).fit(X)
+        assert fitted.score(X) == pytest.approx(MaskedEntryScorer()(fitted, X), abs=0.05)
+        assert fitted.score(X) == fitted.score(X)
+
+    def test_in_every_container_it_is_the_same(self, X):
+        pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+        X = np.where(X < 0.5, 0.0, X)
+        for estimator in (None, MatrixFactorization(2, alpha_W=0.1, random_state=0)):
+            fitted = FactorizationImputer(estimator, random_state=0)
+            expected = fitted.fit(X).score(X)
+            for convert in (pandas.DataFrame, polars.DataFrame, sparse.csr_array):
+                other = convert(X)
+                assert fitted.fit(other).score(other) == pytest.approx(expected, abs=1e-6)
+
+    def test_a_search_needs_no_scorer(self):
+        X = punch_holes(low_rank(150, 12, rank=2, noise=0.5), 0.2)
+        model = MatrixFactorization(alpha_W=0.01, random_state=0)
+        grid = {"estimator__n_components": [1, 2, 5]}
+        search = GridSearchCV(FactorizationImputer(model), grid, cv=3).fit(X)
+        assert search.best_params_ == {"estimator__n_components": 2}
+
+    def test_means_are_scored_although_draws_are_returned(self, X):
+        fitted = FactorizationImputer(random_state=0).fit(X)
+        expected = fitted.score(X)
+        assert fitted.set_params(sample_posterior=True).score(X) == expected
+
+    def test_where_nothing_can_be_hidden_it_is_not_defined(self, X):
+        fitted = FactorizationImputer(random_state=0).fit(X)
+        row = np.full((1, 6), np.nan)
+        row[0, 2] = 1.0
+        with pytest.warns(UndefinedMetricWarning, match="score is not defined"):
+            assert np.isnan(fitted.score(row))
+
+    @pytest.mark.filterwarnings("ignore:Features without any observed")
+    def test_features_that_the_fit_did_not_see_do_not_count(self, X):
+        without = X.copy()
+        without[:, 2] = np.nan
+        fitted = FactorizationImputer(random_state=0).fit(without)
+        assert fitted.score(X) == pytest.approx(fitted.score(without), abs=0.1)

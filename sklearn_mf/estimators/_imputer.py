@@ -4,11 +4,14 @@ import numpy as np
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mf.estimators._base import HIDDEN_SEED, HIDDEN_SHARE
 from sklearn_mf.estimators._base_predictors import OfEstimator, StandardizedFactors
+from sklearn_mf.utils._hiding import hiding_stream, random_share_of_rows
 from sklearn_mf.utils._limits import Limits
 from sklearn_mf.utils._tables import is_frame, make_of, native, rebuilt, retyped
 from sklearn_mf.utils._validation import (
@@ -27,6 +30,7 @@ from sklearn_mf.utils._validation import (
     wrap_in_container,
 )
 from sklearn_mf.utils._warnings import EmptyFeatures, quiet, warn
+from sklearn_mf.validation import explained_share
 
 
 class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimator):
@@ -252,6 +256,51 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         if seen.any():
             std[seen] = self._model.predict(source, cells, return_std=True)[1]
         return filled, self._completed(0 * X, missing, std, None if marks is None else 0 * marks)
+
+    def score(self, X, y=None):
+        """R^2 of hidden entries against the means of the features.
+
+        A fifth of the observed entries of every row is hidden, always the same ones, and imputed
+        from the others, never by draws: 1 is perfect, 0 no better than the means. So grid search
+        can use the score. Columns in different units count by their variances.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, with holes or without.
+        y : Ignored
+            Not used, present by convention.
+
+        Returns
+        -------
+        score : float
+            ``1 - sum (x - imputed)^2 / sum (x - mean)^2`` over the hidden entries of features
+            that `fit` saw.
+        """
+        check_is_fitted(self)
+        table, X = native(X), check_X(self, X, reset=False)
+        truth = X.toarray() if sparse.issparse(X) else X
+        observed = rows, columns = np.nonzero(~np.isnan(truth) & self._seen)
+        counts = np.bincount(columns, minlength=X.shape[1])
+        means = np.bincount(columns, truth[observed], len(counts)) / np.maximum(counts, 1)
+        hidden = random_share_of_rows(rows, HIDDEN_SHARE, hiding_stream(HIDDEN_SEED))
+        cells = rows, columns = rows[hidden], columns[hidden]
+        if not (counts[columns] > 1).any():
+            warn(
+                "score is not defined: no entry of X can be spared and compared with others of its "
+                "column. Score more rows at once.",
+                UndefinedMetricWarning,
+            )
+            return float("nan")
+        visible = truth.copy()
+        visible[cells] = np.nan
+        if sparse.issparse(X):
+            visible = sparse.csr_array(visible)
+        elif self.estimator is not None and is_frame(table):
+            visible = rebuilt(table, visible)
+        error = np.sum((truth[cells] - self._imputed(visible, cells, None)) ** 2)
+        baseline = np.sum((truth[cells] - means[columns]) ** 2)
+        return float(explained_share(error, baseline))
 
     def inverse_transform(self, X):
         """Put what was missing back, as :class:`sklearn.impute.SimpleImputer` does.
