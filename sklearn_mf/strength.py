@@ -20,8 +20,9 @@ from sklearn_mf.utils._threads import in_threads
 SHARES = (2, 1, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.008, 0.004, 0.002, 0.001)
 SHARES = (*SHARES, 5e-4, 2.5e-4, 1.2e-4, 6e-5, 3e-5, 0.0)
 FIRST, GAIN, GAIN_OF_ZERO, CLEARLY = 4, 0.999, 0.02, 1.04
-# Where nothing can be hidden, or no alternation tells what hidden entries would say.
-TYPICAL_SHARE = 0.1
+# Where nothing can be hidden, or no alternation tells what hidden entries would say; and of losses
+# without a quadratic bound, whose rates run away sooner.
+TYPICAL_SHARE, TYPICAL_OF_RATES = 0.1, 0.4
 # Sweeps at a point: until the hidden error rests, at least and at most.
 SWEEPS, REST = (2, 3), 5e-3
 # The largest rank is taken whose mean square is at most so much above the least: a penalty forgives

@@ -238,6 +238,15 @@ class TestASinglePenalty:
         with pytest.warns(UserWarning, match=f"{SINGLE} where {named}=0.*Use {named} > 0"):
             estimator.fit(np.abs(low_rank()))
 
+    def test_it_is_told_of_what_is_chosen(self):
+        with pytest.warns(UserWarning, match=f"{SINGLE} where alpha_W=0.*Use alpha_W > 0"):
+            model(alpha_W="auto", alpha_H=0.1, tol=0.1).fit(low_rank())
+        X = low_rank()
+        X[0, 0] = np.nan
+        with pytest.warns(UserWarning, match=f"{SINGLE} where alpha_H=0.*Use alpha_H > 0"):
+            model(alpha_W="auto", alpha_H=0, tol=0.1).fit(X)
+        model(alpha_W="auto", alpha_H=0.1, tol=0.1).fit(X)
+
     @pytest.mark.parametrize("alphas", [(0, 0), (0.1, "same"), (0.0, "same"), (0.1, 0.3)])
     def test_two_or_none_are_not(self, alphas):
         model(alpha_W=alphas[0], alpha_H=alphas[1]).fit(low_rank())

@@ -8,7 +8,13 @@ from sklearn.utils import check_random_state
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_paths import PathsMixin, Strength, outside
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
-from sklearn_mf.strength import TYPICAL_SHARE, Trial, rank_and_strength, strength_at
+from sklearn_mf.strength import (
+    TYPICAL_OF_RATES,
+    TYPICAL_SHARE,
+    Trial,
+    rank_and_strength,
+    strength_at,
+)
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._hiding import hiding_stream
 
@@ -59,7 +65,8 @@ class AutomaticPenalty(PathsMixin):
         """The strength that is good for most data, the weaker the less is missing."""
         if self.alpha_W != "auto":
             return self._strength
-        return self._strength_of(TYPICAL_SHARE * _share_missing(observations), observations, loss)
+        share = TYPICAL_SHARE if hasattr(loss, "quadratic") else TYPICAL_OF_RATES
+        return self._strength_of(share * _share_missing(observations), observations, loss)
 
     def _trials(self, observations, terms, rng):
         """What walks downhill see and are judged by; none, where too little can be hidden."""

@@ -8,7 +8,6 @@ import re
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.utils._validation import Real
 from sklearn_mf.utils._warnings import warn
 
 # Ratings are judged by so many of them.
@@ -37,7 +36,7 @@ def warn_of_traps(estimator, X, loss, has_entry_weight):
     has_entry_weight : bool
         Whether there are weights of entries: they tell which entries count.
     """
-    _warn_of_a_single_penalty(estimator)
+    _warn_of_a_single_penalty(estimator, X)
     if sparse.issparse(X):
         if estimator.unstored == "zero" and estimator._has_sample_bias and not has_entry_weight:
             _warn_of_ratings(estimator.bias, X, loss)
@@ -85,15 +84,18 @@ def warn_of_short_rows(estimator, observations):
         )
 
 
-def _warn_of_a_single_penalty(estimator):
+def _warn_of_a_single_penalty(estimator, X):
     alphas = {"alpha_W": estimator.alpha_W, "alpha_H": estimator.alpha_H}
-    if alphas["alpha_H"] == "same" or not all(isinstance(a, Real) for a in alphas.values()):
+    if alphas["alpha_H"] == "same":
         return
-    free = [name for name, alpha in alphas.items() if alpha == 0]
+    values = X.data if sparse.issparse(X) else X
+    is_complete = estimator.unstored == "zero" or not sparse.issparse(X)
+    chosen = float(not is_complete or np.isnan(values.sum()))  # "auto": none of complete X
+    free = [name for name, alpha in alphas.items() if (chosen if alpha == "auto" else alpha) == 0]
     if len(free) == 1:
         [penalized] = set(alphas) - set(free)
         warn(
-            f"{penalized}={alphas[penalized]:g} has hardly any effect where {free[0]}=0: the "
+            f"{penalized}={alphas[penalized]} has hardly any effect where {free[0]}=0: the "
             "penalized factor becomes small and the other one large, and their product stays "
             f"what it was. Use {free[0]} > 0, or alpha_H='same'."
         )
