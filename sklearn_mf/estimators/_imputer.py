@@ -59,7 +59,8 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         What to predict missing entries by: anything with `fit`, `transform` and
         `inverse_transform` that takes NaN, such as
         :class:`~sklearn_mf.MatrixFactorization`, a pipeline that ends in one or a search
-        over one. It is cloned and used as it is. None: see above.
+        over one. It is cloned and used as it is, and gets X as it is, a frame too, with all its
+        columns: its parameters may name or number them. None: see above.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
         What stands for a missing entry, as in :class:`sklearn.impute.SimpleImputer`. What is
         masked is missing as well.
@@ -79,7 +80,9 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
     round_features : column specification, "from_dtype" or None, default=None
         Features whose imputed values are rounded to integers: names, numbers, a slice, a
         mask or a callable, as in :class:`sklearn.compose.ColumnTransformer`; or
-        "from_dtype", those whose columns hold integers or booleans when `fit` sees them.
+        "from_dtype", those whose columns hold integers or booleans when `fit` sees them. Such
+        columns get no value that their dtype cannot hold, and have it again in frames that
+        ``set_output`` asks for, of the make that `fit` saw. Booleans are 0 and 1.
     sample_posterior : bool, default=False
         Whether to draw imputed values from the posterior instead of taking its mean: for
         multiple imputation, with a seed for each. A draw comprises the components, the
@@ -93,7 +96,7 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
     Attributes
     ----------
     estimator_ : estimator object or None
-        The fitted estimator, if one was given.
+        The fitted estimator, if one was given and X has an observed entry.
     components_ : ndarray of shape (n_components_, n_features_used)
         Without an estimator: mean H, in units of X, of the features that have an entry.
     n_components_ : int
@@ -115,6 +118,7 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
     MatrixFactorization : Its `predict_entries` fills single entries, also of sparse data.
     sklearn.impute.IterativeImputer : Regresses every feature on the others.
     sklearn.impute.KNNImputer : Averages neighbours.
+    sklearn_mf.model_selection.cross_val_entries : Tells which of them suits a table.
 
     References
     ----------
