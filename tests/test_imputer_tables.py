@@ -362,6 +362,13 @@ class TestTypesOfColumns:
         assert str(filled["missingindicator_old"].dtype) == "float64"
 
 
+class TestEstimatorsThatAreNone:
+    @pytest.mark.parametrize("estimator", [SimpleImputer(add_indicator=True), imputer()])
+    def test_imputers_are_refused(self, mixed, estimator):
+        with pytest.raises(ValueError, match="is an imputer itself"):
+            imputer(estimator).fit(mixed)
+
+
 class TestEstimatorsOfEmptyColumns:
     @pytest.mark.parametrize(
         "estimator",

@@ -5,6 +5,7 @@ import pytest
 from conftest import low_rank, punch_holes
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
@@ -19,6 +20,7 @@ from sklearn_mf.model_selection import (
     EntryKFold,
     EntryShuffleSplit,
     MaskedEntryScorer,
+    bi_cross_val_score,
     cross_val_entries,
     hide_entries,
     observed_entries,
@@ -164,6 +166,36 @@ class TestWhereTheyStand:
         fitted = KNNImputer().fit(without)
         with pytest.raises(ValueError, match=r"KNNImputer leaves .*'x2'.*keep_empty_features=True"):
             MaskedEntryScorer()(fitted, X)
+
+    @pytest.mark.parametrize("prefix", [True, False])
+    def test_columns_that_are_imputed_apart(self, X, prefix):
+        apart = make_column_transformer(
+            (KNNImputer(), [4, 1, 0]),
+            (SimpleImputer(add_indicator=True), [2, 5, 3]),
+            verbose_feature_names_out=prefix,
+        )
+        cv = EntryKFold(3, random_state=0)
+        found = cross_val_entries(apart, X, cv=cv)["test_score"]
+        rows, columns, values = observed_entries(X)
+        for (_, test), score in zip(cv.split(X), found, strict=True):
+            visible = X.copy()
+            visible[rows[test], columns[test]] = np.nan
+            filled = SimpleImputer().fit_transform(visible)
+            filled[:, [4, 1, 0]] = KNNImputer().fit_transform(visible[:, [4, 1, 0]])
+            model = filled[rows[test], columns[test]]
+            expected = share_explained(values[test], model, visible, columns[test])
+            assert score == pytest.approx(expected)
+
+    def test_the_deviance_is_that_of_an_estimator(self, X):
+        X = np.where(np.isnan(X), np.nan, X > 2)
+        model = MatrixFactorization(1, loss="logistic", alpha_W=0.1, random_state=0)
+        found = cross_val_entries(FactorizationImputer(model), X, cv=2, metric="deviance")
+        expected = cross_val_entries(model, X, cv=2, metric="deviance")
+        np.testing.assert_allclose(found["test_score"], expected["test_score"], rtol=1e-6)
+
+    def test_blocks_cannot_be_left_out_of_them(self):
+        with pytest.raises(ValueError, match="KNNImputer has no inverse_transform"):
+            bi_cross_val_score(KNNImputer(), low_rank())
 
 
 class Shouting(TransformerMixin, BaseEstimator):

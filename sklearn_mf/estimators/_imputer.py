@@ -389,6 +389,11 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         """Fit, unless nothing is observed at all."""
         self.estimator_ = self._model = None
         if self.estimator is not None:
+            if hasattr(self.estimator, "add_indicator"):
+                raise ValueError(
+                    f"estimator={self.estimator!r} is an imputer itself: use it instead of this one. "
+                    "Factorizations, and pipelines that end in one, predict by inverse_transform."
+                )
             if get_config()["enable_metadata_routing"]:
                 fit_params = process_routing(self, "fit", **fit_params).estimator.fit
             if self._seen.any():

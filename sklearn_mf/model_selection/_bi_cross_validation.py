@@ -68,6 +68,11 @@ def bi_cross_val_score(estimator, X, *, cv=(2, 2), random_state=0, n_jobs=None):
     0.88
     """
     X = check_complete(X, "X")
+    if not hasattr(estimator, "inverse_transform"):
+        raise ValueError(
+            f"{type(estimator).__name__} has no inverse_transform, by which blocks are predicted. "
+            "cross_val_entries scores imputers too."
+        )
     shape = X.shape
     sizes = list(cv) if np.iterable(cv) else []
     if len(sizes) != 2 or not all(isinstance(n, Integral) and n >= 2 for n in sizes):

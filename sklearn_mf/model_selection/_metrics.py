@@ -135,7 +135,9 @@ def _mae(prediction):
 
 def _deviance(prediction):
     """Twice the mean loss of the estimator, on the scale of X."""
-    fitted = getattr(last_step(prediction.estimator), "loss_", None)
+    last = last_step(prediction.estimator)
+    # An imputer's estimator knows the loss.
+    fitted = getattr(last_step(getattr(last, "estimator_", last)), "loss_", None)
     if fitted is None:
         raise ValueError(
             "metric='deviance' needs an estimator with a loss_, at the end of a pipeline or "

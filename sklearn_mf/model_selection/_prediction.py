@@ -82,7 +82,10 @@ def _places(step, before, after):
     before, after = check_holed(before), check_holed(after)
     places = np.arange(before.shape[1])
     if hasattr(step, "get_feature_names_out"):
-        found = {name: place for place, name in enumerate(step.get_feature_names_out())}
+        names = list(enumerate(step.get_feature_names_out()))
+        # Names of a ColumnTransformer begin with that of a transformer.
+        found = {name.partition("__")[2]: place for place, name in names}
+        found |= {name: place for place, name in names}
         places = np.array([found.get(name, -1) for name in input_names(step)])
     elif after.shape[1] != before.shape[1]:
         places[:] = -1
