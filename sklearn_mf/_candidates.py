@@ -13,10 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mf.estimators._base import SquaredErrorOfMean
-from sklearn_mf.estimators._base_strength import PRECISION
 from sklearn_mf.model_selection import hide_entries, observed_entries
 from sklearn_mf.observations import observe
-from sklearn_mf.path import follow, has_risen
+from sklearn_mf.path import PRECISION, follow, has_risen, n_enough, of_every_rank
 from sklearn_mf.utils._hiding import random_block
 from sklearn_mf.utils._sparse import entries_at
 from sklearn_mf.utils._tables import is_frame, native, rebuilt
@@ -39,7 +38,7 @@ class Candidates:
     table : {array-like, sparse matrix}
         X as it was given, with names.
     grid : tuple of sequences
-        Ranks, ascending, and values of ``alpha_W``, largest first.
+        Ranks, ascending, and a list of values of ``alpha_W``, largest first, or of "auto".
     params : dict
         For `fit` of every model, among them weights.
     """
@@ -71,6 +70,13 @@ class Candidates:
         if "entry_weight" in self.params:
             weights *= _entries_of(self.params["entry_weight"], self.X)
         return weights
+
+    def variance(self):
+        """Of the observed entries; of counts, beside their zeros."""
+        values = observed_entries(self.X)[2].astype(np.float64)
+        size = np.prod(self.X.shape) if self.counts_zeros else len(values)
+        mean = values.sum() / size
+        return float(((values - mean) ** 2).sum() + (size - len(values)) * mean**2) / size
 
     @property
     def counts_zeros(self):
@@ -110,59 +116,64 @@ class Candidates:
         return results
 
 
-def judge_of(candidates, n_sweeps):
-    """What judges all candidates on a fold, and what a step of it does.
+def results_of(candidates, tasks, n_sweeps, n_jobs):
+    """Score, fit time and score time of all candidates on every fold.
 
     Parameters
     ----------
     candidates : Candidates
         To be judged.
-    n_sweeps : int
-        Sweeps at every step of a path.
-
-    Returns
-    -------
-    judge : callable
-        Gets the two parts of a fold and a seed; returns score, fit time and score time of
-        every candidate, of shape (n_alphas, n_ranks, 3).
-    work : int
-        Multiplications in the largest step of a path, 0 where whole estimators are fitted.
-    """
-    estimator, X = candidates.estimator, candidates.X
-    if candidates.counts_zeros:
-        return partial(_by_blocks, candidates), 0
-    if hasattr(estimator, "_path_results") and set(candidates.params) <= WEIGHTS:
-        check_parameters(estimator)
-        loss = estimator._resolve_loss(candidates.table, X)
-        observations = estimator._observe(X, loss, **candidates.params).stored()
-        if estimator._can_follow_paths(observations, loss):
-            unit = estimator._unit_of_paths(observations, loss)
-            observations = unit.observations(observations).in_short(PRECISION)
-            grid = candidates.grid
-            judge = partial(_along_path, estimator, (observations, (loss, unit)), grid, n_sweeps)
-            return judge, observations.n_observed * int(grid[0][-1]) ** 2
-    return partial(_one_by_one, candidates), 0
-
-
-def results_of(judge, tasks, work, n_jobs):
-    """What is to be judged: by processes, or along paths whose threads fill each other's gaps.
-
-    Parameters
-    ----------
-    judge : callable
-        Of one fold.
     tasks : list of tuple
-        What it is called with.
-    work : int
-        See `judge_of`.
+        The two parts of each fold, and a seed.
+    n_sweeps : int
+        Sweeps at every step of a path, at most.
     n_jobs : int or None
         Folds at a time.
 
     Returns
     -------
-    results : list of ndarray
-        In the order of the tasks.
+    results : ndarray of shape (n_folds, n_alphas, n_ranks, 3)
+        NaN where errors had risen for good. Where the one ``alpha_W`` is "auto", those of each
+        rank are of the strength that suits it best.
     """
+    if candidates.counts_zeros or not (found := _paths_of(candidates)):
+        judge = partial(_by_blocks if candidates.counts_zeros else _one_by_one, candidates)
+        return np.array(_judged(judge, tasks, 0, n_jobs))
+    judge, strengths, first, work = found
+
+    def on_grid(ranks, strengths, folds=slice(None)):
+        judge_of_grid = partial(judge, (ranks, strengths), n_sweeps)
+        return np.array(_judged(judge_of_grid, tasks[folds], work, n_jobs))
+
+    ranks, alphas = candidates.grid
+    if alphas != ["auto"]:
+        return on_grid(ranks, strengths)
+    n_hidden = np.mean([len(test) for _, test, _ in tasks])
+    return of_every_rank(ranks, strengths, on_grid, first, n_enough(n_hidden))[:, None]
+
+
+def _paths_of(candidates):
+    """Who judges folds along paths, of which strengths, and the work of a step; or None."""
+    estimator, X = candidates.estimator, candidates.X
+    if not hasattr(estimator, "_path_results") or not set(candidates.params) <= WEIGHTS:
+        return None
+    check_parameters(estimator)
+    loss = estimator._resolve_loss(candidates.table, X)
+    observations = estimator._observe(X, loss, **candidates.params).stored()
+    if not estimator._can_follow_paths(observations, loss):
+        return None
+    ranks, alphas = candidates.grid
+    strengths, first = [(alpha, alpha) for alpha in alphas], 0  # of components, and of biases
+    if alphas == ["auto"]:
+        strengths, first = estimator._strengths_for_ranks(observations, loss)
+    unit = estimator._unit_of_paths(observations, loss)
+    observations = unit.observations(observations).in_short(PRECISION)
+    judge = partial(_along_path, estimator, (observations, (loss, unit)))
+    return judge, strengths, first, observations.n_observed * int(ranks[-1]) ** 2
+
+
+def _judged(judge, tasks, work, n_jobs):
+    """What is found by processes, or along paths whose threads fill each other's gaps."""
     if effective_n_jobs(n_jobs) > 1:
         return Parallel(n_jobs=n_jobs)(delayed(_quietly)(judge, *task) for task in tasks)
     if work:
@@ -203,13 +214,13 @@ def _entries_of(E, X):
 
 
 def _along_path(estimator, data, grid, n_sweeps, train, test, seed):
-    (observations, terms), (ranks, alphas), parts = data, grid, []
+    (observations, terms), parts = data, []
     for entries in (train, test):
         chosen = np.zeros(observations.n_observed, dtype=bool)
         chosen[entries] = True
         parts.append(observations.only(chosen))
-    grid = ranks, [(alpha, alpha) for alpha in alphas]  # of components, and of biases
-    return estimator._path_results(parts, terms, grid, n_sweeps, seed)
+    scores, times = estimator._path_results(parts, terms, grid, n_sweeps, seed)
+    return np.concatenate([scores, times], axis=-1)
 
 
 def _one_by_one(candidates, train, test, seed):

@@ -1,11 +1,12 @@
 """Factors along a path of ranks and penalties, each from those before it.
 
 What is asked of a path is not the last digit of every fit, but which of them predicts hidden
-entries best. So a step costs one sweep: new components are found by themselves, from what the
-others leave, and then all are improved together.
+entries best. So a step costs few sweeps, often one: new components are found by themselves, from
+what the others leave, and then all are improved together while hidden entries gain by it.
 """
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -17,6 +18,13 @@ from sklearn_mf.utils._warnings import quiet
 # A path ends where so many errors in a row are by this share, or by one standard error of the
 # least if that is less, above the least.
 LATE, RISEN = 3, 0.02
+# Hidden entries rest once a sweep takes less than this share from their error.
+RESTING = 0.01
+# What of the standard deviation of the data may be lost in paths, which are twice as fast in
+# single precision.
+PRECISION = 1e-5
+# Entries that are hidden, in as few hold-outs as have them.
+ENOUGH_HIDDEN = 10_000
 # Products with residuals towards new components: cheaper than sweeps that make up for fewer.
 STEPS = 5
 # Added to what a row sees of a new component, beside the average of all rows.
@@ -26,26 +34,55 @@ SHRINKAGE = 0.1
 GONE = 1e-3
 
 
-def moved(problem, W, Ht, n_sweeps, random_state):
-    """Factors for a problem, from those for one of fewer components or a larger penalty.
+def sweeps(problem, W, Ht):
+    """Factors after each of any number of sweeps.
 
     Parameters
     ----------
     problem : Problem
-        Of the same observations.
+        To be solved.
     W, Ht : ndarray of shape (n_rows, k), (n_columns, k)
         Where to start.
-    n_sweeps : int
-        Sweeps of all components, after new ones were found.
-    random_state : RandomState
-        Draws where new components start.
 
-    Returns
-    -------
+    Yields
+    ------
     W, Ht : ndarray
         W the best for this Ht.
     """
-    return _improved(problem, *_widened(problem, W, Ht, random_state), n_sweeps)
+    while True:
+        W, Ht = problem.balanced(W, problem.T.solve_rows(W, Ht))
+        W = problem.solve_rows(Ht, W)
+        yield W, Ht
+
+
+def rested(sweeps, error_of, before, most):
+    """Follow sweeps until the error of hidden entries rests.
+
+    A step of a path that ended sooner would leave to the next rank what is its own to gain, and
+    that rank would seem to be needed.
+
+    Parameters
+    ----------
+    sweeps : iterable of tuple of two ndarrays
+        Factors, see `sweeps`.
+    error_of : callable
+        Mean squared error of hidden entries; gets the factors.
+    before : float
+        The error of the step before.
+    most : int
+        Number of sweeps.
+
+    Returns
+    -------
+    factors : tuple of two ndarrays
+        The last.
+    """
+    for factors in islice(sweeps, most):
+        error = error_of(factors)
+        if not error < (1 - RESTING) * before:
+            break
+        before = error
+    return factors
 
 
 def follow(judge, tasks, work):
@@ -74,6 +111,11 @@ def follow(judge, tasks, work):
         return in_threads(quietly, tasks, work)
 
 
+def n_enough(n_hidden):
+    """How many hold-outs are enough to choose by, if each hides so many entries."""
+    return int(np.ceil(ENOUGH_HIDDEN / n_hidden))
+
+
 def has_risen(errors, n_hidden):
     """Whether the last errors of a path are so far above its least that the rest is no use.
 
@@ -93,16 +135,23 @@ def has_risen(errors, n_hidden):
     return len(errors) > LATE and min(errors[-LATE:]) > (1 + rise) * min(errors)
 
 
-def _improved(problem, W, Ht, n_sweeps):
-    """Sweeps that end with W, so that it is the best for this Ht."""
-    for _ in range(n_sweeps):
-        W, Ht = problem.balanced(W, problem.T.solve_rows(W, Ht))
-        W = problem.solve_rows(Ht, W)
-    return W, Ht
+def widened(problem, W, Ht, random_state):
+    """Factors for a problem, from those for one of fewer components or a larger penalty.
 
+    Parameters
+    ----------
+    problem : Problem
+        Of the same observations.
+    W, Ht : ndarray of shape (n_rows, k), (n_columns, k)
+        Where to start.
+    random_state : RandomState
+        Draws where the search for new components starts.
 
-def _widened(problem, W, Ht, random_state):
-    """As many components as the problem has: those that are there, and new ones."""
+    Returns
+    -------
+    W, Ht : ndarray
+        As many components as the problem has: those that are there, and new ones.
+    """
     before = Ht.shape[1] - problem.columns.has_bias
     sizes = np.linalg.norm(W[:, :before], axis=0) * np.linalg.norm(Ht[:, :before], axis=0)
     kept = sizes > GONE * np.sqrt(problem.observations.total_squares)
@@ -163,20 +212,97 @@ def _regressed(images, weights, V):
     return images / (squares + SHRINKAGE * squares.mean(axis=0) + np.finfo(V.dtype).tiny)
 
 
-def simplest_of_the_best(means, deviations, n_errors):
-    """The first candidate, the simplest first, that is within one standard error of the best.
+def of_every_rank(ranks, strengths, results_of, first, n_enough):
+    """Results of every rank, under the best of the strengths that it was tried with.
+
+    A strength that suits few components hides those that a weaker one would find, and a rank tells
+    which strength it needs. So the ranks are tried under one strength, then strengths at the best
+    rank and at the simplest that is nearly as good, in turns, until no turn begins anew.
 
     Parameters
     ----------
-    means, deviations : ndarray of shape (n_candidates,)
-        Of the scores over folds.
-    n_errors : float
-        Standard deviations are so many standard errors; inf: the best alone will do.
+    ranks : sequence
+        Ascending.
+    strengths : sequence
+        The largest first.
+    results_of : callable
+        Gets ranks and strengths, of which one is alone, and follows the other, and a slice of
+        folds; returns an ndarray of shape (n_folds, n_strengths, n_ranks, n_results), the score
+        first: NaN where a path had ended.
+    first : int
+        Index of the strength to begin with.
+    n_enough : int
+        Number of folds that are enough to choose a strength.
+
+    Returns
+    -------
+    results : ndarray of shape (n_folds, n_ranks, n_results)
+        NaN where a path had ended.
+    """
+    if len(strengths) == 1:
+        return results_of(ranks, strengths, slice(None))[:, 0]
+    found, tried, begun, to_begin = [[] for _ in ranks], set(), set(), [first]
+
+    def column_of(rank):
+        """Results of a rank under all strengths."""
+        tried.add(rank)
+        column = results_of(ranks[rank : rank + 1], strengths, slice(n_enough))[:, :, 0]
+        if len(column) == len(found[rank][0]):
+            found[rank] += list(column.swapaxes(0, 1))
+        return column.swapaxes(0, 1)
+
+    while to_begin:
+        index = to_begin.pop()
+        begun.add(index)
+        line = results_of(ranks, strengths[index : index + 1], slice(None))[:, 0].swapaxes(0, 1)
+        for of_rank, results in zip(found, line, strict=True):
+            of_rank.append(results)
+        promising = {_best(line), simplest_of_the_good(line[..., 0])}
+        to_begin += {_best(column_of(rank)) for rank in promising - tried} - begun - {*to_begin}
+    # A rank that was tried under all strengths has an advantage over its neighbours.
+    n_folds = len(found[0][0])
+    while n_enough >= n_folds:
+        winner = _best([of_rank[_best(of_rank)] for of_rank in found])
+        untried = {winner - 1, winner, winner + 1} & {*range(len(ranks))} - tried
+        if not untried:
+            break
+        for rank in untried:
+            column_of(rank)
+    return np.stack([of_rank[_best(of_rank)] for of_rank in found], axis=1)
+
+
+def _best(results):
+    """Which of some results, each of shape (n_folds, n_results), has the best mean score."""
+    means = [result[:, 0].mean() for result in results]
+    return int(np.argmax(np.nan_to_num(means, nan=-np.inf)))
+
+
+def simplest_of_the_best(scores, least=0.0):
+    """The first candidate, the simplest first, that is within one standard error of the best.
+
+    That is the standard error of how much worse it is on the same hidden entries, or of the best
+    score if that is less, since folds in which a candidate fails are no reason to take it.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_candidates, n_folds)
+        NaN where a path had ended.
+    least : float
+        A difference that is no difference.
 
     Returns
     -------
     index : int
         Of that candidate.
     """
-    best = int(np.nanargmax(means))
-    return int(np.argmax(means >= means[best] - deviations[best] / n_errors))
+    best = scores[int(np.nanargmax(scores.mean(axis=1)))]
+    losses = best - scores
+    errors = np.minimum(losses.std(axis=1), best.std()) / np.sqrt(max(scores.shape[1] - 1, 1))
+    return int(np.argmax(losses.mean(axis=1) <= np.maximum(errors, least)))
+
+
+def simplest_of_the_good(scores):
+    """The same within one standard error of the best score itself, which most candidates are."""
+    best = scores[int(np.nanargmax(scores.mean(axis=1)))]
+    error = best.std() / np.sqrt(max(scores.shape[1] - 1, 1))
+    return int(np.argmax(scores.mean(axis=1) >= best.mean() - error))

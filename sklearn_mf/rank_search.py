@@ -11,10 +11,10 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf._candidates import Candidates, blocks, judge_of, results_of
+from sklearn_mf._candidates import Candidates, blocks, results_of
 from sklearn_mf.model_selection import EntryKFold
 from sklearn_mf.model_selection._split import folds_of
-from sklearn_mf.path import simplest_of_the_best
+from sklearn_mf.path import PRECISION, simplest_of_the_best
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
@@ -191,7 +191,7 @@ class RankSearchCV(
         cv=5,
         one_standard_error=True,
         refit=True,
-        path_max_iter=1,
+        path_max_iter=100,
         n_jobs=None,
         verbose=0,
         random_state=None,
@@ -241,10 +241,9 @@ class RankSearchCV(
         candidates = Candidates.of(checker, checked, X, grid, fit_params)
         rng = check_random_state(self.random_state)
         folds = _check_folds(self.cv, candidates, split_params, rng)
-        judge, work = judge_of(candidates, self.path_max_iter)
         seeds = rng.randint(2**31 - 1, size=len(folds))
         tasks = [(*fold, seed) for fold, seed in zip(folds, seeds, strict=True)]
-        results = np.array(results_of(judge, tasks, work, self.n_jobs))
+        results = results_of(candidates, tasks, self.path_max_iter, self.n_jobs)
         self.n_features_in_ = checker.n_features_in_
         if hasattr(checker, "feature_names_in_"):
             self.feature_names_in_ = checker.feature_names_in_
@@ -253,12 +252,15 @@ class RankSearchCV(
         self.n_splits_ = len(folds)
         choices = self._choices(*grid)
         self.cv_results_ = _cv_results(choices, results)
-        scores = self.cv_results_["mean_test_score"], self.cv_results_["std_test_score"]
-        n_errors = np.sqrt(max(self.n_splits_ - 1, 1)) if self.one_standard_error else np.inf
-        self.best_index_ = simplest_of_the_best(*scores, n_errors)
+        scores = [self.cv_results_[f"split{n}_test_score"] for n in range(self.n_splits_)]
+        if self.one_standard_error:
+            least = PRECISION**2 * candidates.variance()
+            self.best_index_ = simplest_of_the_best(np.transpose(scores), least)
+        else:
+            self.best_index_ = int(np.nanargmax(np.mean(scores, axis=0)))
         self.best_params_ = choices[self.best_index_]
         self.best_rank_ = self.best_params_["n_components"]
-        self.best_score_ = float(scores[0][self.best_index_])
+        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         if self.verbose:
             self._print()
         for name in ("best_estimator_", "refit_time_"):
@@ -501,13 +503,13 @@ def _check_ranks(ranks, shape):
 
 def _check_alphas(alphas, estimator):
     if alphas is None:
-        return np.array([0.0 if estimator.alpha_W == "auto" else estimator.alpha_W])
+        return [estimator.alpha_W]
     alphas = np.asarray(alphas)
     if alphas.ndim != 1 or not len(alphas) or alphas.dtype.kind not in "iuf":
         raise ValueError(f"alphas must be one or more numbers in one dimension, got {alphas!r}.")
     if not (alphas >= 0).all() or np.isinf(alphas).any():
         raise ValueError(f"alphas must be finite and not negative, got {alphas!r}.")
-    return np.unique(alphas)[::-1].astype(np.float64)
+    return np.unique(alphas)[::-1].astype(np.float64).tolist()
 
 
 def _check_folds(cv, candidates, params, rng):

@@ -7,11 +7,12 @@ left for weaker or stronger ones as long as hidden entries are predicted better.
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
 from sklearn_mf.initialization import start
-from sklearn_mf.path import moved
+from sklearn_mf.path import sweeps, widened
 from sklearn_mf.utils._threads import in_threads
 
 # Strengths in units of the deviation of the data, and where to begin. A step must bring a gain, and
@@ -58,14 +59,13 @@ class Trial:
         problem = self.problem_of(rank, SHARES[index])
         if source is None:
             init = "svd" if problem.loss.is_squared else "random"
-            W, Ht = _swept(problem, *start(problem, init, self.random_state))
+            path = sweeps(problem, *start(problem, init, self.random_state))
         elif source[1] > index and source[0] == rank:
-            W, Ht = _swept(problem, *self.factors[source])
+            path = sweeps(problem, *self.factors[source])
         else:  # components that stronger penalties had shrunk away are found again
-            W, Ht = moved(problem, *self.factors[source], 1, self.random_state)
-        error, (least, most) = self._error(problem, W, Ht), SWEEPS
-        for n in range(2, most + 1):
-            W, Ht = _swept(problem, W, Ht)
+            path = sweeps(problem, *widened(problem, *self.factors[source], self.random_state))
+        error, (least, most) = np.inf, SWEEPS
+        for n, (W, Ht) in enumerate(islice(path, most), start=1):
             before, error = error, self._error(problem, W, Ht)
             if n >= least and not abs(error - before) > REST * error:
                 break
@@ -202,8 +202,3 @@ def _between(rank, ranks):
     at = ranks.index(rank)
     pairs = [ranks[at - 1 : at + 1], ranks[at : at + 2]]
     return [sum(pair) // 2 for pair in pairs if len(pair) == 2 and pair[1] - pair[0] > 1]
-
-
-def _swept(problem, W, Ht):
-    W, Ht = problem.balanced(W, problem.T.solve_rows(W, Ht))
-    return problem.solve_rows(Ht, W), Ht

@@ -50,7 +50,7 @@ class BaseFactorization(
     """
 
     _unit = Unit()
-    # Of a sample of which nothing is known; None where it is zero, since biases are what is expected.
+    # Of a sample of which nothing is known; None where it is zero: biases are what is expected.
     _mean_code = None
 
     def transform(self, X, entry_weight=None):

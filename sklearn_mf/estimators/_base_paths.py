@@ -10,7 +10,17 @@ from sklearn.utils import check_random_state
 from sklearn_mf.estimators._base import SquaredErrorOfMean, threads_for
 from sklearn_mf.initialization import column_means, start
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
-from sklearn_mf.path import follow, has_risen, moved, simplest_of_the_best
+from sklearn_mf.path import (
+    PRECISION,
+    follow,
+    has_risen,
+    n_enough,
+    of_every_rank,
+    rested,
+    simplest_of_the_best,
+    sweeps,
+    widened,
+)
 from sklearn_mf.solvers import ALS
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._threads import is_in_vain
@@ -19,9 +29,10 @@ from sklearn_mf.validation import hold_out
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
 ROUGH = 1e-3
 # What ``n_components="auto"`` tries, and on which hidden entries.
-MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 1
-# Under ``alpha_W="auto"`` the rank is chosen at this strength, a share of the deviation.
-FOR_RANKS = 0.02
+MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 100
+# Under ``alpha_W="auto"`` strengths are tried beside ranks, shares of the deviation, and which of
+# them is the first.
+FOR_RANKS, FIRST = (0.5, 0.25, 0.12, 0.06, 0.03, 0.01, 0.003, 0.001, 1e-4, 1e-5, 0.0), 0.12
 
 
 class Strength(NamedTuple):
@@ -55,7 +66,7 @@ class PathsMixin:
         Parameters
         ----------
         parts : tuple of StoredObservations
-            What is to be seen, and what is hidden, in a unit.
+            What is to be seen, and groups of what is hidden, in a unit.
         terms : tuple of (BaseLoss, Unit)
             The loss of the data, resolved, and the unit.
         grid : tuple of sequences
@@ -67,11 +78,12 @@ class PathsMixin:
 
         Returns
         -------
-        results : ndarray of shape (n_alphas, n_ranks, 3)
-            Scores are negative mean squared errors, weighted as the entries are; NaN where a
-            path had ended.
+        scores : ndarray of shape (n_alphas, n_ranks, n_groups)
+            Negative mean squared errors, weighted as the entries are; NaN where a path had ended.
+        times : ndarray of shape (n_alphas, n_ranks, 2)
+            Of each fit, and of each score.
         """
-        (visible, hidden), (loss, unit) = parts, terms
+        (visible, *groups), (loss, unit) = parts, terms
         ranks, alphas = grid
         rng = check_random_state(seed)
 
@@ -89,54 +101,85 @@ class PathsMixin:
                 raise KeyboardInterrupt  # no path goes on from half a fit
             return problem.fold_in(state.Ht), state.Ht
 
+        def errors_of(factors):
+            factors = problem.model_factors(*factors)
+            totals = np.array([group.total_loss(*factors, error) for group in groups])
+            return 2 * totals / weights
+
+        def error_of(factors):
+            return errors_of(factors) @ weights / weights.sum()
+
         error = loss if loss.is_squared else SquaredErrorOfMean(loss.in_unit(unit.size))
-        weight = hidden.total(np.ones_like(hidden.values))
-        offset, results = 0.0, np.full((len(alphas), len(ranks), 3), np.nan)
+        weights = np.array([group.total(np.ones_like(group.values)) for group in groups])
+        n_hidden = sum(group.n_observed for group in groups)
+        scores = np.full((len(alphas), len(ranks), len(groups)), np.nan)
+        times, offset = np.full((*scores.shape[:2], 2), np.nan), 0.0
         with threads_for(visible):
             problem, _ = self._prepared(problem_of(ranks[0], alphas[0]), ALS(), rng)
-            offset, corner = problem.offset, None
-            for alpha, row in zip(alphas, results, strict=True):
-                factors = corner
-                for number, rank in enumerate(ranks):
+            offset, corner, leasts = problem.offset, (None, np.inf), []
+            for number, alpha in enumerate(alphas):
+                (factors, before), errors = corner, []
+                for step, rank in enumerate(ranks):
                     began = perf_counter()
                     problem = problem_of(rank, alpha)
                     if factors is None:
                         factors = solve(problem)
                     else:
-                        factors = moved(problem, *factors, n_sweeps, rng)
+                        path = sweeps(problem, *widened(problem, *factors, rng))
+                        factors = rested(path, error_of, before, n_sweeps)
                     fitted = perf_counter()
-                    total = hidden.total_loss(*problem.model_factors(*factors), error)
-                    score = -2 * total * unit.size**2 / weight
-                    row[number] = score, fitted - began, perf_counter() - fitted
-                    if number == 0:
-                        corner = factors
-                    if has_risen(-row[: number + 1, 0], hidden.n_observed) or is_in_vain():
+                    scores[number, step] = -errors_of(factors) * unit.size**2
+                    times[number, step] = fitted - began, perf_counter() - fitted
+                    before = error_of(factors)
+                    errors.append(before)
+                    if step == 0:
+                        corner = factors, before
+                    if has_risen(errors, n_hidden) or is_in_vain():
                         break
-        return results
+                leasts.append(min(errors))
+                if has_risen(leasts, n_hidden) or is_in_vain():
+                    break
+        return scores, times
 
     def _rank_of_hidden_entries(self, observations, loss):
         """The rank that ``n_components="auto"`` means."""
         self._check_paths("n_components", observations, loss, "RankSearchCV, or an int")
-        unit = self._unit_of_paths(observations, loss)
-        strength = self._strength
-        if self.alpha_W == "auto":
-            strength = self._strength_of(FOR_RANKS, observations, loss)
-        observations = unit.observations(observations)
         ranks = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1)
         if len(ranks) == 1:
             return 1
-
-        def scores_of(seed):
-            parts = _parts(observations, seed, "n_components='auto'", "an int")
-            grid = ranks, [strength]
-            return self._path_results(parts, (loss, unit), grid, N_SWEEPS, seed)[0, :, 0]
-
-        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=N_HOLD_OUTS)
+        strengths, first = self._strengths_for_ranks(observations, loss)
+        least = (PRECISION * Unit.of_size(self._problem(observations, loss, 1)).size) ** 2
+        unit = self._unit_of_paths(observations, loss)
+        observations = unit.observations(observations)
+        seeds = self._hold_outs(observations)
+        n_groups = -(-N_HOLD_OUTS // len(seeds))
         work = observations.n_observed * int(ranks[-1]) ** 2
-        scores = follow(scores_of, seeds, work)
-        n_errors = np.sqrt(N_HOLD_OUTS - 1)
-        index = simplest_of_the_best(np.mean(scores, axis=0), np.std(scores, axis=0), n_errors)
+
+        def results_of(ranks, strengths, folds):
+            def along_path(seed):
+                parts = _parts(observations, seed, ("n_components='auto'", "an int"), n_groups)
+                grid = ranks, strengths
+                scores, _ = self._path_results(parts, (loss, unit), grid, N_SWEEPS, seed)
+                return np.moveaxis(scores, -1, 0)
+
+            return np.concatenate(follow(along_path, seeds[folds], work))[..., None]
+
+        scores = of_every_rank(ranks, strengths, results_of, first, len(seeds))[..., 0].T
+        index = simplest_of_the_best(scores, least)
         return int(ranks[index])
+
+    def _strengths_for_ranks(self, observations, loss):
+        """Which strengths to try where the rank is chosen, and the index of the first."""
+        if self.alpha_W != "auto":
+            return [self._strength], 0
+        strengths = [self._strength_of(share, observations, loss) for share in FOR_RANKS]
+        return strengths, FOR_RANKS.index(FIRST)
+
+    def _hold_outs(self, observations):
+        """Seeds of as many hold-outs as are enough."""
+        n_hidden = HIDDEN_SHARE * observations.n_observed
+        n_hold_outs = min(n_enough(n_hidden), N_HOLD_OUTS)
+        return check_random_state(self.random_state).randint(2**31 - 1, size=n_hold_outs)
 
     def _strength_of(self, share, observations, loss):
         """A strength beside the data, which makes the same model in any unit."""
@@ -179,10 +222,12 @@ class PathsMixin:
         return min(int(np.searchsorted(shares, enough)) + 1, len(shares))
 
 
-def _parts(observations, seed, name, remedy):
-    """What is visible, entry by entry, and what is hidden."""
-    held_out = hold_out(observations, HIDDEN_SHARE, seed, (name, remedy))
-    return held_out.visible.stored(), held_out.hidden
+def _parts(observations, seed, names, n_groups=1):
+    """What is visible, entry by entry, and groups of what is hidden."""
+    held_out = hold_out(observations, HIDDEN_SHARE, seed, names)
+    hidden = held_out.hidden
+    group = np.arange(hidden.n_observed) % n_groups
+    return held_out.visible.stored(), *(hidden.only(group == number) for number in range(n_groups))
 
 
 def outside(share, unit, l1_ratio):

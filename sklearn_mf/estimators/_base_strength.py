@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_paths import PathsMixin, Strength, outside
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
+from sklearn_mf.path import PRECISION
 from sklearn_mf.strength import (
     TYPICAL_OF_RATES,
     TYPICAL_SHARE,
@@ -23,8 +24,6 @@ from sklearn_mf.utils._hiding import hiding_stream
 HIDDEN_SHARE, ENOUGH_HIDDEN, MOST_HOLD_OUTS, FEWEST_HIDDEN = 0.2, 1000, 5, 3
 # Largest rank that ``n_components=None`` means where entries are missing.
 MOST_COMPONENTS = 50
-# What of the deviation may be lost in single precision, which is twice as fast.
-PRECISION = 1e-5
 # Entries of a table that are enough to choose by.
 MANY_ENTRIES = 1 << 20
 NOTHING = Strength(0.0, 0.0)
