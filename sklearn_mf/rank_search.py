@@ -59,11 +59,14 @@ class RankSearchCV(
 
     so that a component which only follows noise makes the score worse. The ranks of a fold are
     a path: the factors of the rank below, and the leading directions of what they leave, are
-    improved by a sweep of alternating least squares, where a fit of its own would need
-    many. A path ends when three scores in a row are 2 % worse than its best. Where
-    alternating least squares does not solve each factor exactly (other solvers, positive
-    factors, penalties of absolute values, ``early_stopping=True``, other estimators), models
-    start anew at every rank.
+    improved by sweeps of alternating least squares until the hidden error rests, often by one,
+    where a fit of its own would need many. A path ends when three scores in a row are 2 % worse
+    than its best. Where alternating least squares does not solve each factor exactly (other
+    solvers, positive factors, penalties of absolute values, ``early_stopping=True``, other
+    estimators), models start anew at every rank.
+
+    Where the estimator has ``alpha_W="auto"``, strengths of the penalty are tried beside the
+    ranks, and each rank is judged under the one that suits it best.
 
     Chosen is the simplest model whose score is within one standard error of the best one: the
     smallest rank, and of equal ranks the largest penalty. An estimator of that kind is then
@@ -80,8 +83,9 @@ class RankSearchCV(
         Numbers of components to try, each at most ``min(n_samples, n_features)``.
     alphas : array-like of float or None, default=None
         Values of ``alpha_W`` to try with every rank; ``alpha_H`` follows where it is "same".
-        The path of a penalty starts from the first rank of the next larger one. None: that of
-        the estimator.
+        The path of a penalty starts from the first rank of the next larger one, and ends where
+        three penalties in a row were worse. None: that of the estimator, or where it is "auto"
+        shares of the deviation of X.
     cv : int, splitter or iterable, default=5
         Number of random folds of the observed entries, or how to split them: pairs of arrays
         ``(train, test)`` that number the observed entries of X in the order of its rows. An
@@ -94,9 +98,10 @@ class RankSearchCV(
     refit : bool, default=True
         Whether to fit an estimator of the chosen rank to all of X. Otherwise there is no
         `transform`, nor another method of it.
-    path_max_iter : int, default=1
-        Sweeps at each rank of a path but the first, which is fitted by the estimator's
-        `max_iter`, to a tolerance of 1e-3 at least.
+    path_max_iter : int, default=100
+        Sweeps at each rank of a path, at most: they end when one takes less than 1 % from the
+        error of hidden entries. The first rank is fitted by the estimator's `max_iter`, to a
+        tolerance of 1e-3 at least.
     n_jobs : int, default=None
         Number of folds to fit in parallel, as in :class:`joblib.Parallel`. With one job, the
         paths of large data share the threads of the kernels; results do not depend on it.
@@ -140,8 +145,10 @@ class RankSearchCV(
 
     Notes
     -----
-    The standard error is ``std_test_score / sqrt(n_splits_ - 1)`` at the best rank, that of a
-    mean over folds.
+    The standard error is that of the mean over folds of how much worse a model is than the best
+    one, or of the best score if that is less: since all models are judged by the same entries,
+    both often exceed the mean in the same folds. Differences below 1e-10 of the variance of X are
+    none.
 
     Paths are in single precision where X loses no more than 1e-5 of its standard deviation by
     it; the last fit is in that of X.

@@ -65,8 +65,8 @@ class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, Solve
     n_components : int, float, "auto" or None, default=None
         Rank, at most ``min(n_samples, n_features)``. None: 10, or that minimum where it
         is smaller; where entries are missing and ``alpha_W="auto"``, at most 50, the one with
-        which hidden entries are predicted best. "auto": five times a fifth of the entries is
-        hidden, and the smallest rank is taken, of at most 50, whose error there is within one
+        which hidden entries are predicted best. "auto": a fifth of the entries is hidden, up to
+        five times, and the smallest rank is taken, of at most 50, whose error there is within one
         standard error of the least, as in :class:`RankSearchCV`; 1 where no entry can be spared. A
         float in (0, 1): the smallest rank that has at least this share of the variance, or with
         ``bias=False`` of the squares, of dense, complete X, as in
