@@ -12,7 +12,7 @@ import numpy as np
 
 from sklearn_mf.losses import BaseLoss
 from sklearn_mf.multiplicative import first_codes
-from sklearn_mf.observations import ObservedMatrix, Runaways, parabola_of, settle, value_of
+from sklearn_mf.observations import ObservedMatrix, Runaways, parabola_of, value_of
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._twins import Twins, twin
@@ -460,6 +460,7 @@ class Problem(Twins):
         if self.loss.is_squared:
             return self._solve_fully(self.observations, design, offsets, self.row_penalty, W)
         problem, penalty = self._without_zeros(design)
+        problem = replace(problem, loss=problem.loss.for_codes)
         design, offsets, scale, *per_column = (
             numbers.astype(np.float64) for numbers in (design, offsets, *penalty)
         )
@@ -558,7 +559,7 @@ def _descend(observations, design, offsets, penalty, start, accuracy):
 
 
 def _settle(observations, design, offsets, penalty, start):
-    return observations.improve_rows(design, offsets, penalty, start, settle).rows
+    return observations.settle_rows(design, offsets, penalty, start)
 
 
 def _even_scale(row_squares, column_squares):

@@ -75,6 +75,11 @@ class BaseLoss(BaseEstimator):
         """
         return self
 
+    @property
+    def for_codes(self):
+        """What codes are found under: itself, or the same by other steps than its bound."""
+        return self
+
     def at(self, kinds):
         """The loss of entries of these kinds: the same, unless columns have their own."""
         return self

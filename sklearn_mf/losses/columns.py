@@ -48,6 +48,11 @@ class ColumnLosses:
         return ColumnLosses([part.in_unit(unit) for part in self.parts], self.kinds)
 
     @property
+    def for_codes(self):
+        """See `BaseLoss.for_codes`."""
+        return ColumnLosses([part.for_codes for part in self.parts], self.kinds)
+
+    @property
     def is_squared(self):
         """Whether all parts are."""
         return all(part.is_squared for part in self.parts)

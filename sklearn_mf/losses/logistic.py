@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit, logit
 
-from sklearn_mf.losses._base import EDGE, LOSSES, BaseLoss
+from sklearn_mf.losses._base import EDGE, LEAST_CURVATURE, LOSSES, BaseLoss
 from sklearn_mf.utils._validation import Options
 
 CODINGS = {(0, 1), (-1, 1)}
@@ -91,6 +91,11 @@ class Logistic(BaseLoss):
         )
 
     @property
+    def for_codes(self):
+        """See `BaseLoss.for_codes`: the bound is so wide far from zero that steps get short."""
+        return _StepByStep(self)
+
+    @property
     def _values(self):
         # Of Python's own type: a NumPy float64 would turn float32 into float64.
         return tuple(int(value) for value in self.classes)
@@ -136,3 +141,24 @@ class Logistic(BaseLoss):
         """The log-odds; see `BaseLoss.from_mean`."""
         low, high = self._values
         return logit(np.clip((mean - low) / (high - low), EDGE, 1 - EDGE))
+
+
+class _StepByStep(BaseLoss):
+    """The logistic loss without its bound: Newton's steps, but where the wrong class is expected.
+
+    There they would lead far beyond zero, into another plain that is as flat; the bound leads
+    across.
+    """
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def value(self, x, m):
+        return self.loss.value(x, m)
+
+    def parabola(self, x, m):
+        weight, _ = self.loss.quadratic(x, m)
+        gradient = self.loss.gradient(x, m)
+        weight = np.where(m * gradient < 0, expit(m) * expit(-m), weight)
+        weight = np.maximum(weight, LEAST_CURVATURE)
+        return weight, m - gradient / weight

@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_mf import kernels
 from sklearn_mf.observations.answers import gradient_of, value_of
-from sklearn_mf.observations.descent import Descent, descend
+from sklearn_mf.observations.descent import Descent, descend, settle
 from sklearn_mf.observations.shortest import shortest_rows
 from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
 from sklearn_mf.utils._twins import Twins, twin
@@ -200,6 +200,28 @@ class ObservedMatrix(Twins):
         """
         improve = partial(descend, accuracy=accuracy)
         return self.improve_rows(design, offsets, penalty, start, improve)
+
+    def settle_rows(self, design, offsets, penalty, start):
+        """Best rows under any penalty; in double precision where single does not tell them.
+
+        Parameters
+        ----------
+        design, offsets, penalty, start
+            As in `descend_rows`.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_rows, k)
+            Where the squared loss and the penalty are least.
+        """
+        descent = self.improve_rows(design, offsets, penalty, start, settle)
+        if descent.doubtful.any():
+            rows, (scale, *per_column) = np.flatnonzero(descent.doubtful), penalty
+            numbers = design, offsets, start[rows], scale[rows], *per_column
+            design, offsets, start, *penalty = as_type(np.float64, *numbers)
+            again = self.take(rows).in_double().settle_rows(design, offsets, penalty, start)
+            descent.rows[rows] = again
+        return descent.rows
 
     def improve_rows(self, design, offsets, penalty, start, improve):
         """Improve rows under the squared loss, by what needs their normal equations alone.

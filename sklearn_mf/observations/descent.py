@@ -1,6 +1,6 @@
 """Rows improved by coordinate descent on their normal equations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -34,31 +34,37 @@ class Descent:
         How far each was from its minimum at the start; see ``kernels.descend_rows``.
     loss : ndarray of shape (n_rows,)
         The squared loss of each row now, less that of a row of zeros.
+    doubtful : ndarray of bool of shape (n_rows,)
+        Rows for which this precision does not tell how far they should go.
     """
 
     rows: np.ndarray
     violation: np.ndarray
     loss: np.ndarray
+    doubtful: np.ndarray
 
     @classmethod
-    def after(cls, equations, rows, violation):
+    def after(cls, equations, rows, violation, doubtful=None):
         """Of rows that solve normal equations better than before."""
+        if doubtful is None:
+            doubtful = np.zeros(len(rows), dtype=bool)
         grams, moments = equations
         slope = images(grams, rows)
         slope *= 0.5
         slope -= moments
-        return cls(rows, violation, np.einsum("ik,ik->i", rows, slope, dtype=np.float64))
+        loss = np.einsum("ik,ik->i", rows, slope, dtype=np.float64)
+        return cls(rows, violation, loss, doubtful)
 
     @classmethod
     def empty(cls, start):
         """Of rows that parts are to be put into."""
         per_row = np.zeros_like(start, shape=len(start))
-        return cls(np.array(start), per_row, per_row.astype(np.float64))
+        return cls(np.array(start), per_row, per_row.astype(np.float64), per_row.astype(bool))
 
     def put(self, rows, part):
         """Write the descent of some rows in its place."""
-        for name in ("rows", "violation", "loss"):
-            getattr(self, name)[rows] = getattr(part, name)
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(part, field.name)
 
 
 def images(grams, rows):
@@ -76,10 +82,11 @@ def settle(equations, penalty, start):
     """Rows at rest: descent finds which coefficients are zero, linear systems what others are.
 
     Descent alone takes hundreds of rounds where components are correlated. Every row goes its own
-    way, whatever others are solved with it, but for rounding error.
+    way, whatever others are solved with it, but for rounding error. In single precision that error
+    would lead rows whose systems are singular: they end at once, doubtful.
     """
     rows, violation = _descend(equations, penalty, start, (FINE, ROUNDS_BETWEEN))
-    moving = np.arange(len(rows))
+    moving, doubtful = np.arange(len(rows)), np.zeros(len(rows), dtype=bool)
     for n_systems in range(MOST_SYSTEMS):
         part, before = _of_rows(equations, penalty, moving), rows[moving]
         solved, held = _solved(*part, before)
@@ -90,18 +97,21 @@ def settle(equations, penalty, start):
         # Or its system was solved, and descent is content with its zeros: the rest is rounding.
         rests |= (np.sign(after) == np.sign(solved)).all(axis=1) & (solved != before).any(axis=1)
         # What is held back rests where nothing falls; so do zeros that come and go.
-        doubtful = held | (n_systems >= PATIENCE)
-        if doubtful.any():
-            some = _of_rows(*part, doubtful)
+        slow = held | (n_systems >= PATIENCE)
+        if rows.dtype == np.float32:
+            doubtful[moving] = held | (slow & ~rests)
+            rests |= slow
+        elif slow.any():
+            some = _of_rows(*part, slow)
             rests &= ~held
-            rests[doubtful] |= ~_falls(*some, before[doubtful], after[doubtful])
+            rests[slow] |= ~_falls(*some, before[slow], after[slow])
         moving = moving[~rests]
         if len(moving) == 0:
             break
     else:
         part = _of_rows(equations, penalty, moving)
         rows[moving], _ = _descend(*part, rows[moving], (FINE, LAST_ROUNDS))
-    return Descent.after(equations, rows, violation)
+    return Descent.after(equations, rows, violation, doubtful)
 
 
 def _falls(equations, penalty, before, after):
