@@ -188,9 +188,9 @@ class BetaDivergence(BaseLoss):
         """Newton's approximation of the convex part of the loss; see `BaseLoss.parabola`."""
         beta, safe = float(self.beta), np.maximum(m, FLOOR)
         bend = max(beta - 1, 0) + max(2 - beta, 0) * (x / safe)
-        bend = np.maximum(bend, LEAST_BEND)
-        # The gradient is the distance times the same power, which may underflow.
-        return safe ** (beta - 2) * bend, m - (np.maximum(m, 0) - x) / bend
+        weight = safe ** (beta - 2) * np.maximum(bend, LEAST_BEND)
+        weight = np.maximum(weight, np.finfo(m.dtype).tiny)  # the power may underflow
+        return weight, m - self.gradient(x, m) / weight
 
 
 class _LessModel(BetaDivergence):
