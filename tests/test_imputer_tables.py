@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import low_rank, punch_holes
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_selector
 from sklearn.impute import SimpleImputer
@@ -360,6 +361,28 @@ class TestTypesOfColumns:
         assert str(filled["none"].dtype) == "Int64"
         assert (filled["none"] == 0).all()
         assert str(filled["missingindicator_old"].dtype) == "float64"
+
+
+class TestOutputsForAll:
+    """What is asked for by `set_config` reaches the indicator and estimators too."""
+
+    @pytest.mark.parametrize("make", ["pandas", "polars"])
+    @pytest.mark.parametrize("given", ["pandas", "polars", None])
+    @pytest.mark.parametrize(
+        "estimator",
+        [None, MIXED, make_pipeline(StandardScaler(), MatrixFactorization(1, random_state=0))],
+    )
+    def test_it_changes_the_container_alone(self, mixed, make, given, estimator):
+        pytest.importorskip(make)
+        X = mixed if given is None else frame(mixed, given)
+        if estimator is MIXED and given is None:
+            estimator = MatrixFactorization(1, random_state=0)
+        fitted = imputer(estimator, add_indicator=True, round_features=[3])
+        expected = fitted.fit_transform(X)
+        with config_context(transform_output=make):
+            filled = fitted.fit_transform(X)
+        assert type(filled).__module__.startswith(make)
+        np.testing.assert_allclose(filled.to_numpy(), expected, rtol=1e-12)
 
 
 class TestEstimatorsThatAreNone:

@@ -216,7 +216,8 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             # Here, because it brings all of sklearn.neighbors with it.
             from sklearn.impute import MissingIndicator
 
-            self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
+            indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
+            self.indicator_ = indicator.fit(X)
         self._fit_model(self._source(table, X), X.dtype, y, fit_params)
         return self
 
@@ -391,8 +392,8 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         if self.estimator is not None:
             if hasattr(self.estimator, "add_indicator"):
                 raise ValueError(
-                    f"estimator={self.estimator!r} is an imputer itself: use it instead of this one. "
-                    "Factorizations, and pipelines that end in one, predict by inverse_transform."
+                    f"estimator={self.estimator!r} is an imputer itself: use it as it is. What is "
+                    "asked for is a factorization, or a pipeline that ends in one."
                 )
             if get_config()["enable_metadata_routing"]:
                 fit_params = process_routing(self, "fit", **fit_params).estimator.fit
