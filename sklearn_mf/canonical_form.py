@@ -142,7 +142,7 @@ def positive_signs(Ht):
 
 
 def least_costly(problem, gram, Ht, scale):
-    """The features' factor in the form whose penalties are least.
+    """The features' factor in the form whose penalties are least, near to what it was.
 
     `Problem.balanced` scales components. Here all that leaves the model as it is can be chosen: a
     shift of the codes that the biases of the features take up, one of the components that those
@@ -168,9 +168,20 @@ def least_costly(problem, gram, Ht, scale):
         What the rows of the left factor are to be multiplied with.
     """
     k = problem.n_components
+    right, change = _shifted(problem, gram, Ht, scale)
+    row_cost = problem.rows.penalty.ridge * (change @ gram @ change.T)[:k, :k]
+    H = right[:, :k]
+    mix = _mixture(row_cost, problem.columns.penalty.ridge * (H.T * scale) @ H)
+    right[:, :k] = H @ mix
+    change[:k] = np.linalg.solve(mix, change[:k])
+    return right, change
+
+
+def _shifted(problem, gram, Ht, scale):
+    """The shifts of `least_costly`: the features' factor, and the change of the left one."""
+    k = problem.n_components
     row_ridge, column_ridge = problem.rows.penalty.ridge, problem.columns.penalty.ridge
-    H, change = Ht[:, :k], np.eye(len(gram))
-    right = Ht.copy()
+    H, right, change = Ht[:, :k], Ht.copy(), np.eye(len(gram))
     if problem.columns.has_bias:
         price = problem.columns.bias_ridge
         pull = row_ridge * gram[:k, -1] - price * (H.T * scale) @ Ht[:, k]
@@ -188,23 +199,34 @@ def least_costly(problem, gram, Ht, scale):
         )
         right[:, :k] += shift
         change[k] -= shift @ change[:k]
-    moved = (change @ gram @ change.T)[:k, :k]
-    H = right[:, :k]
-    mix = _mixture(row_ridge * moved, column_ridge * (H.T * scale) @ H)
-    right[:, :k] = H @ mix
-    change[:k] = np.linalg.solve(mix, change[:k])
     return right, change
 
 
 def _cheapest(problem, W, Ht):
-    """The components in the form whose penalties are least, for about these codes."""
+    """The components in the form whose penalties are least, for about these codes.
+
+    The factors share the singular values of the model, as the penalties weigh it. Those are not
+    taken from products of each factor with itself, which have half the digits.
+    """
+    k = problem.n_components
     left = W.astype(np.float64)
     if problem.rows.has_bias or problem.columns.has_bias:
         left = np.column_stack([left, np.ones(len(left))])
     gram = (left.T * problem.weighted_scale) @ left
     scale = problem.T.penalty_scale.astype(np.float64)
-    right, _ = least_costly(problem, gram, Ht.astype(np.float64), scale)
+    right, change = _shifted(problem, gram, Ht.astype(np.float64), scale)
     right[~Ht.any(axis=1)] = 0
+    roots = (
+        np.sqrt(problem.rows.penalty.ridge * problem.weighted_scale),
+        np.sqrt(problem.columns.penalty.ridge * scale),
+    )
+    codes = np.linalg.qr(roots[0][:, None] * (left @ change.T)[:, :k], mode="r")
+    basis, components = np.linalg.qr(roots[1][:, None] * right[:, :k])
+    _, values, Vt = linalg.svd(codes @ components.T)
+    values[values <= max(problem.observations.shape) * np.finfo(Ht.dtype).eps * values[0]] = 0
+    H = basis @ (Vt.T * np.sqrt(values))
+    seen = roots[1] > 0
+    right[seen, :k] = H[seen] / roots[1][seen, None]
     return right.astype(Ht.dtype)
 
 
