@@ -15,6 +15,7 @@ from sklearn_mf._candidates import Candidates, blocks, results_of
 from sklearn_mf.model_selection import EntryKFold
 from sklearn_mf.model_selection._split import folds_of
 from sklearn_mf.path import PRECISION, simplest_of_the_best
+from sklearn_mf.utils._callbacks import CallbackSupportMixin, SearchTasks
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
@@ -41,6 +42,7 @@ def _has_best(search):
 
 class RankSearchCV(
     CheckedParametersMixin,
+    CallbackSupportMixin,
     MetaEstimatorMixin,
     TransformerMixin,
     BaseEstimator,
@@ -249,35 +251,39 @@ class RankSearchCV(
         rng = check_random_state(self.random_state)
         folds = _check_folds(self.cv, candidates, split_params, rng)
         seeds = rng.randint(2**31 - 1, size=len(folds))
-        tasks = [(*fold, seed) for fold, seed in zip(folds, seeds, strict=True)]
-        results = results_of(candidates, tasks, self.path_max_iter, self.n_jobs)
+        tasks = SearchTasks(self, {"X": X, "y": y}, 1 + self.refit)
+        with tasks.task("search"):
+            judged = [(*fold, seed) for fold, seed in zip(folds, seeds, strict=True)]
+            results = results_of(candidates, judged, self.path_max_iter, self.n_jobs)
         self.n_features_in_ = checker.n_features_in_
+        for name in ("feature_names_in_", "best_estimator_", "refit_time_"):
+            vars(self).pop(name, None)
         if hasattr(checker, "feature_names_in_"):
             self.feature_names_in_ = checker.feature_names_in_
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self.n_splits_ = len(folds)
-        choices = self._choices(*grid)
+        self._choose(self._choices(*grid), results, PRECISION**2 * candidates.variance())
+        if self.verbose:
+            self._print()
+        if self.refit:
+            began = perf_counter()
+            best = clone(self.estimator).set_params(**self.best_params_)
+            with tasks.task("refit-with-best-params", best):
+                self.best_estimator_ = best.fit(X, **fit_params)
+            self.refit_time_ = perf_counter() - began
+        tasks.finish()
+        return self
+
+    def _choose(self, choices, results, least):
+        """Keep the results, and choose by them."""
+        self.n_splits_ = len(results)
         self.cv_results_ = _cv_results(choices, results)
         scores = [self.cv_results_[f"split{n}_test_score"] for n in range(self.n_splits_)]
         if self.one_standard_error:
-            least = PRECISION**2 * candidates.variance()
             self.best_index_ = simplest_of_the_best(np.transpose(scores), least)
         else:
             self.best_index_ = int(np.nanargmax(np.mean(scores, axis=0)))
         self.best_params_ = choices[self.best_index_]
         self.best_rank_ = self.best_params_["n_components"]
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
-        if self.verbose:
-            self._print()
-        for name in ("best_estimator_", "refit_time_"):
-            vars(self).pop(name, None)
-        if self.refit:
-            began = perf_counter()
-            best = clone(self.estimator).set_params(**self.best_params_)
-            self.best_estimator_ = best.fit(X, **fit_params)
-            self.refit_time_ = perf_counter() - began
-        return self
 
     @available_if(_has_best)
     def transform(self, X, **params):

@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_mf import MatrixFactorization
+from sklearn_mf import MatrixFactorization, RankSearchCV
 from sklearn_mf.solvers import ALS, GradientDescent
 from sklearn_mf.utils import _callbacks
 
@@ -211,3 +211,17 @@ def test_where_scikit_learn_has_no_callbacks_all_else_works(holed, monkeypatch):
             del sys.modules[name]
         sys.modules.update(loaded)
     assert importlib.import_module("sklearn_mf.utils._callbacks") is _callbacks
+
+
+def test_a_search_is_two_tasks_and_hands_callbacks_to_the_last_fit(holed):
+    recorder = Recorder()
+    model = MatrixFactorization(solver="als", alpha_W=0.1, tol=0, max_iter=4, random_state=0)
+    search = RankSearchCV(model, [1, 2], cv=2, random_state=0).set_callbacks(recorder)
+    search.fit(holed)
+    names = [name for kind, name, *_ in recorder.told if kind == "begin"]
+    assert names[:3] == ["fit", "search", "refit-with-best-params"]
+    assert recorder.count("begin", "search") == recorder.count("end", "search") == 1
+    alone = RankSearchCV(model, [1, 2], cv=2, random_state=0, refit=False)
+    again = Recorder()
+    alone.set_callbacks(again).fit(holed)
+    assert again.count("begin") == again.count("end") == 2

@@ -1,5 +1,7 @@
 """scikit-learn's callbacks, where it has them: from version 1.9."""
 
+from contextlib import contextmanager
+
 from sklearn_mf.utils._monitors import Monitor
 
 try:
@@ -10,7 +12,7 @@ except ImportError:
         """Supports nothing, there being nothing to support."""
 
 
-__all__ = ["CallbackSupportMixin", "FitTasks", "has_callbacks"]
+__all__ = ["CallbackSupportMixin", "FitTasks", "SearchTasks", "has_callbacks"]
 
 
 def has_callbacks(estimator):
@@ -54,3 +56,44 @@ class FitTasks(Monitor):
     def finish(self):
         """The task ends, and the estimator is fitted."""
         self.root.call_on_fit_task_end(**self.data, reconstruction_attributes={})
+
+
+class SearchTasks:
+    """A search as callbacks see it, or nobody where there are none: a task with several subtasks.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Which is fitted.
+    data : dict
+        X and y as the user gave them.
+    n_tasks : int
+        Number of subtasks.
+    """
+
+    def __init__(self, estimator, data, n_tasks):
+        self.root, self.data = None, {"estimator": estimator, **data}
+        if has_callbacks(estimator):
+            self.root = estimator._init_callback_context(max_subtasks=n_tasks)
+            self.root.call_on_fit_task_begin(**self.data)
+
+    @contextmanager
+    def task(self, name, inner=None):
+        """A subtask, and those of an inner estimator that is fitted in it."""
+        if self.root is None:
+            yield
+            return
+        task = self.root.subcontext(task_name=name)
+        if inner is None:
+            task.call_on_fit_task_begin(**self.data)
+            yield
+        else:
+            with task.propagate_callback_context(inner):
+                task.call_on_fit_task_begin(**self.data)
+                yield
+        task.call_on_fit_task_end(**self.data)
+
+    def finish(self):
+        """The search ends."""
+        if self.root is not None:
+            self.root.call_on_fit_task_end(**self.data)
