@@ -133,6 +133,15 @@ def _curved(equations, penalty, rows):
     return (grams.astype(np.float64) @ rows[:, :, None])[:, :, 0] + scale[:, None] * ridge * rows
 
 
+def _slope(equations, penalty, rows):
+    """How steeply the cost without absolute values falls; rounding error leads nowhere."""
+    grams, moments = equations
+    slope = moments - _curved(equations, penalty, rows)
+    terms = np.abs(moments) + (np.abs(grams) @ np.abs(rows)[:, :, None])[:, :, 0]
+    slope[np.abs(slope) <= DOUBT * float(np.finfo(rows.dtype).eps) * terms] = 0
+    return slope
+
+
 def _solved(equations, penalty, before):
     """Rows whose coefficients other than zero solve their system; which of them were held back.
 
@@ -145,28 +154,27 @@ def _solved(equations, penalty, before):
     held = (solved == before).all(axis=1) & before.any(axis=1)
     if held.any():
         part, before = _of_rows(equations, penalty, held), before[held]
-        (grams, moments), (scale, ridge, *_) = part
-        k = before.shape[1]
+        (grams, _), (scale, ridge, l1, _) = part
+        k, slope = before.shape[1], _slope(*part, before)
         diagonals = np.einsum("ikk->ik", grams) + scale[:, None] * ridge
         hold = HOLD * np.sqrt(k * np.finfo(before.dtype).eps) * diagonals
+        moments = _curved(*part, before) + slope + hold * before
         grams = np.ascontiguousarray(grams + hold[:, :, None] * np.eye(k), dtype=before.dtype)
-        moments = (moments + hold * before).astype(before.dtype)
+        moments = moments.astype(before.dtype)
         nearer = kernels.settle_rows(grams, moments, part[1], before, _threads(before, 1))
+        pulled = (((slope != 0) | (l1 > 0)) & (before != 0)).any(axis=1)
+        nearer[~pulled] = before[~pulled]
         solved[held] = _beyond(*part, before, nearer)
     return solved, held
 
 
 def _beyond(equations, penalty, before, after):
     """Rows that go on as they went to where they cost least, or a coefficient becomes zero."""
-    (grams, moments), (scale, _, l1, _) = equations, penalty
+    (grams, _), (scale, _, l1, _) = equations, penalty
     at = after.astype(np.float64)
     way = at - before
-    slope = _curved(equations, penalty, at) - moments + scale[:, None] * l1 * np.sign(at)
-    fall = -(slope * way).sum(axis=1)
-    # What rounding error tells leads nowhere.
-    eps = float(np.finfo(after.dtype).eps)
-    terms = np.abs(moments) + (np.abs(grams) @ np.abs(at)[:, :, None])[:, :, 0]
-    fall[fall <= DOUBT * eps * (terms * np.abs(way)).sum(axis=1)] = 0
+    slope = _slope(equations, penalty, after) - scale[:, None] * l1 * np.sign(at)
+    fall = np.maximum((slope * way).sum(axis=1), 0)
     curvature = (way * _curved(equations, penalty, way)).sum(axis=1)
     step = np.divide(fall, curvature, out=np.full_like(fall, np.inf), where=curvature > 0)
     to_zero = np.divide(-at, way, out=np.full_like(way, np.inf), where=way * at < 0)
