@@ -345,6 +345,29 @@ class TestTypesOfColumns:
         with pytest.raises(ValueError, match=f"X has {values[0]} in row 0, .*'floor'.*UInt8"):
             fitted.transform(other)
 
+    @pytest.mark.parametrize("dtype", ["int8", "UInt16", "Int32", "int64", "UInt64"])
+    def test_the_ends_of_a_type_are_its_own(self, whole, dtype):
+        bits, unsigned = int(dtype[-2:].lstrip("t")), dtype.startswith("U")
+        least = 0 if unsigned else -(2 ** (bits - 1))
+        most = min(2**bits - 1 if unsigned else 2 ** (bits - 1) - 1, 2**53)
+        table = whole[["price", "rooms"]].assign(floor=whole["floor"].astype(dtype))
+        table.loc[3, "floor"], table.loc[5, "floor"] = least, most
+        table.loc[7:20, "price"] = np.nan
+        assert str(table["floor"].dtype) == dtype
+        self.check(table, {"price": "float64", "rooms": "int64", "floor": dtype})
+
+    @pytest.mark.parametrize("value", [-1e30, 1e30])
+    @pytest.mark.parametrize("dtype", ["Int8", "UInt32", "Int64", "UInt64"])
+    def test_what_is_imputed_fits_into_the_type(self, whole, dtype, value):
+        table = whole[["rooms", "floor"]].abs().astype(dtype)
+        table.loc[3, "floor"] = None
+        model = MatrixFactorization(1, bias="features", alpha_W=0.1, random_state=0)
+        fitted = imputer(model, round_features="from_dtype").set_output(transform="pandas")
+        fitted.fit(table).estimator_.feature_bias_[:] = value
+        info = np.iinfo(dtype.lower())
+        expected = info.min if value < 0 else info.max
+        assert float(fitted.transform(table).loc[3, "floor"]) == pytest.approx(expected, rel=1e-9)
+
     def test_draws_are_whole_too(self, whole):
         table = spoilt(whole.astype(WHOLE), list(WHOLE), 0.5)
         fitted = imputer(round_features="from_dtype", sample_posterior=True)

@@ -147,9 +147,10 @@ def _span(dtype):
     found = INTEGERS.match(dtype)
     if not found:
         return None
-    # Of integers that floats cannot tell apart, the largest that the type still has.
-    bits = int(found[2]) - (not found[1])
-    return (0.0 if found[1] else -(2.0**bits)), min(2.0**bits - 1, 2.0**bits * (1 - 2.0**-24))
+    unsigned, bits = bool(found[1]), int(found[2])
+    end = 2.0**bits if unsigned else 2.0 ** (bits - 1)
+    # Where floats are further apart than integers, the largest one below the end.
+    return (0.0 if unsigned else -end), min(end - 1, np.nextafter(end, 0))
 
 
 def _kind_of_objects(values):
