@@ -228,6 +228,11 @@ class TestDraws:
         fitted = imputer(Normal(2.0, 0.0), sample_posterior=True, max_value=1.0)
         assert (fitted.fit_transform(X)[1:] == 1.0).all()
 
+    def test_what_has_no_spread_is_not_drawn(self, holed):
+        model = MatrixFactorization(1, loss="huber", alpha_W=0.1, random_state=0)
+        with pytest.raises(ValueError, match=r"sample_posterior=True needs .*loss='squared'"):
+            imputer(model, sample_posterior=True).fit_transform(holed)
+
     def test_of_a_factorization_they_are_within(self, holed):
         model = MatrixFactorization(2, bias="features", alpha_W=0.1, random_state=0)
         filled = imputer(model, sample_posterior=True, min_value=-1, max_value=1)

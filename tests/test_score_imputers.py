@@ -13,6 +13,7 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mf import FactorizationImputer, MatrixFactorization
 from sklearn_mf.model_selection import (
@@ -50,6 +51,11 @@ def share_explained(true, predicted, visible, columns):
     """R^2 by hand, against the means of what is visible."""
     means = np.nanmean(visible, axis=0)[columns]
     return 1 - np.sum((true - predicted) ** 2) / np.sum((true - means) ** 2)
+
+
+@parametrize_with_checks([EntryHoldout(KNNImputer())])
+def test_scikit_learn_has_no_complaint_of_a_holdout(estimator, check):
+    check(estimator)
 
 
 class TestTheScoreIsThatOfTheHiddenEntries:

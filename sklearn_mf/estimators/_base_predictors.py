@@ -115,7 +115,10 @@ class OfEstimator:
 
     def sample(self, X, cells, random_state):
         """Normal numbers around the predictions, each by itself."""
-        values, std = self.predict(X, cells, return_std=True)
+        try:
+            values, std = self.predict(X, cells, return_std=True)
+        except ValueError as error:
+            raise ValueError(f"sample_posterior=True needs standard deviations. {error}") from error
         return values + std * random_state.standard_normal(len(values))
 
 
