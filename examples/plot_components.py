@@ -3,14 +3,13 @@ Components to read
 ==================
 
 Factors are not unique: any rotation of the components, undone in the codes, gives the same
-model. Two fits from different starts may predict the same and look nothing alike. This
-example puts them into one form, draws them, and asks which of them other data would show
-again.
+model. Fits end in one form, so that two starts give the same components. This example shows
+it, puts other factors into a form, and asks which components other data would show again.
 """
 
 # %%
-# The same model, other components
-# --------------------------------
+# The same model, the same components
+# -----------------------------------
 #
 # Half of the pixels of the handwritten digits are hidden. Two fits start at random.
 import numpy as np
@@ -29,35 +28,40 @@ fits = [
     ).fit(X)
     for seed in (0, 1)
 ]
-codes = [model.transform(X) for model in fits]
-difference = fits[0].inverse_transform(codes[0]) - fits[1].inverse_transform(codes[1])
+W, H = fits[0].transform(X), fits[0].components_
+difference = fits[0].inverse_transform(W) - fits[1].inverse_transform(fits[1].transform(X))
 print(f"reconstructions differ by {np.abs(difference).max():.3f} at most")
 
-pairs = align_components(fits[0].components_, fits[1].components_)
+pairs = align_components(H, fits[1].components_)
 print("similarities of the components:", pairs.similarities.round(2))
 
 # %%
-# One form for both
-# -----------------
+# One form for any factors
+# ------------------------
 #
-# :func:`~sklearn_mf.components.canonical_form` makes components orthonormal and orders them by
-# the size of their codes, as singular vectors are. Now there is only one answer. Red pixels
-# and blue ones count against each other.
+# Factors from elsewhere may be any mixture. :func:`~sklearn_mf.components.canonical_form` makes
+# their components orthonormal and orders them by the size of their codes, as singular vectors
+# are. Red pixels and blue ones count against each other.
 import matplotlib.pyplot as plt
 
 from sklearn_mf.plotting import ComponentsDisplay
 
-formed = [canonical_form(W, model.components_)[1] for W, model in zip(codes, fits, strict=True)]
-pairs = align_components(*formed)
-print("similarities in the canonical form:", pairs.similarities.round(2))
+mix = np.random.RandomState(0).standard_normal((6, 6))
+mixed = W @ np.linalg.inv(mix), mix @ H
+formed = canonical_form(*mixed)[1]
+print("similarities, mixed:", align_components(H, mixed[1]).similarities.round(2))
+print("similarities in the canonical form:", align_components(H, formed).similarities.round(2))
 
 figure, axes = plt.subplots(4, 6, figsize=(9, 6.6), layout="constrained")
-for seed in (0, 1):
-    ComponentsDisplay.from_estimator(fits[seed], image_shape=(8, 8), axes=axes[seed])
-    ComponentsDisplay(components=formed[seed], image_shape=(8, 8)).plot(axes[2 + seed])
-rows = ["first start", "second start", "first, canonical", "second, canonical"]
-for ax, row in zip(axes[:, 0], rows, strict=True):
-    ax.set_ylabel(row)
+shown = {
+    "first start": H,
+    "second start": fits[1].components_,
+    "first, mixed": mixed[1],
+    "mixed, canonical": formed,
+}
+for row, (name, components) in zip(axes, shown.items(), strict=True):
+    ComponentsDisplay(components=components, image_shape=(8, 8)).plot(row)
+    row[0].set_ylabel(name)
 plt.show()
 
 # %%

@@ -49,8 +49,8 @@ for name, model in models.items():
     print(f"W =\n{W}\nH =\n{model.components_}\nW H =\n{reconstruction}\n")
 
 # %%
-# The factors differ and their product does not: for any invertible R, W R and the inverse
-# of R times H are as good as W and H.
+# For any invertible R, W R and the inverse of R times H are as good as W and H. Every fit ends in
+# one form of them, the one of singular vectors, so the factors agree as well as their product does.
 #
 # The objective after every iteration
 # -----------------------------------

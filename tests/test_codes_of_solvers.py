@@ -1,4 +1,4 @@
-"""What users of codes see: the same neighbours, the same projections, in any unit and at any time."""
+"""What users of codes see: the same neighbours and projections, in any unit and at any time."""
 
 import numpy as np
 import pytest
