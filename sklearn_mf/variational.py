@@ -25,6 +25,7 @@ from sklearn.utils.extmath import randomized_svd
 from sklearn_mf.observations import DenseObservations, HeldOut
 from sklearn_mf.uncertainty import entry_variances
 from sklearn_mf.utils._hiding import hiding_stream
+from sklearn_mf.utils._holes import row_patterns
 from sklearn_mf.utils._warnings import warn
 
 # Share of the entries that choose the rank. Where that is less than enough, they are hidden
@@ -110,7 +111,7 @@ class VariationalFactors:
         for start in range(0, len(X), step):
             block = X[start : start + step]
             observed = ~np.isnan(block)
-            patterns, which = _patterns(observed)
+            patterns, which = row_patterns(observed)
             sums = (patterns.astype(X.dtype) @ squares).reshape(len(patterns), k, q)
             covariance = np.zeros((len(patterns), q, q))
             covariance[:, :k, :k] = np.linalg.inv(sums[:, :, :k] + np.eye(k))
@@ -123,6 +124,10 @@ class VariationalFactors:
     def predict(self, X):
         """Expected value of every cell."""
         return np.concatenate([left @ self.right.T for _, left, *_ in self.rows(X)])
+
+    def completed(self, X):
+        """X with expected values in its holes."""
+        return np.where(np.isnan(X), self.predict(X), X)
 
     def variances(self, X):
         """Variance of every missing cell around its expected value; zero where observed."""
@@ -329,15 +334,6 @@ def _trials(observations, rng):
 def _ranks(largest):
     largest = min(largest, MAX_RANK)
     return sorted({0, largest, *(2**i for i in range(largest.bit_length()))})
-
-
-def _patterns(observed):
-    """Rows that occur in a mask, and which of them each row is."""
-    packed = np.ascontiguousarray(np.packbits(observed, axis=1))
-    _, first, which = np.unique(
-        packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True
-    )
-    return observed[first], which.ravel()
 
 
 def _roots(covariance):

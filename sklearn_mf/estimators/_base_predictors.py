@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.variational import VariationalFactors, fit_variational
+from sklearn_mf.completion import Completion, fit_completion
 
 
 @dataclass(frozen=True)
-class StandardizedFactors:
-    """The factorization of standardized columns that needs no parameter.
+class StandardizedTable:
+    """The completion of standardized columns that needs no parameter.
 
     Attributes
     ----------
-    factors : VariationalFactors
+    completion : Completion
         Of the columns that have entries.
     mean, scale : ndarray of shape (n_columns,)
         By which these are standardized; the scale of constant ones is zero, so that they stay so.
@@ -26,7 +26,7 @@ class StandardizedFactors:
         Which they are.
     """
 
-    factors: VariationalFactors
+    completion: Completion
     mean: np.ndarray
     scale: np.ndarray
     seen: np.ndarray
@@ -46,7 +46,7 @@ class StandardizedFactors:
 
         Returns
         -------
-        model : StandardizedFactors
+        model : StandardizedTable
             Fitted.
         errors : dict of {int: float}
             Mean squared error of hidden entries at every rank that was tried.
@@ -55,29 +55,29 @@ class StandardizedFactors:
         mean, scale = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
         # What a constant column has beside its mean are rounding errors.
         scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)] = 0
-        factors, errors = fit_variational(_standardized(X, mean, scale), random_state)
-        return cls(factors, mean, scale, seen), errors
+        completion, errors = fit_completion(_standardized(X, mean, scale), random_state)
+        return cls(completion, mean, scale, seen), errors
 
     @property
-    def components(self):
-        """Means of the components in units of X."""
-        return np.ascontiguousarray((self.factors.right[:, :-1] * self.scale[:, None]).T)
+    def covariance(self):
+        """Covariance of the columns in units of X."""
+        return self.completion.model.covariance * np.outer(self.scale, self.scale)
 
     @property
     def noise_variance(self):
-        """Noise of the columns in units of X squared."""
-        return self.factors.noise * self.scale**2
+        """Variance of each column, given all others, in units of X squared."""
+        return self.completion.model.noise * self.scale**2
 
     def predict(self, X, cells, return_std=False):
         """Expected values of missing entries, and their standard deviations."""
         X, cells, mean, scale = self._rows_of(X, cells)
-        values = self.factors.predict(X)[cells] * scale + mean
-        return values, np.sqrt(self.factors.variances(X)[cells]) * scale if return_std else None
+        values = self.completion.predict(X)[cells] * scale + mean
+        return values, np.sqrt(self.completion.variances(X)[cells]) * scale if return_std else None
 
     def sample(self, X, cells, random_state):
         """One draw of missing entries, of the model and of the noise."""
         X, cells, mean, scale = self._rows_of(X, cells)
-        return self.factors.sample(X, random_state)[cells] * scale + mean
+        return self.completion.sample(X, random_state)[cells] * scale + mean
 
     def _rows_of(self, X, cells):
         """Rows that have the cells, standardized; where these are in them; and their units."""

@@ -10,7 +10,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.estimators._base import HIDDEN_SEED, HIDDEN_SHARE
-from sklearn_mf.estimators._base_predictors import OfEstimator, StandardizedFactors
+from sklearn_mf.estimators._base_predictors import OfEstimator, StandardizedTable
 from sklearn_mf.utils._hiding import hiding_stream, random_share_of_rows
 from sklearn_mf.utils._limits import Limits
 from sklearn_mf.utils._tables import is_frame, make_of, native, rebuilt, retyped
@@ -34,22 +34,24 @@ from sklearn_mf.validation import explained_share
 
 
 class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimator):
-    r"""Imputation by matrix factorization: what is observed is kept, the rest is filled.
+    r"""Imputation of what is missing in a table: what is observed is kept.
 
     Without an `estimator` nothing needs to be chosen. Columns are standardized by what is
-    observed of them, then factorized by variational Bayes,
+    observed of them. Rows are then taken for draws from a normal distribution,
 
     .. math::
 
-        x_{ij} \sim N(w_i^\top h_j + b_j,\ \psi_j), \qquad
-        w_i \sim N(0, I), \qquad h_j \sim N(0, \mathrm{diag}(\lambda)^{-1}),
+        x_i \sim N(\mu, \Sigma), \qquad
+        \Sigma = (1 - w) \Sigma_0 + w (H^\top H + \Psi),
 
-    with noise :math:`\psi_j` of its own in every column and penalties :math:`\lambda` of the
-    components that are estimated too. The rank is chosen on hidden entries: a tenth of what
-    is observed is hidden (of small tables up to ten times, until that is enough), ranks are
-    doubled, beginning with 0 (the means of the columns), until the hidden entries are
-    predicted no better. With as many components as columns
-    this is the shrunk normal distribution of all columns.
+    whose covariance is drawn, with a weight w, from the most likely one, :math:`\Sigma_0`, to
+    that of few components H and noise :math:`\Psi` of its own in every column. Where clusters or
+    curves make the distribution a poor one, averages over neighbours, of entries and of what the
+    distribution left of them, are added. The weight, the rank and the shares of the neighbours
+    are those that predict hidden entries best: a tenth of what is observed is hidden at a time,
+    of small tables every tenth in turn.
+    Of more than 200 columns covariances are not estimated one by one: they are factorized by
+    variational Bayes, with a rank that is doubled until hidden entries are predicted no better.
 
     Read more in the :ref:`User Guide <imputation>`.
 
@@ -85,9 +87,9 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         ``set_output`` asks for, of the make that `fit` saw. Booleans are 0 and 1.
     sample_posterior : bool, default=False
         Whether to draw imputed values from the posterior instead of taking its mean: for
-        multiple imputation, with a seed for each. A draw comprises the components, the
-        codes and the noise. With an `estimator`, normal numbers around its predictions,
-        each by itself, of the spread that its
+        multiple imputation, with a seed for each. A draw comprises the distribution, as far
+        as it is uncertain, and the entries. With an `estimator`, normal numbers around its
+        predictions, each by itself, of the spread that its
         `predict_entries(..., return_std=True)` tells.
     random_state : int, RandomState instance or None, default=None
         Chooses the hidden entries, and draws if `sample_posterior`. With an int `transform`
@@ -97,15 +99,16 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
     ----------
     estimator_ : estimator object or None
         The fitted estimator, if one was given and X has an observed entry.
-    components_ : ndarray of shape (n_components_, n_features_used)
-        Without an estimator: mean H, in units of X, of the features that have an entry.
     n_components_ : int
-        Without an estimator: the rank that was chosen.
+        Without an estimator: the rank that was chosen; 0 if features do not depend on one
+        another.
     hidden_errors_ : dict of {int: float}
         Without an estimator: mean squared error of hidden entries, of standardized columns,
-        at each rank that was tried. NaN where nothing could be hidden.
+        at each rank that was tried, 0 for the means of the columns. NaN where nothing could be
+        hidden. Neighbours are not asked yet.
     noise_variance_ : ndarray of shape (n_features_used,)
-        Without an estimator: the noise :math:`\psi_j` in units of X squared.
+        Without an estimator: variance of each feature, given all others, in units of X
+        squared.
     indicator_ : :class:`sklearn.impute.MissingIndicator` or None
         If `add_indicator`: where the columns that it appends come from.
     n_features_in_ : int
@@ -122,6 +125,9 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
 
     References
     ----------
+    Little, R. J. A. & Rubin, D. B. (2002). Statistical analysis with missing data. Wiley,
+    section 11.2. :doi:`10.1002/9781119013563`
+
     Ilin, A. & Raiko, T. (2010). Practical approaches to principal component analysis in the
     presence of missing values. Journal of Machine Learning Research 11.
 
@@ -411,13 +417,12 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             )
         if not self._seen.any():
             self.n_components_, self.hidden_errors_ = 0, {0: np.nan}
-            self.components_, self.noise_variance_ = np.zeros((0, 0), dtype), np.zeros(0, dtype)
+            self.noise_variance_ = np.zeros(0, dtype)
             return
         random_state = check_random_state(self.random_state)
-        model, errors = StandardizedFactors.of_table(X, self._seen, random_state)
+        model, errors = StandardizedTable.of_table(X, self._seen, random_state)
         self._model, self.hidden_errors_ = model, errors
-        self.n_components_ = model.factors.rank
-        self.components_ = model.components.astype(dtype)
+        self.n_components_ = min(errors, key=errors.get)
         self.noise_variance_ = model.noise_variance.astype(dtype)
 
     def _imputed(self, X, cells, random_state):

@@ -1,0 +1,265 @@
+"""Filling the holes of a table without a parameter: as hidden entries of the table advise.
+
+The rows are taken for draws from one distribution, :mod:`sklearn_mf.normal` or, of many columns,
+:mod:`sklearn_mf.variational`. Where clusters or curves make it a poor one, rows that are alike
+correct it (:mod:`sklearn_mf.neighbours`). How far it is shrunk and how much the neighbours say is
+what predicts hidden entries best: of small tables all of them in turn, of large ones enough.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklearn_mf.neighbours import Neighbours
+from sklearn_mf.normal import Normal, Shrinkage
+from sklearn_mf.utils._hiding import hiding_stream
+from sklearn_mf.utils._warnings import warn
+from sklearn_mf.variational import VariationalFactors, fit_variational
+
+# Entries are hidden in so many parts; no more of them than hide enough.
+N_PARTS, ENOUGH_HIDDEN = 10, 1500
+# Rows at most that choose, and that are neighbours.
+MAX_ROWS, MAX_DONORS = 1000, 2000
+# Columns at most of which the covariances are estimated one by one.
+MAX_FEATURES = 200
+# Ranks are doubled, so often without a gain.
+PATIENCE = 2
+# Shares of a target: two that judge its rank, then less and less, as far as that gains.
+FIRST_WEIGHTS, WEIGHTS = (1.0, 0.5), (0.2, 0.05, 0.01, 1e-3, 1e-4, 1e-6, 1e-8)
+# What a weight must leave of the error for one that is smaller still, where covariances become
+# nearly singular; below the last of these every candidate is fitted.
+GAIN, SMALL, VERY_SMALL = 0.97, 0.01, 1e-3
+# Candidates are mixed as if they were wrong by normal errors, of which one in so many entries
+# tells; not those that would get less than the least share, compared with the best. Of
+# standardized columns no smaller error matters.
+DOUBT, LEAST_POWER, LEAST_SHARE, LEAST_ERROR = 10, 2, 0.05, 1e-12
+# Entries up to which every candidate is fitted, not only derived from the first fit, and by how
+# many iterations at most.
+TINY, TINY_ITER = 1000, 100
+# Iterations at most of fits that choose, and of the last one, which begins near its end.
+MAX_ITER, LAST_ITER = 20, 12
+# What neighbours must gain, of the squared error and in standard errors, to be asked.
+GAIN_OF_NEIGHBOURS, CERTAINTY = 0.005, 1.5
+# Least variance that an entry weighs by, as a share of the mean squared error.
+LEAST_SPREAD = 1e-3
+# Hidden entries that the spread as the model has it counts as.
+SPREAD_PRIOR = 20
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A distribution of rows, corrected by neighbours.
+
+    Attributes
+    ----------
+    model : Normal or VariationalFactors
+        The distribution.
+    neighbours : Neighbours or None
+        What corrects it, if it needs to be.
+    shares : ndarray of shape (2,)
+        How much of each of their shifts is added.
+    spread : float
+        Squared errors of hidden entries, as a multiple of what the model expects.
+    """
+
+    model: Normal | VariationalFactors
+    neighbours: Neighbours | None = None
+    shares: np.ndarray | None = None
+    spread: float = 1.0
+
+    def predict(self, X):
+        """X with its holes filled by expected values."""
+        completed = self.model.completed(X)
+        if self.neighbours is None:
+            return completed
+        shifts = np.tensordot(self.shares, self.neighbours.shifts(completed), 1)
+        return np.where(np.isnan(X), completed + shifts, X)
+
+    def variances(self, X):
+        """Variance of every missing cell around its expected value; zero where observed."""
+        return self.spread * self.model.variances(X)
+
+    def sample(self, X, random_state):
+        """One draw of the model, and from it of everything that is missing."""
+        rest = self.model.sample(X, random_state) - self.model.completed(X)
+        return self.predict(X) + np.sqrt(self.spread) * rest
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A table of which some entries are hidden, and a model of the others.
+
+    Attributes
+    ----------
+    visible : ndarray of shape (n_samples, n_features)
+        NaN where missing or hidden.
+    rows : ndarray of int of shape (n_rows,)
+        Those that have hidden entries.
+    hidden : ndarray of bool of shape (n_rows, n_features)
+        Where they have them.
+    values : ndarray of shape (n_hidden,)
+        Which they are.
+    model : Normal
+        Fitted to what is visible.
+    """
+
+    visible: np.ndarray
+    rows: np.ndarray
+    hidden: np.ndarray
+    values: np.ndarray
+    model: Normal
+
+    @classmethod
+    def of(cls, X, hidden):
+        """A trial with a model that is shrunk as the shape of X suggests."""
+        visible = np.where(hidden, np.nan, X)
+        rows = np.flatnonzero(hidden.any(axis=1))
+        n, p = X.shape
+        shrinkage = Shrinkage({min(2, p // 2): p / (n + p)})
+        model = Normal.of_means(visible).fitted(visible, shrinkage, MAX_ITER)
+        return cls(visible, rows, hidden[rows], X[hidden], model)
+
+    def shrunk(self, shrinkage):
+        """With the model shrunk otherwise."""
+        model = self.model.shrunk(shrinkage)
+        is_tiny = np.isfinite(self.visible).sum() < TINY
+        if is_tiny or shrinkage.weight <= VERY_SMALL:
+            model = model.fitted(self.visible, shrinkage, TINY_ITER if is_tiny else MAX_ITER)
+        return replace(self, model=model)
+
+    def rests(self):
+        """What the model leaves of hidden entries."""
+        return self.values - self.model.completed(self.visible[self.rows])[self.hidden]
+
+
+def fit_completion(X, random_state):
+    """Choose by hidden entries, then fit to all.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Standardized data, NaN where missing, with an entry at least in every column.
+    random_state : RandomState
+        Chooses the entries to hide.
+
+    Returns
+    -------
+    completion : Completion
+        Fitted to all of X.
+    errors : dict of {int: float}
+        Mean squared error of the hidden entries at every rank that was tried.
+    """
+    if X.shape[1] > MAX_FEATURES:
+        factors, errors = fit_variational(X, random_state)
+        return Completion(factors), errors
+    rng = hiding_stream(random_state)
+    some = _some_rows(X, MAX_ROWS, rng)
+    parts = _hidden_parts(~np.isnan(some), rng)
+    if not parts:
+        if min(X.shape) > 1:
+            warn(
+                "The rank cannot be chosen by hidden entries, each entry of X being the last one "
+                "of its row or column: what is missing is filled by the means of the features. "
+                "Pass an estimator to fill it otherwise."
+            )
+        return Completion(Normal.of_means(X)), {0: np.nan}
+    trials = [Trial.of(some, hidden) for hidden in parts]
+    shrinkage, errors = _choose(trials, X.shape[1])
+    trials = [trial.shrunk(shrinkage) for trial in trials]
+    shares, spread = _correction(trials, rng)
+    of_all = shrinkage.of_more_rows(len(X) / len(some))
+    first = replace(trials[0].model, n_seen=Normal.of_means(X).n_seen)
+    is_tiny = np.isfinite(X).sum() < TINY
+    model = first.fitted(X, of_all, TINY_ITER if is_tiny else LAST_ITER)
+    neighbours = None
+    if shares is not None:
+        neighbours = Neighbours.of(model, _some_rows(X, MAX_DONORS, rng))
+    return Completion(model, neighbours, shares, spread), errors
+
+
+def _some_rows(X, n_rows, rng):
+    """So many rows of X, in their order."""
+    if len(X) <= n_rows:
+        return X
+    return X[np.sort(rng.choice(len(X), n_rows, replace=False))]
+
+
+def _hidden_parts(observed, rng):
+    """Masks of entries to hide, none of which takes all of a row or column."""
+    cells = rng.permutation(np.flatnonzero(observed))
+    size = -(-len(cells) // N_PARTS)
+    n_parts = min(N_PARTS, -(-ENOUGH_HIDDEN // size))
+    parts = []
+    for start in range(0, n_parts * size, size):
+        part = np.zeros(observed.shape, dtype=bool)
+        part.ravel()[cells[start : start + size]] = True
+        for axis in 0, 1:
+            part &= (observed & ~part).any(axis=axis, keepdims=True)
+        if part.any():
+            parts.append(part)
+    return parts
+
+
+def _choose(trials, n_features):
+    """The shrinkage that predicts hidden entries best, and the least error of every rank."""
+    errors = {}
+
+    def error(rank, weight):
+        if (rank, weight) not in errors:
+            shrinkage = Shrinkage({rank: weight})
+            rests = [trial.shrunk(shrinkage).rests() for trial in trials]
+            errors[rank, weight] = float(np.mean(np.concatenate(rests) ** 2))
+        return errors[rank, weight]
+
+    def best(rank):
+        return min(error(rank, weight) for weight in FIRST_WEIGHTS)
+
+    error(0, 1.0)
+    rank = more = 1
+    while more < PATIENCE * 2 * rank and 2 * more <= n_features // 3:
+        more *= 2
+        if best(more) < best(rank):
+            rank = more
+    if n_features > 1:
+        before = best(rank)
+        for weight in WEIGHTS:
+            after = error(rank, weight)
+            if weight <= SMALL and after > GAIN * before:
+                break
+            before = min(before, after)
+    of_rank = {}
+    for (rank, _), value in errors.items():
+        of_rank[rank] = min(value, of_rank.get(rank, np.inf))
+    # Of candidates that are about as good, chance would choose another one every time.
+    n_hidden = sum(len(trial.values) for trial in trials)
+    values = np.maximum([*errors.values()], LEAST_ERROR)
+    shares = (values / values.min()) ** -max(LEAST_POWER, n_hidden / DOUBT)
+    shares *= shares > LEAST_SHARE
+    shares /= shares.sum()
+    candidates = [Shrinkage({rank: weight}) for rank, weight in errors]
+    return Shrinkage.average(candidates, shares), of_rank
+
+
+def _correction(trials, rng):
+    """Shares of the shifts of neighbours, None if they do not help, and the spread after that."""
+    rests, shifts, variances = [], [], []
+    for trial in trials:
+        model, X = trial.model, trial.visible[trial.rows]
+        donors = Neighbours.of(model, _some_rows(trial.visible, MAX_DONORS, rng))
+        completed = model.completed(X)
+        rests.append(trial.values - completed[trial.hidden])
+        shifts.append(donors.shifts(completed)[:, trial.hidden])
+        variances.append(model.variances(X)[trial.hidden])
+    rests, shifts = np.concatenate(rests), np.concatenate(shifts, axis=1)
+    # Weights as of a t-distribution: few entries that are far off must not decide. Beforehand
+    # a share is about as likely to be -1 as 1.
+    square, variances = np.mean(rests**2), np.concatenate(variances)
+    weighted = shifts * 2 / (np.maximum(variances, LEAST_SPREAD * square) + rests**2)
+    shares = np.linalg.solve(weighted @ shifts.T + np.eye(2), weighted @ rests)
+    corrected = rests - shares @ shifts
+    gains = rests**2 - corrected**2
+    error = gains.std() / np.sqrt(len(gains))
+    if gains.mean() < max(GAIN_OF_NEIGHBOURS * square, CERTAINTY * error):
+        shares, corrected = None, rests
+    prior = SPREAD_PRIOR * variances.mean()
+    return shares, (np.sum(corrected**2) + prior) / (np.sum(variances) + prior)
