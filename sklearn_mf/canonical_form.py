@@ -22,6 +22,8 @@ from scipy import linalg
 
 # Share of the largest cost below which a direction of the components costs nothing.
 TINY = 1e-12
+# Numbers of a factor that are looked at together.
+CHUNK = 1 << 20
 # Share by which entries of a component differ that are equally large but for rounding.
 NEARLY = 1e-8
 
@@ -108,8 +110,9 @@ def spectrum_of(problem, W, Ht, error):
     """
     k, samples = problem.n_components, problem.observations
     weight = _weight_of_rows(problem)
-    codes = _deviations(problem, W, weight)
-    squares = (weight @ codes**2) * np.sum(np.square(Ht[:, :k], dtype=np.float64), axis=0)
+    triangle = _triangle(W[:, :k], weight, _mean(problem, W, weight)[:k])
+    squares = np.sum(triangle**2, axis=0)
+    squares *= np.sum(np.square(Ht[:, :k], dtype=np.float64), axis=0)
     totals = samples.T.row_totals().astype(np.float64)
     left = 2 * error
     if problem.loss.is_squared and problem.rows.penalty.ridge:
@@ -209,24 +212,21 @@ def _cheapest(problem, W, Ht):
     taken from products of each factor with itself, which have half the digits.
     """
     k = problem.n_components
-    left = W.astype(np.float64)
+    left = W
     if problem.rows.has_bias or problem.columns.has_bias:
-        left = np.column_stack([left, np.ones(len(left))])
-    gram = (left.T * problem.weighted_scale) @ left
+        left = np.column_stack([W, np.ones_like(W, shape=len(W))])
+    codes = _triangle(left, problem.weighted_scale)
     scale = problem.T.penalty_scale.astype(np.float64)
-    right, change = _shifted(problem, gram, Ht.astype(np.float64), scale)
+    right, change = _shifted(problem, codes.T @ codes, Ht.astype(np.float64), scale)
     right[~Ht.any(axis=1)] = 0
-    roots = (
-        np.sqrt(problem.rows.penalty.ridge * problem.weighted_scale),
-        np.sqrt(problem.columns.penalty.ridge * scale),
-    )
-    codes = np.linalg.qr(roots[0][:, None] * (left @ change.T)[:, :k], mode="r")
-    basis, components = np.linalg.qr(roots[1][:, None] * right[:, :k])
+    codes = np.sqrt(problem.rows.penalty.ridge) * (codes @ change.T)[:, :k]
+    root = np.sqrt(problem.columns.penalty.ridge * scale)
+    basis, components = np.linalg.qr(root[:, None] * right[:, :k])
     _, values, Vt = linalg.svd(codes @ components.T)
     values[values <= max(problem.observations.shape) * np.finfo(Ht.dtype).eps * values[0]] = 0
     H = basis @ (Vt.T * np.sqrt(values))
-    seen = roots[1] > 0
-    right[seen, :k] = H[seen] / roots[1][seen, None]
+    seen = root > 0
+    right[seen, :k] = H[seen] / root[seen, None]
     return right.astype(Ht.dtype)
 
 
@@ -247,7 +247,7 @@ def _centred(problem, W, Ht, weight, seen):
     if not _takes_up(problem.columns):
         return W, Ht
     k = problem.n_components
-    mean = (weight @ W / weight.sum()).astype(W.dtype)
+    mean = _mean(problem, W, weight).astype(W.dtype)
     if problem.rows.has_bias and not _takes_up(problem.rows):
         mean[k] = 0
     Ht = Ht.copy()
@@ -258,8 +258,10 @@ def _centred(problem, W, Ht, weight, seen):
 def _turned(problem, W, Ht, weight):
     """Factors turned until codes are uncorrelated, in the order of what they explain."""
     k = problem.n_components
-    deviations = _deviations(problem, W, weight)
-    _, values, Vt = linalg.svd(np.linalg.qr(np.sqrt(weight)[:, None] * deviations, mode="r"))
+    triangle = _triangle(W[:, :k], weight, _mean(problem, W, weight)[:k])
+    if not np.isfinite(triangle).all():
+        return W, Ht  # codes without a finite best have no directions
+    _, values, Vt = linalg.svd(triangle)
     turn = Vt.T.astype(W.dtype)
     codes, H = W[:, :k] @ turn, Ht[:, :k] @ turn
     values = values * np.linalg.norm(H, axis=0)
@@ -275,12 +277,32 @@ def _turned(problem, W, Ht, weight):
     )
 
 
-def _deviations(problem, W, weight):
-    """Codes, about their mean where features have biases."""
-    codes = W[:, : problem.n_components].astype(np.float64)
-    if problem.columns.has_bias and weight.any():
-        codes -= weight @ codes / weight.sum()
-    return codes
+def _mean(problem, W, weight):
+    """Mean of codes and biases where features have biases, else zero."""
+    if not problem.columns.has_bias:
+        return np.zeros(W.shape[1])
+    return sum(weight[part] @ rows for part, rows in _parts(W)) / weight.sum()
+
+
+def _triangle(factor, weight, mean=0.0):
+    """R of the QR factorization of the rows of a factor, less a mean, each times its root weight.
+
+    Few rows at a time, in double precision: it stands for all of them.
+    """
+    k = factor.shape[1]
+    triangle = np.zeros((0, k))
+    for part, rows in _parts(factor):
+        rows = np.sqrt(weight[part])[:, None] * (rows - mean)
+        triangle = np.linalg.qr(np.vstack([triangle, rows]), mode="r")
+    return triangle
+
+
+def _parts(factor):
+    """Yield (slice of rows, these in double precision)."""
+    step = max(1, CHUNK // factor.shape[1])
+    for start in range(0, len(factor), step):
+        part = slice(start, start + step)
+        yield part, factor[part].astype(np.float64)
 
 
 def _weight_of_rows(problem, is_free=False):

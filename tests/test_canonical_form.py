@@ -8,7 +8,7 @@ from sklearn.datasets import load_iris, load_wine, make_low_rank_matrix
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mf import MatrixFactorization
+from sklearn_mf import MatrixFactorization, canonical_form
 from sklearn_mf.canonical_form import canonical, positive_signs
 from sklearn_mf.losses import Squared
 from sklearn_mf.observations import observe
@@ -104,6 +104,16 @@ class TestTheForm:
             assert fitted.explained_variance_ is None
             assert fitted.explained_variance_ratio_ is None
             assert fitted.singular_values_ is None
+
+    @pytest.mark.parametrize("alpha_W", [0.0, 0.1])
+    def test_few_rows_at_a_time_tell_as_much(self, monkeypatch, alpha_W):
+        X = punch_holes(low_rank(60, 12, mean=2.0))
+        at_once = model(bias="both", alpha_W=alpha_W).fit(X)
+        monkeypatch.setattr(canonical_form, "CHUNK", 20)
+        in_parts = model(bias="both", alpha_W=alpha_W).fit(X)
+        np.testing.assert_allclose(in_parts.components_, at_once.components_, atol=1e-10)
+        for name in ("explained_variance_", "explained_variance_ratio_", "singular_values_"):
+            np.testing.assert_allclose(getattr(in_parts, name), getattr(at_once, name), rtol=1e-10)
 
     @pytest.mark.parametrize("values", [[1, -1, 1], [-1, 1, 0.5], [0.3, -0.9, 0.9]])
     def test_of_entries_equally_large_the_first_is_positive(self, values):
