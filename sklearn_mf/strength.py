@@ -15,20 +15,22 @@ from sklearn_mf.initialization import start
 from sklearn_mf.path import sweeps, widened
 from sklearn_mf.utils._threads import in_threads
 
-# Strengths in units of the deviation of the data, and where to begin. A step must bring a gain, and
-# the last one, to none at all, leave hardly an error: noise is never without. What is clearly worse
-# at one rank is not tried at the next.
+# Strengths in units of the deviation of the data, and where to begin. None at all is not among
+# them: the last leave as little error where there is no noise, and forgive a rank that is too large.
+# A step must bring a gain. What is clearly worse at one rank is not tried at the next, unless that
+# predicts much better.
 SHARES = (2, 1, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.008, 0.004, 0.002, 0.001)
-SHARES = (*SHARES, 5e-4, 2.5e-4, 1.2e-4, 6e-5, 3e-5, 0.0)
-FIRST, GAIN, GAIN_OF_ZERO, CLEARLY = 4, 0.999, 0.02, 1.04
+SHARES = (*SHARES, 5e-4, 2.5e-4, 1.2e-4, 6e-5, 3e-5, 1e-5)
+FIRST, GAIN, CLEARLY, NEWS = 4, 0.999, 1.04, 0.9
 # Where nothing can be hidden, or no alternation tells what hidden entries would say; and of losses
 # without a quadratic bound, whose rates run away sooner.
 TYPICAL_SHARE, TYPICAL_OF_RATES = 0.1, 0.4
-# Sweeps at a point: until the hidden error rests, at least and at most.
-SWEEPS, REST = (2, 3), 5e-3
+# Sweeps at a point: until the hidden error rests, after a few until it does not fall fast.
+FEW_SWEEPS, MOST_SWEEPS, REST, FAST = 3, 30, 5e-3, 0.7
 # The largest rank is taken whose mean square is at most so much above the least: a penalty forgives
-# too large a rank, and nothing too small a one. Ranks are tried until they are so much worse.
-FORGIVEN, RISEN = 1.01, 1.02
+# too large a rank, and nothing too small a one. Under a weak one the smallest is taken that is
+# not so much worse. Ranks are tried until they are worse.
+FORGIVEN, WEAK, UNFORGIVEN, RISEN = 1.01, 2.5e-4, 2.0, 1.02
 # The last but one is so many times smaller than the last, at least.
 CLOSE = 1.75
 
@@ -64,10 +66,11 @@ class Trial:
             path = sweeps(problem, *self.factors[source])
         else:  # components that stronger penalties had shrunk away are found again
             path = sweeps(problem, *widened(problem, *self.factors[source], self.random_state))
-        error, (least, most) = np.inf, SWEEPS
-        for n, (W, Ht) in enumerate(islice(path, most), start=1):
+        error = np.inf
+        for n, (W, Ht) in enumerate(islice(path, MOST_SWEEPS), start=1):
             before, error = error, self._error(problem, W, Ht)
-            if n >= least and not abs(error - before) > REST * error:
+            rests = abs(error - before) <= REST * error
+            if rests or (n >= FEW_SWEEPS and not error <= FAST * before):
                 break
         self.factors[point], self.errors[point] = (W, Ht), error
 
@@ -118,7 +121,8 @@ def rank_and_strength(trials, largest):
     share : float
         See `strength_at`.
     """
-    slope, index, source, worse, lowest = Slope(trials), FIRST, None, 0, {}
+    slope, index, source, worse = Slope(trials), FIRST, None, 0
+    lowest = {}  # of every rank the number of its strength
     doubled = (2**i for i in range(largest.bit_length()))
     for rank in [*(rank for rank in doubled if CLOSE * rank < largest), largest]:
         index = lowest[rank] = slope.walk(rank, index, source)
@@ -127,7 +131,7 @@ def rank_and_strength(trials, largest):
         worse = worse + 1 if errors[-1] > RISEN * min(errors) else 0
         if worse == 2:
             break
-    best = slope.best(lowest)
+    best = min(lowest, key=lambda rank: slope.error((rank, lowest[rank])))
     for rank in _between(best, sorted(lowest)) if best < largest else ():
         below = max(other for other in lowest if other < rank)
         lowest[rank] = slope.walk(rank, lowest[best], (below, lowest[below]))
@@ -146,7 +150,7 @@ class Slope:
 
     def __init__(self, trials):
         self.trials = trials
-        self.refused = set()  # numbers of strengths
+        self.refused, self.least = set(), np.inf  # numbers of strengths, and an error
 
     def error(self, point, source=None):
         """Mean error at a point, reached from another one if it is new."""
@@ -159,35 +163,42 @@ class Slope:
     def walk(self, rank, index, source):
         """The number of the strength at the bottom, from that of another rank."""
         errors = {index: self.error((rank, index), source)}
+        if errors[index] < NEWS * self.least:
+            self.refused = set()
         for step in (1, -1):
             begin = index
             while 0 <= index + step < len(SHARES) and index + step not in self.refused:
-                new, limit = index + step, GAIN if SHARES[index + step] else GAIN_OF_ZERO
+                new = index + step
                 errors[new] = self.error((rank, new), (rank, index))
-                if errors[new] >= errors[index] * limit:
+                if errors[new] >= GAIN * errors[index]:
                     break
                 index = new
             if index != begin:
                 break
-        limit = CLEARLY * errors[index]
+        self.least, limit = errors[index], CLEARLY * errors[index]
         self.refused = {other for other, error in errors.items() if error > limit}
         return index
 
     def best(self, lowest):
-        """The largest of the ranks, at their bottoms, that are nearly as good as any."""
+        """The largest of the ranks, at their bottoms, that are nearly as good as any.
+
+        Where hardly any penalty is left to forgive, the smallest of those not much worse.
+        """
         errors = {rank: self.error((rank, index)) for rank, index in lowest.items()}
+        least = min(errors.values())
         n_hidden = sum(trial.hidden.n_observed for trial in self.trials)
-        limit = (FORGIVEN + 0.5 / np.sqrt(n_hidden)) * min(errors.values())
-        return max(rank for rank, error in errors.items() if error <= limit)
+        limit = (FORGIVEN + 0.5 / np.sqrt(n_hidden)) * least
+        largest = max(rank for rank, error in errors.items() if error <= limit)
+        if SHARES[lowest[largest]] >= WEAK:
+            return largest
+        return min(rank for rank, error in errors.items() if error <= UNFORGIVEN * least)
 
     def refined(self, rank, index):
         """The strength at the lowest point of a parabola, of logarithms, around a bottom."""
-        if SHARES[index] == 0:
-            return 0.0
-        around = [i for i in (index - 1, index, index + 1) if 0 <= i < len(SHARES) - 1]
+        around = [i for i in (index - 1, index, index + 1) if 0 <= i < len(SHARES)]
         errors = {i: self.error((rank, i), (rank, index)) for i in around}
         index = min(errors, key=errors.get)
-        if not (index - 1 in errors and index + 1 in errors):
+        if not (index - 1 in errors and index + 1 in errors and np.isfinite(sum(errors.values()))):
             return float(SHARES[index])
         logs = np.log([SHARES[i] for i in around])
         curve, slope, _ = np.polyfit(logs - logs[1], [errors[i] for i in around], 2)
