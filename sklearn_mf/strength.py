@@ -16,7 +16,7 @@ from sklearn_mf.path import sweeps, widened
 from sklearn_mf.utils._threads import in_threads
 
 # Strengths in units of the deviation of the data, and where to begin. None at all is not among
-# them: the last leave as little error where there is no noise, and forgive a rank that is too large.
+# them: the last leaves hardly an error where there is no noise, and forgives too large a rank.
 # A step must bring a gain. What is clearly worse at one rank is not tried at the next, unless that
 # predicts much better.
 SHARES = (2, 1, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.008, 0.004, 0.002, 0.001)

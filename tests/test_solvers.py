@@ -209,6 +209,7 @@ def test_als_never_raises_the_objective(holed, bias, alpha, loss):
     seed=st.integers(0, 1000),
 )
 @pytest.mark.filterwarnings("ignore:.*no observed entry:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*fewer observed entries:UserWarning")
 def test_als_descends_and_stays_finite_on_any_pattern(shape, share, alpha, bias, seed):
     rng = np.random.default_rng(seed)
     X = np.where(rng.random(shape) < share, np.nan, rng.normal(size=shape))

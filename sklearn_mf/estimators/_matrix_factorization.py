@@ -96,9 +96,10 @@ class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, Solve
         their unit does not matter (see `alpha_W_`). Where no alternation tells which that is (with
         `positive`, `l1_ratio`, or a loss without a quadratic bound), where there is too little to
         hide, and for `partial_fit`, it is a tenth of the deviation, or 0.4 for a loss without a
-        quadratic bound, times the share of the entries that are missing. A number has a unit: under the squared loss data c times as large need c
-        times as large a penalty of squares, and :math:`c^{3/2}` times as large a one of absolute
-        values, for a model c times as large.
+        quadratic bound, times the share of the entries that are missing. A number has a
+        unit: under the squared loss data c times as large need c times as large a penalty of
+        squares, and :math:`c^{3/2}` times as large a one of absolute values, for a model c times
+        as large.
     alpha_H : float or "same", default="same"
         Penalty of H. "same": as `alpha_W`.
     l1_ratio : float, default=0.0
