@@ -100,7 +100,8 @@ class TestWhereTheyStand:
         names = list("abcdef")
         options = {"columns": names} if make == "pandas" else {"schema": names}
         frame = pytest.importorskip(make).DataFrame(X, **options)
-        for estimator in (KNNImputer(), SimpleImputer(), FactorizationImputer(random_state=0)):
+        ours = FactorizationImputer(MatrixFactorization(2, alpha_W=0.1, random_state=0))
+        for estimator in (KNNImputer(), SimpleImputer(), ours):
             expected = cross_val_entries(estimator, X, cv=2)["test_score"]
             if output != "default":
                 estimator.set_output(transform=output)
@@ -294,3 +295,28 @@ class TestItScoresItself:
         without[:, 2] = np.nan
         fitted = FactorizationImputer(random_state=0).fit(without)
         assert fitted.score(X) == pytest.approx(fitted.score(without), abs=0.1)
+
+
+class TestHiddenEntriesOfFrames:
+    @pytest.mark.parametrize("make", ["pandas", "polars", "pyarrow", "narwhals"])
+    def test_columns_keep_their_types_where_these_know_missing_entries(self, make):
+        pandas = pytest.importorskip("pandas")
+        values = {"a": [1, None, 3, 4], "b": [True, False, None, True], "c": [0.5, 1.5, None, 2.0]}
+        if make == "pyarrow":
+            X = pytest.importorskip("pyarrow").table(values)
+        elif make == "polars":
+            X = pytest.importorskip("polars").DataFrame(values)
+        else:
+            X = pandas.DataFrame(values).astype({"a": "Int64", "b": "boolean"})
+        if make == "narwhals":
+            X = pytest.importorskip("narwhals").from_native(X)
+        rows, columns, _ = observed_entries(X)
+        visible = hide_entries(X, [0, 3, 8])
+        assert type(visible) is type(X)
+        left = list(zip(*observed_entries(visible)[:2], strict=True))
+        there = list(zip(rows, columns, strict=True))
+        assert left == [cell for k, cell in enumerate(there) if k not in (0, 3, 8)]
+        if make != "pyarrow":
+            assert list(visible.dtypes if make != "narwhals" else visible.schema.values()) == list(
+                X.dtypes if make != "narwhals" else X.schema.values()
+            )

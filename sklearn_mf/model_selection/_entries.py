@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.utils._tables import is_frame, native, rebuilt
+from sklearn_mf.utils._tables import is_frame, native, without
 from sklearn_mf.utils._validation import admit, check_numbers
 
 
@@ -57,7 +57,7 @@ def hide_entries(X, entries):
     -------
     X_visible : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
         NaN where entries are hidden; a sparse matrix does not store them. A DataFrame keeps
-        its names.
+        its names, and types that know missing entries.
 
     Raises
     ------
@@ -87,18 +87,18 @@ def hide_entries(X, entries):
         return _without_stored(array, entries)
     hidden = np.zeros(array.shape, dtype=bool)
     hidden[rows[entries], columns[entries]] = True
-    if hasattr(X, "iloc"):
-        return X.mask(hidden)
+    if is_frame(native(X)):
+        return without(X, hidden)
     array = check_numbers(array, allow_nan=True)
-    array = np.where(hidden, array.dtype.type(np.nan), array)
-    return rebuilt(X, array) if is_frame(native(X)) else array
+    return np.where(hidden, array.dtype.type(np.nan), array)
 
 
 def check_holed(X):
     """X as an array, or CSR with columns in order and no entry twice; NaN are allowed."""
     X = check_numbers(admit(X), allow_nan=True, accept_sparse="csr", dtype="numeric")
     if not sparse.issparse(X):
-        return X
+        # Tables of Arrow with missing integers or booleans come as objects.
+        return X.astype(np.float64) if X.dtype == object else X
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()

@@ -172,11 +172,45 @@ def rebuilt(table, values):
         new = type(frame)(values, schema=names)
     else:
         new = type(frame).from_arrays(list(values.T), names=names)
-    if frame is table:
-        return new
+    return _wrapped_like(table, new)
+
+
+def without(table, hidden):
+    """A copy of a frame from which some entries are missing.
+
+    Columns keep the types that they had, as far as these know missing entries; those of a table
+    of Arrow are floats.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of numbers.
+    hidden : ndarray of bool of shape (n_rows, n_columns)
+        Which entries to leave out.
+
+    Returns
+    -------
+    visible : DataFrame
+        Of the make of the table.
+    """
+    frame = native(table)
+    if hasattr(frame, "iloc"):
+        return _wrapped_like(table, frame.mask(hidden))
+    if not hasattr(frame, "dtypes"):
+        return rebuilt(table, np.where(hidden, np.nan, np.asarray(frame, dtype=np.float64)))
+    columns = frame.get_columns()
+    series = [
+        column.set(type(column)(mask), None) for column, mask in zip(columns, hidden.T, strict=True)
+    ]
+    return _wrapped_like(table, type(frame)(series))
+
+
+def _wrapped_like(table, frame):
+    if native(table) is table:
+        return frame
     import narwhals  # whose frame the table was
 
-    return narwhals.from_native(new)
+    return narwhals.from_native(frame)
 
 
 def retyped(frame, dtypes):
