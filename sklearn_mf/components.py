@@ -12,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
-from sklearn.utils.extmath import svd_flip
 
+from sklearn_mf.canonical_form import positive_signs
 from sklearn_mf.utils._tables import native
 from sklearn_mf.utils._validation import admit, check_complete
 
@@ -96,8 +96,7 @@ def canonical_form(W, H):
     samples, left = linalg.qr(codes, mode="economic")
     features, right = linalg.qr(H.T, mode="economic")
     U, s, Vt = linalg.svd(left @ right.T)
-    codes, H = svd_flip(samples @ (U * s), Vt @ features.T, u_based_decision=False)
-    return np.hstack([codes, bias]), H
+    return _with_signs(samples @ (U * s), Vt @ features.T, bias)
 
 
 def sort_components(W, H):
@@ -151,8 +150,7 @@ def sort_components(W, H):
     H, lengths = _unit(H)
     codes = codes * lengths
     order = np.argsort(-np.linalg.norm(codes, axis=0), kind="stable")
-    codes, H = svd_flip(codes[:, order], H[order], u_based_decision=False)
-    return np.hstack([codes, bias]), H
+    return _with_signs(codes[:, order], H[order], bias)
 
 
 def align_components(a, b):
@@ -441,6 +439,12 @@ def _check_factors(W, H):
     dtype = np.result_type(W, H)
     codes, bias = np.hsplit(W.astype(dtype, copy=False), [len(H)])
     return codes, bias, H.astype(dtype, copy=False)
+
+
+def _with_signs(codes, H, bias):
+    """Factors whose components have a positive entry of largest size, biases beside the codes."""
+    signs = positive_signs(H.T)
+    return np.hstack([codes * signs, bias]), H * signs[:, np.newaxis]
 
 
 def _unit(H):
