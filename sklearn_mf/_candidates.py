@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 
 import numpy as np
@@ -71,6 +71,7 @@ class Candidates:
             weights *= _entries_of(self.params["entry_weight"], self.X)
         return weights
 
+    @cached_property
     def variance(self):
         """Of the observed entries; of counts, beside their zeros."""
         values = observed_entries(self.X)[2].astype(np.float64)
@@ -148,8 +149,9 @@ def results_of(candidates, tasks, n_sweeps, n_jobs):
     ranks, alphas = candidates.grid
     if alphas != ["auto"]:
         return on_grid(ranks, strengths)
-    n_hidden = np.mean([len(test) for _, test, _ in tasks])
-    return of_every_rank(ranks, strengths, on_grid, first, n_enough(n_hidden))[:, None]
+    enough = n_enough(np.mean([len(test) for _, test, _ in tasks]))
+    least = PRECISION**2 * candidates.variance
+    return of_every_rank(ranks, strengths, on_grid, first, enough, least)[:, None]
 
 
 def _paths_of(candidates):

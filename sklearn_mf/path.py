@@ -25,6 +25,8 @@ RESTING = 0.01
 PRECISION = 1e-5
 # Entries that are hidden, in as few hold-outs as have them.
 ENOUGH_HIDDEN = 10_000
+# Share of the error that is no reason for another component, however sure it is.
+NEGLIGIBLE = 1e-3
 # Products with residuals towards new components: cheaper than sweeps that make up for fewer.
 STEPS = 5
 # Added to what a row sees of a new component, beside the average of all rows.
@@ -212,7 +214,7 @@ def _regressed(images, weights, V):
     return images / (squares + SHRINKAGE * squares.mean(axis=0) + np.finfo(V.dtype).tiny)
 
 
-def of_every_rank(ranks, strengths, results_of, first, n_enough):
+def of_every_rank(ranks, strengths, results_of, first, n_enough, least):
     """Results of every rank, under the best of the strengths that it was tried with.
 
     A strength that suits few components hides those that a weaker one would find, and a rank tells
@@ -233,6 +235,8 @@ def of_every_rank(ranks, strengths, results_of, first, n_enough):
         Index of the strength to begin with.
     n_enough : int
         Number of folds that are enough to choose a strength.
+    least : float
+        A difference that is no difference.
 
     Returns
     -------
@@ -262,7 +266,8 @@ def of_every_rank(ranks, strengths, results_of, first, n_enough):
     # A rank that was tried under all strengths has an advantage over its neighbours.
     n_folds = len(found[0][0])
     while n_enough >= n_folds:
-        winner = _best([of_rank[_best(of_rank)] for of_rank in found])
+        scores = np.stack([of_rank[_best(of_rank)][:, 0] for of_rank in found])
+        winner = simplest_of_the_best(scores, least)
         untried = {winner - 1, winner, winner + 1} & {*range(len(ranks))} - tried
         if not untried:
             break
@@ -288,7 +293,7 @@ def simplest_of_the_best(scores, least=0.0):
     scores : ndarray of shape (n_candidates, n_folds)
         NaN where a path had ended.
     least : float
-        A difference that is no difference.
+        A difference that is no difference, beside a thousandth of the best score.
 
     Returns
     -------
@@ -298,6 +303,7 @@ def simplest_of_the_best(scores, least=0.0):
     best = scores[int(np.nanargmax(scores.mean(axis=1)))]
     losses = best - scores
     errors = np.minimum(losses.std(axis=1), best.std()) / np.sqrt(max(scores.shape[1] - 1, 1))
+    least = max(least, NEGLIGIBLE * abs(float(best.mean())))
     return int(np.argmax(losses.mean(axis=1) <= np.maximum(errors, least)))
 
 

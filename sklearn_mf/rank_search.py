@@ -149,8 +149,8 @@ class RankSearchCV(
     -----
     The standard error is that of the mean over folds of how much worse a model is than the best
     one, or of the best score if that is less: since all models are judged by the same entries,
-    both often exceed the mean in the same folds. Differences below 1e-10 of the variance of X are
-    none.
+    both often exceed the mean in the same folds. Differences below a thousandth of the best score,
+    or 1e-10 of the variance of X, are none.
 
     Paths are in single precision where X loses no more than 1e-5 of its standard deviation by
     it; the last fit is in that of X.
@@ -260,7 +260,7 @@ class RankSearchCV(
             vars(self).pop(name, None)
         if hasattr(checker, "feature_names_in_"):
             self.feature_names_in_ = checker.feature_names_in_
-        self._choose(self._choices(*grid), results, PRECISION**2 * candidates.variance())
+        self._choose(self._choices(*grid), results, PRECISION**2 * candidates.variance)
         if self.verbose:
             self._print()
         if self.refit:

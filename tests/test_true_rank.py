@@ -84,7 +84,7 @@ def test_every_rank_is_judged_under_the_strength_that_suits_it():
 
     for n_enough in (4, 1):
         asked.clear()
-        results = of_every_rank([0, 1, 2], [0, 1, 2], results_of, 0, n_enough)
+        results = of_every_rank([0, 1, 2], [0, 1, 2], results_of, 0, n_enough, 0.0)
         assert results.shape == (4, 3, 1)
         np.testing.assert_array_equal(-results[0, :, 0], [9, 3, 1])
     # The first strength for all ranks, all strengths for the best two of them, and so on; each
@@ -103,6 +103,8 @@ def test_differences_in_the_last_digit_are_none():
 def test_a_fold_in_which_a_candidate_fails_is_no_reason_to_take_it():
     scores = -np.array([[1.0, 50.0, 1.0], [1.0, 1.1, 1.0]])
     assert simplest_of_the_best(scores) == 1
+    scores = -np.array([[1.0005, 2.0005], [1.0, 2.0]])  # sure, and not worth a component
+    assert simplest_of_the_best(scores) == 0
     # Worse by the same amount everywhere: not by chance.
     scores = -np.array([[1.1, 2.1, 3.1], [1.0, 2.0, 3.0]])
     assert simplest_of_the_best(scores) == 1

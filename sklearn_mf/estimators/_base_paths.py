@@ -164,8 +164,8 @@ class PathsMixin:
 
             return np.concatenate(follow(along_path, seeds[folds], work))[..., None]
 
-        scores = of_every_rank(ranks, strengths, results_of, first, len(seeds))[..., 0].T
-        index = simplest_of_the_best(scores, least)
+        results = of_every_rank(ranks, strengths, results_of, first, len(seeds), least)
+        index = simplest_of_the_best(results[..., 0].T, least)
         return int(ranks[index])
 
     def _strengths_for_ranks(self, observations, loss):
