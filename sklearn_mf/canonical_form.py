@@ -311,7 +311,7 @@ def _weight_of_rows(problem, is_free=False):
     Without penalty those with enough entries to determine their codes, if there are any.
     """
     samples = problem.observations
-    seen = samples.row_totals() > 0
+    seen = (samples.row_totals() > 0) & (problem.row_weight > 0)
     if is_free and not samples.complete:
         enough = seen & (samples.n_in_row() >= min(problem.width, samples.shape[1]))
         seen = enough if enough.any() else seen
