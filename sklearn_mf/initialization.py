@@ -19,6 +19,8 @@ INITS = ("svd", "random")
 # Products of the spectral start with X and back: it is a start, not an answer.
 START_STEPS = 3
 MAX_HALVINGS = 30
+# Beside the largest component, what starts at random where nothing is known of its direction.
+SMALL = 1e-3
 # Rounding errors of an entry in its column's mean.
 ROUNDING = 10
 # Columns of a block are whole vectors of the kernels, and a share of the rank where each column
@@ -63,6 +65,34 @@ def start(problem, init, random_state, bias=None):
     if Ht.shape[1] == problem.n_components:
         Ht = _with_bias(Ht, bias, side)
     return problem.fold_in(Ht), Ht
+
+
+def without_saddles(problem, Ht, random_state):
+    """A features' factor whose components of zeros, which no solver leaves, are small numbers.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved.
+    Ht : ndarray of shape (n_columns, k)
+        The features' factor of data that needed fewer components.
+    random_state : RandomState
+        Source of random numbers.
+
+    Returns
+    -------
+    Ht : ndarray of shape (n_columns, k)
+        Itself, where no component is zero, or factors may not be negative.
+    """
+    k = problem.n_components
+    lengths = np.linalg.norm(Ht[:, :k], axis=0)
+    dead = np.flatnonzero(lengths == 0)
+    if not len(dead) or not problem.is_smooth:
+        return Ht
+    drawn = random_state.standard_normal((len(dead), len(Ht))).T / np.sqrt(len(Ht))
+    Ht = Ht.copy()
+    Ht[:, dead] = np.sqrt(SMALL) * (lengths.max() or 1.0) * drawn
+    return Ht
 
 
 def first_bias(problem):
@@ -240,7 +270,7 @@ def _svd(problem, bias, random_state):
     vectors[:, unknown] = random_state.standard_normal((k, n_columns)).T[:, unknown]
     vectors[:, unknown] /= np.sqrt(n_columns)
     image[:, unknown] = 0
-    root = np.sqrt(np.where(unknown, 1e-3 * values[0], values))
+    root = np.sqrt(np.where(unknown, SMALL * values[0], values))
     weights = _column_weights(features)
     observed = features.row_totals().sum() / (n_columns * weights.sum())
     if _is_rounding(problem.observations, float(values[0]) ** 2):

@@ -395,6 +395,14 @@ class TestTheRest:
         first.partial_fit(X)
         assert first.score(X) == pytest.approx(score, abs=0.02)
 
+    @pytest.mark.parametrize("bias", [False, "features"])
+    def test_components_that_were_not_needed_can_be_needed_later(self, bias):
+        X = punch_holes(low_rank(60, 12, noise=0.3, mean=1.0), 0.1)
+        first = model(bias=bias, warm_start=True).fit(np.outer(np.arange(60.0), np.arange(1.0, 13)))
+        assert (first.components_ == 0).all(axis=1).any()
+        again, anew = first.fit(X), model(bias=bias).fit(X)
+        assert again.loss_curve_[-1] == pytest.approx(anew.loss_curve_[-1], rel=1e-3)
+
     def test_early_stopping(self):
         X = punch_holes(low_rank(100, 20, noise=0.5), 0.2)
         fitted = MatrixFactorization(4, early_stopping=True, random_state=0, bias="features")

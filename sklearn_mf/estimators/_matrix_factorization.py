@@ -10,7 +10,14 @@ from sklearn_mf.estimators._base_paths import Strength
 from sklearn_mf.estimators._base_spectrum import SpectrumMixin
 from sklearn_mf.estimators._base_streams import StreamingMixin
 from sklearn_mf.estimators._base_strength import AutomaticPenalty
-from sklearn_mf.initialization import INITS, first_bias, overall_constant, start, zeros
+from sklearn_mf.initialization import (
+    INITS,
+    first_bias,
+    overall_constant,
+    start,
+    without_saddles,
+    zeros,
+)
 from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
 from sklearn_mf.penalties import ElasticNet
@@ -408,7 +415,7 @@ default=None
                 self._check_init(X, problem, solver, random_state, unit)
             return zeros(problem)
         if self._goes_on:
-            init = self._last_factor(problem, unit)
+            init = without_saddles(problem, self._last_factor(problem, unit), random_state)
         else:
             init = self._check_init(X, problem, solver, random_state, unit)
         return start(problem, init, random_state)
