@@ -403,6 +403,15 @@ class TestTheRest:
         again, anew = first.fit(X), model(bias=bias).fit(X)
         assert again.loss_curve_[-1] == pytest.approx(anew.loss_curve_[-1], rel=1e-3)
 
+    @pytest.mark.parametrize("solver", ["svd", "als"])
+    def test_nor_do_streams_stay_where_they_are_zero(self, solver):
+        X = low_rank(200, 12, noise=0.1)
+        fitted = model(solver=solver, forget_factor=0.99)
+        fitted.fit(low_rank(20, 12, rank=1, noise=0.0, seed=1))
+        for start in [*range(0, 200, 20)] * 3:
+            fitted.partial_fit(X[start : start + 20])
+        assert fitted.score(X) > 0.9
+
     def test_early_stopping(self):
         X = punch_holes(low_rank(100, 20, noise=0.5), 0.2)
         fitted = MatrixFactorization(4, early_stopping=True, random_state=0, bias="features")

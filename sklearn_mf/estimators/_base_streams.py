@@ -9,7 +9,7 @@ from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import check_batch, model_attributes
 from sklearn_mf.estimators._base_spectrum import ATTRIBUTES
 from sklearn_mf.estimators._base_traps import warn_of_traps
-from sklearn_mf.initialization import start, zeros
+from sklearn_mf.initialization import start, without_saddles, zeros
 from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Integral, check_X, fit_context
@@ -98,6 +98,8 @@ default=None
         stream = getattr(self, "_stream", None) or Stream.empty(problem)
         problem = centred(stream, problem)
         Ht = self._factor_so_far(problem, unit)
+        if Ht[:, : problem.n_components].any():
+            Ht = without_saddles(problem, Ht, check_random_state(self.random_state))
         stream, Ht = stream.resumed(problem, Ht).with_features(problem, Ht)
         if are_zero(problem, Ht):
             random_state = check_random_state(self.random_state)
