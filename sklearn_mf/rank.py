@@ -18,7 +18,6 @@ __all__ = ["select_rank"]
 
 @validate_params(
     {
-        "X": ["array-like"],
         "method": [StrOptions({"gavish-donoho", "parallel"})],
         "n_permutations": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],

@@ -72,7 +72,6 @@ REFUSALS = [
     r"solver='mu' multiplies what is not negative",
     r"solver='lbfgs' serves l1_ratio > 0 only",
     r"needs positive=False and l1_ratio=0",
-    r"Input X contains NaN, but solver='svd' needs complete data",
     r"Input X contains NaN\b.*",
     r"early_stopping=True hides",
 ]

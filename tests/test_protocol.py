@@ -85,7 +85,7 @@ def test_a_share_of_the_variance_is_an_estimator_of_scikit_learn(estimator, chec
 
 
 def test_a_share_of_the_variance_names_itself_where_entries_are_missing():
-    with pytest.raises(ValueError, match=r"NaN, but n_components=0.9 needs complete data"):
+    with pytest.raises(ValueError, match=r"NaN in .*, but n_components=0.9 needs complete data"):
         MatrixFactorization(0.9).fit(data())
 
 

@@ -6,6 +6,7 @@ numbers is refused by name, also where NumPy would make numbers of it.
 
 import datetime
 import re
+from collections.abc import Iterator, Mapping, Set
 from numbers import Number
 
 import numpy as np
@@ -43,10 +44,17 @@ def as_numbers(X, name, missing=np.nan):
     ------
     ValueError
         If it holds what is no number, or is a query that nobody has run.
+    TypeError
+        If it is a dict, a set or an iterator.
     """
     X = native(X)
     if type(X).__name__ == "LazyFrame":
         raise ValueError(f"{name} is a LazyFrame, a query that nobody has run: call .collect().")
+    if isinstance(X, Mapping | Set | Iterator):
+        raise TypeError(
+            f"{name} is a {type(X).__name__}: it must be an array, a table or a list of rows. Pass "
+            "pandas.DataFrame(...) of a dict of columns, or a list of what an iterator yields."
+        )
     if is_frame(X):
         return _frame_of_numbers(X, name)
     if hasattr(X, "unmasked"):  # the masked arrays of astropy, which are none of NumPy

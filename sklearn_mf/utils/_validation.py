@@ -206,6 +206,7 @@ def check_X(estimator, X, *, reset):
     X itself is never changed, and not copied unless it must be converted. With ``reset=None``
     its columns are not the features of the estimator.
     """
+    labels = column_names(native(X))
     X = _check_holed(estimator, X, reset, accept_sparse="csr")
     if not is_nan(estimator.missing_values):
         return X
@@ -214,7 +215,11 @@ def check_X(estimator, X, *, reset):
             whom, remedy = f"n_components={estimator.n_components}", "n_components='auto'"
         else:
             whom, remedy = f"solver={estimator.solver!r}", "solver='als'"
-        raise ValueError(f"Input X contains NaN, but {whom} needs complete data. Use {remedy}.")
+        _, place = _first_not_finite(X, X.dtype, allow_nan=False)
+        raise ValueError(
+            f"Input X contains NaN in {_place(place, labels)}, but {whom} needs complete data. "
+            f"Use {remedy}."
+        )
     return X
 
 
