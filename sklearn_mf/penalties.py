@@ -9,6 +9,9 @@ __all__ = ["BasePenalty", "ElasticNet", "Ridge"]
 
 PENALTIES = Registry("penalty")
 
+# In the unit of data of size one so much leaves nothing of them; more might overflow float32.
+STRONGEST = 1e18
+
 
 class BasePenalty(BaseEstimator):
     """Base of all penalties: functions of the rows of a tall factor.
@@ -128,7 +131,7 @@ class Ridge(BasePenalty):
 
     def in_unit(self, unit, of_objective):
         """See `BasePenalty.in_unit`."""
-        return Ridge(self.alpha * unit**2 / of_objective)
+        return Ridge(min(self.alpha * unit**2 / of_objective, STRONGEST))
 
     @property
     def ridge(self):
@@ -192,7 +195,8 @@ class ElasticNet(BasePenalty):
 
     def in_unit(self, unit, of_objective):
         """See `BasePenalty.in_unit`."""
-        l1, ridge = self.l1 * unit / of_objective, self.ridge * unit**2 / of_objective
+        l1 = min(self.l1 * unit / of_objective, STRONGEST)
+        ridge = min(self.ridge * unit**2 / of_objective, STRONGEST)
         share = l1 / (l1 + ridge) if l1 + ridge else self.l1_ratio
         return ElasticNet(l1 + ridge, share, self.positive)
 
