@@ -180,13 +180,15 @@ class Stream:
         stream : Stream
             The sums with the batch in them.
         Ht : ndarray of shape (n_features, k)
-            Components that solve them.
+            Components that solve them; NaN where codes have run away.
         """
         n_new = weight_of_rows(problem.observations)
         kept = forget_factor**n_new
         before = self.n_rows + problem.n_components  # the start counts as so many
         fading = kept * (before / (before + n_new)) ** FADING
         grams, moments, curvatures = _column_equations(problem, problem.fold_in(Ht), Ht)
+        if not np.isfinite(grams).all():  # of codes whose squares no number holds
+            return self, np.full_like(Ht, np.nan)
         stream = Stream(
             fading * self.grams + grams,
             fading * self.moments + moments,

@@ -129,7 +129,14 @@ def _refusal(error, case):
             return pattern
     if "diverged" in str(error) and _may_diverge(case.estimator):
         return "diverged"
+    if "partial_fit diverged" in str(error) and _has_a_free_side(case.estimator):
+        return "partial_fit diverged"
     return None
+
+
+def _has_a_free_side(estimator):
+    """Whether one factor is penalized and the other is not, so that it grows batch by batch."""
+    return estimator.alpha_W != estimator.alpha_H and 0 in (estimator.alpha_W, estimator.alpha_H)
 
 
 def _may_diverge(estimator):
