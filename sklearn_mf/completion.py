@@ -26,9 +26,9 @@ MAX_FEATURES = 200
 PATIENCE = 2
 # Shares of a target: two that judge its rank, then less and less, as far as that gains.
 FIRST_WEIGHTS, WEIGHTS = (1.0, 0.5), (0.2, 0.05, 0.01, 1e-3, 1e-4, 1e-6, 1e-8)
-# What a weight must leave of the error for one that is smaller still, where covariances become
-# nearly singular; below the last of these every candidate is fitted.
-GAIN, SMALL, VERY_SMALL = 0.97, 0.01, 1e-3
+# What a weight must leave of the error for one that is smaller still, from the small ones on. Where
+# less than so much of the variance is left, fits follow the weights.
+GAIN, SMALL, NEARLY_EXACT = 0.97, 0.01, 0.02
 # Candidates are mixed as if they were wrong by normal errors, of which one in so many entries
 # tells; not those that would get less than the least share, compared with the best. Of
 # standardized columns no smaller error matters.
@@ -36,12 +36,14 @@ DOUBT, LEAST_POWER, LEAST_SHARE, LEAST_ERROR = 10, 2, 0.05, 1e-12
 # Entries up to which every candidate is fitted, not only derived from the first fit, and by how
 # many iterations at most.
 TINY, TINY_ITER = 1000, 100
-# Iterations at most of fits that choose, and of the last one, which begins near its end.
-MAX_ITER, LAST_ITER = 20, 12
+# Iterations at most of fits that choose, of those that follow the weights, and of the last one.
+MAX_ITER, FOLLOWING_ITER, LAST_ITER = 20, 5, 12
 # What neighbours must gain, of the squared error and in standard errors, to be asked.
-GAIN_OF_NEIGHBOURS, CERTAINTY = 0.005, 1.5
+LEAST_GAIN, CERTAINTY = 0.005, 1.5
 # Least variance that an entry weighs by, as a share of the mean squared error.
 LEAST_SPREAD = 1e-3
+# Times that entries are weighed anew.
+REWEIGHTINGS = 5
 # Hidden entries that the spread as the model has it counts as.
 SPREAD_PRIOR = 20
 
@@ -122,10 +124,13 @@ class Trial:
     def shrunk(self, shrinkage):
         """With the model shrunk otherwise."""
         model = self.model.shrunk(shrinkage)
-        is_tiny = np.isfinite(self.visible).sum() < TINY
-        if is_tiny or shrinkage.weight <= VERY_SMALL:
-            model = model.fitted(self.visible, shrinkage, TINY_ITER if is_tiny else MAX_ITER)
+        if np.isfinite(self.visible).sum() < TINY:
+            model = model.fitted(self.visible, shrinkage, TINY_ITER)
         return replace(self, model=model)
+
+    def fitted(self, shrinkage):
+        """With the model fitted further, as it is to be shrunk."""
+        return replace(self, model=self.model.fitted(self.visible, shrinkage, FOLLOWING_ITER))
 
     def rests(self):
         """What the model leaves of hidden entries."""
@@ -164,7 +169,7 @@ def fit_completion(X, random_state):
             )
         return Completion(Normal.of_means(X)), {0: np.nan}
     trials = [Trial.of(some, hidden) for hidden in parts]
-    shrinkage, errors = _choose(trials, X.shape[1])
+    shrinkage, errors, trials = _choose(trials, X.shape[1])
     trials = [trial.shrunk(shrinkage) for trial in trials]
     shares, spread = _correction(trials, rng)
     of_all = shrinkage.of_more_rows(len(X) / len(some))
@@ -188,7 +193,12 @@ def _hidden_parts(observed, rng):
     """Masks of entries to hide, none of which takes all of a row or column."""
     cells = rng.permutation(np.flatnonzero(observed))
     size = -(-len(cells) // N_PARTS)
-    n_parts = min(N_PARTS, -(-ENOUGH_HIDDEN // size))
+    if size > ENOUGH_HIDDEN:
+        # Some rows are enough, and are filled in less time than all.
+        n_rows, n_columns = observed.shape
+        judges = rng.random(n_rows) < ENOUGH_HIDDEN / size
+        cells = cells[:size][judges[cells[:size] // n_columns]]
+    n_parts = min(N_PARTS, max(1, round(ENOUGH_HIDDEN / size)))
     parts = []
     for start in range(0, n_parts * size, size):
         part = np.zeros(observed.shape, dtype=bool)
@@ -201,7 +211,7 @@ def _hidden_parts(observed, rng):
 
 
 def _choose(trials, n_features):
-    """The shrinkage that predicts hidden entries best, and the least error of every rank."""
+    """What predicts hidden entries best, the least error of every rank, and the trials then."""
     errors = {}
 
     def error(rank, weight):
@@ -223,6 +233,8 @@ def _choose(trials, n_features):
     if n_features > 1:
         before = best(rank)
         for weight in WEIGHTS:
+            if before < NEARLY_EXACT:
+                trials = [trial.fitted(Shrinkage({rank: weight})) for trial in trials]
             after = error(rank, weight)
             if weight <= SMALL and after > GAIN * before:
                 break
@@ -237,7 +249,7 @@ def _choose(trials, n_features):
     shares *= shares > LEAST_SHARE
     shares /= shares.sum()
     candidates = [Shrinkage({rank: weight}) for rank, weight in errors]
-    return Shrinkage.average(candidates, shares), of_rank
+    return Shrinkage.average(candidates, shares), of_rank, trials
 
 
 def _correction(trials, rng):
@@ -251,15 +263,18 @@ def _correction(trials, rng):
         shifts.append(donors.shifts(completed)[:, trial.hidden])
         variances.append(model.variances(X)[trial.hidden])
     rests, shifts = np.concatenate(rests), np.concatenate(shifts, axis=1)
-    # Weights as of a t-distribution: few entries that are far off must not decide. Beforehand
+    # As if errors had a t-distribution: few entries that are far off must not decide. Beforehand
     # a share is about as likely to be -1 as 1.
     square, variances = np.mean(rests**2), np.concatenate(variances)
-    weighted = shifts * 2 / (np.maximum(variances, LEAST_SPREAD * square) + rests**2)
-    shares = np.linalg.solve(weighted @ shifts.T + np.eye(2), weighted @ rests)
-    corrected = rests - shares @ shifts
-    gains = rests**2 - corrected**2
+    variances, corrected = np.maximum(variances, LEAST_SPREAD * square), rests
+    for _ in range(REWEIGHTINGS):
+        weighted = shifts * 2 / (variances + corrected**2)
+        shares = np.linalg.solve(weighted @ shifts.T + np.eye(2), weighted @ rests)
+        corrected = rests - shares @ shifts
+    weights = 1 / (variances + corrected**2 + rests**2)
+    gains = weights * (rests**2 - corrected**2)
     error = gains.std() / np.sqrt(len(gains))
-    if gains.mean() < max(GAIN_OF_NEIGHBOURS * square, CERTAINTY * error):
+    if gains.mean() < max(LEAST_GAIN * np.mean(weights * rests**2), CERTAINTY * error):
         shares, corrected = None, rests
     prior = SPREAD_PRIOR * variances.mean()
     return shares, (np.sum(corrected**2) + prior) / (np.sum(variances) + prior)
