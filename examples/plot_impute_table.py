@@ -89,12 +89,11 @@ axes[1].set_yscale("log")
 plt.show()
 
 # %%
-# The factorization is ahead on each of them. In tables of a few correlated columns its rank
-# goes up to the number of columns, and it becomes the normal distribution of all columns,
-# shrunk. That is also what the iterative imputer aims at, one regression a column. Where the
-# rank is high for the number of columns, as for breast cancer, that one is faster; where there are
-# more columns, it is much slower. Means cost nothing, and neighbours little, so where seconds
-# count and columns hardly depend on one another, they serve.
+# Ours is ahead on each of them. It fits a normal distribution of all columns, drawn to one of few
+# components where that predicts hidden entries better, and asks neighbours where they know more.
+# The iterative imputer aims at the same distribution by one regression a column. Means cost
+# nothing, and neighbours little, so where seconds count and columns hardly depend on one
+# another, they serve.
 #
 # What the rank was chosen by
 # ---------------------------
