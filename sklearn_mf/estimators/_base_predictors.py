@@ -59,11 +59,6 @@ class StandardizedTable:
         return cls(completion, mean, scale, seen), errors
 
     @property
-    def covariance(self):
-        """Covariance of the columns in units of X."""
-        return self.completion.model.covariance * np.outer(self.scale, self.scale)
-
-    @property
     def noise_variance(self):
         """Variance of each column, given all others, in units of X squared."""
         return self.completion.model.noise * self.scale**2
