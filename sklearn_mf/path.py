@@ -245,7 +245,8 @@ def of_every_rank(ranks, strengths, results_of, first, n_enough, least):
     """
     if len(strengths) == 1:
         return results_of(ranks, strengths, slice(None))[:, 0]
-    found, tried, begun, to_begin = [[] for _ in ranks], set(), set(), [first]
+    found, lines = [[] for _ in ranks], []
+    tried, begun, to_begin = set(), set(), [first]
 
     def column_of(rank):
         """Results of a rank under all strengths."""
@@ -259,6 +260,7 @@ def of_every_rank(ranks, strengths, results_of, first, n_enough, least):
         index = to_begin.pop()
         begun.add(index)
         line = results_of(ranks, strengths[index : index + 1], slice(None))[:, 0].swapaxes(0, 1)
+        lines.append(line)
         for of_rank, results in zip(found, line, strict=True):
             of_rank.append(results)
         promising = {_best(line), simplest_of_the_good(line[..., 0])}
@@ -273,7 +275,11 @@ def of_every_rank(ranks, strengths, results_of, first, n_enough, least):
             break
         for rank in untried:
             column_of(rank)
-    return np.stack([of_rank[_best(of_rank)] for of_rank in found], axis=1)
+    results = np.stack([of_rank[_best(of_rank)] for of_rank in found], axis=1)
+    # Where the path of the best strength had ended, those of others tell no more.
+    ended = lines[_best([line[_best(line)] for line in lines])][..., 0].T
+    results[np.isnan(ended)] = np.nan
+    return results
 
 
 def _best(results):

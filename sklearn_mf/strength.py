@@ -31,8 +31,9 @@ FEW_SWEEPS, MOST_SWEEPS, REST, FAST = 3, 30, 5e-3, 0.7
 # too large a rank, and nothing too small a one. Under a weak one the smallest is taken that is
 # not so much worse. Ranks are tried until they are worse.
 FORGIVEN, WEAK, UNFORGIVEN, RISEN = 1.01, 2.5e-4, 2.0, 1.02
-# The last but one is so many times smaller than the last, at least.
-CLOSE = 1.75
+# Up to so many ranks are all tried; of more the last but one is so many times smaller than the
+# last, at least.
+FEW, CLOSE = 8, 1.75
 
 
 @dataclass
@@ -123,8 +124,7 @@ def rank_and_strength(trials, largest):
     """
     slope, index, source, worse = Slope(trials), FIRST, None, 0
     lowest = {}  # of every rank the number of its strength
-    doubled = (2**i for i in range(largest.bit_length()))
-    for rank in [*(rank for rank in doubled if CLOSE * rank < largest), largest]:
+    for rank in _growing(largest):
         index = lowest[rank] = slope.walk(rank, index, source)
         source = rank, index
         errors = [slope.error((rank, index)) for rank, index in lowest.items()]
@@ -206,6 +206,14 @@ class Slope:
             return float(SHARES[index])
         move = np.clip(-slope / (2 * curve), logs[2] - logs[1], logs[0] - logs[1])
         return float(np.exp(logs[1] + move))
+
+
+def _growing(largest):
+    """Ranks to try: all if they are few, else doubled."""
+    if largest <= FEW:
+        return range(1, largest + 1)
+    doubled = (2**i for i in range(largest.bit_length()))
+    return [*(rank for rank in doubled if CLOSE * rank < largest), largest]
 
 
 def _between(rank, ranks):

@@ -94,8 +94,9 @@ class Unit:
 
     @property
     def of_objective(self):
-        """What the objective is divided by."""
-        return self.size**self.degree
+        """What the objective is divided by; infinite where its size is beyond all numbers."""
+        with np.errstate(over="ignore"):
+            return float(np.float64(self.size) ** self.degree)
 
     def observations(self, observations):
         """The data in this unit."""

@@ -65,7 +65,7 @@ def outcome(model, X, unit):
     """What a fit says of the data, in the unit one, and what has no unit."""
     model = model()
     W = model.fit_transform(X)
-    restored = model.inverse_transform(W) if hasattr(model, "inverse_transform") else W
+    restored = W if isinstance(model, FactorizationImputer) else model.inverse_transform(W)
     numbers = {"values": np.asarray(restored, dtype=np.float64) / unit}
     if hasattr(model, "score"):
         numbers["score"] = model.score(X)
@@ -371,3 +371,23 @@ def test_data_of_ordinary_size_are_not_copied():
 def test_the_parameter_of_a_fitted_loss_stays_in_the_unit_of_the_data():
     model = MatrixFactorization(1, loss=Huber(1e6), random_state=0).fit(real() * 1e6)
     assert model.loss_.delta == 1e6
+
+
+# The ends of the numbers ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_single_precision_at_its_ends(unit):
+    X = contained(real(), "nan", np.float64, 1)
+    short = (X * unit).astype(np.float32)
+    expected, found = (FactorizationImputer(random_state=0).fit(data) for data in (X, short))
+    assert found.n_components_ == expected.n_components_
+    np.testing.assert_allclose(found.transform(short) / unit, expected.transform(X), atol=1e-4)
+    assert MatrixFactorization(K, random_state=0).fit(short).alpha_W_ > 0
+    assert NMF(K, init="random", random_state=0).fit(np.abs(short)).n_iter_ > 1
+
+
+@pytest.mark.parametrize("kind", ["complete", "nan"])
+def test_what_cannot_be_squared_is_refused(kind):
+    with pytest.raises(ValueError, match="X is too large: its squares overflow. Scale X"):
+        MatrixFactorization(K).fit(contained(real(), kind, np.float64, 1e160))

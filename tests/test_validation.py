@@ -208,6 +208,7 @@ BAD_PARAMETERS = [
     ("forget_factor", 0.0),
     ("forget_factor", 1.1),
     ("forget_factor", None),
+    ("whiten", 2),
     ("random_state", "seed"),
     ("verbose", -1),
 ]

@@ -66,6 +66,11 @@ def fitted():
     return model().fit(holed())
 
 
+def counts():
+    X = np.random.default_rng(0).poisson(3.0, size=(30, 5))
+    return MatrixFactorization(2, loss="poisson", alpha_W=0.1).fit(X)
+
+
 EMPTY_ROW, EMPTY_COLUMN = "1 of 30 samples have no", "1 of 20 features have no"
 NOT_CONVERGED, NOTHING, NO_SCORE = "did not converge", "this batch", "score is not defined"
 # What to call, and how the warning begins.
@@ -111,6 +116,14 @@ CASES = {
     "an imputer of too little": (
         lambda: FactorizationImputer(random_state=0).fit(np.where(np.eye(4), 1.0, np.nan)),
         "The rank cannot be chosen",
+    ),
+    "the score of an imputer of one row": (
+        lambda: FactorizationImputer(random_state=0).fit(holed()).score(holed()[:1]),
+        NO_SCORE,
+    ),
+    "infinite rates": (
+        lambda: counts().inverse_transform(np.full((1, 2), 1e4)),
+        "predictions under loss='poisson' are infinite",
     ),
     "an imputer's estimator": (
         lambda: FactorizationImputer(short()).fit_transform(holed()),

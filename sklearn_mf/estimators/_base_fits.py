@@ -44,6 +44,8 @@ class SolvedFactorization(BaseFactorization):
         solver = self._check_solver(problem)
         warn_of_traps(self, X, loss, entry_weight is not None)
         unit = solver.unit_of(problem)
+        if not np.isfinite(unit.of_objective):
+            raise ValueError("X is too large: its squares overflow. Scale X.")
         problem = unit.problem(problem)
         observations = problem.observations
         random_state = check_random_state(self.random_state)

@@ -52,10 +52,11 @@ class StandardizedTable:
             Mean squared error of hidden entries at every rank that was tried.
         """
         X = _dense(X)[:, seen]
-        mean, scale = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
+        wide = X.astype(np.float64)  # since squares in single precision overflow, or vanish
+        mean, scale = np.nanmean(wide, axis=0), np.nanstd(wide, axis=0)
         # What a constant column has beside its mean are rounding errors.
         scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)] = 0
-        completion, errors = fit_completion(_standardized(X, mean, scale), random_state)
+        completion, errors = fit_completion(_standardized(wide, mean, scale), random_state)
         return cls(completion, mean, scale, seen), errors
 
     @property

@@ -224,7 +224,7 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
 
             indicator = MissingIndicator(error_on_new=False).set_output(transform="default")
             self.indicator_ = indicator.fit(X)
-        self._fit_model(self._source(table, X), X.dtype, y, fit_params)
+        self._fit_model(self._source(table, X), y, fit_params)
         return self
 
     def transform(self, X, return_std=False):
@@ -392,7 +392,7 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             return table
         return X if sparse.issparse(X) else rebuilt(table, X)
 
-    def _fit_model(self, X, dtype, y, fit_params):
+    def _fit_model(self, X, y, fit_params):
         """Fit, unless nothing is observed at all."""
         self.estimator_ = self._model = None
         if self.estimator is not None:
@@ -417,13 +417,13 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             )
         if not self._seen.any():
             self.n_components_, self.hidden_errors_ = 0, {0: np.nan}
-            self.noise_variance_ = np.zeros(0, dtype)
+            self.noise_variance_ = np.zeros(0)
             return
         random_state = check_random_state(self.random_state)
         model, errors = StandardizedTable.of_table(X, self._seen, random_state)
         self._model, self.hidden_errors_ = model, errors
         self.n_components_ = min(errors, key=errors.get)
-        self.noise_variance_ = model.noise_variance.astype(dtype)
+        self.noise_variance_ = model.noise_variance
 
     def _imputed(self, X, cells, random_state):
         """Values for missing entries of features that have been seen."""

@@ -131,8 +131,9 @@ class ObservedMatrix(Twins):
 
     @cached_property
     def total_squares(self):
-        """Weighted sum of the squares of what is observed."""
-        return sum(block.total(np.square(block.values)) for _, block in self.blocks())
+        """Weighted sum of the squares of what is observed; infinite where it overflows."""
+        with np.errstate(over="ignore"):
+            return sum(block.total(np.square(block.values)) for _, block in self.blocks())
 
     @cached_property
     def typical_size(self):

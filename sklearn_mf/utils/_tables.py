@@ -240,7 +240,7 @@ def _frame_of_numbers(X, name):
     for j, (label, kind) in enumerate(zip(column_names(X), kinds, strict=True)):
         kind = str(kind).lower().removeprefix("sparse[")
         if hasattr(X, "iloc") and kind.startswith(("object", "decimal")):
-            values = _floats(X.iloc[:, j].to_numpy(dtype=object))
+            values = _floats(X.iloc[:, j].to_numpy(dtype=object), f"column {X.columns[j]!r}")
             if values is None:
                 bad.append(label)
             else:
@@ -263,7 +263,7 @@ def _frame_of_numbers(X, name):
     return X
 
 
-def _floats(objects):
+def _floats(objects, name):
     """Numbers, with NaN for None, NA and what is masked; None if there is anything else."""
     types = set(map(type, objects.ravel().tolist()))
     holes = {kind for kind in types if _is_hole(kind)}
@@ -272,7 +272,10 @@ def _floats(objects):
     if holes:
         is_hole = np.array([_is_hole(type(value)) for value in objects.flat], dtype=bool)
         objects = np.where(is_hole.reshape(objects.shape), np.nan, objects)
-    return objects.astype(np.float64)
+    try:
+        return objects.astype(np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{name} has an integer that is too large for a float: {error}.") from None
 
 
 def _is_real(kind):
@@ -296,7 +299,7 @@ def _array_of_numbers(X, name):
             f"{name} has {X[i, j]!r} in row {i}, column {j}: only numbers are taken, no strings, "
             "dates or durations."
         )
-    floats = _floats(X)
+    floats = _floats(X, name)
     return X if floats is None else floats
 
 
