@@ -20,8 +20,9 @@ from sklearn_mf.variational import VariationalFactors, fit_variational
 N_PARTS, ENOUGH_HIDDEN = 10, 1500
 # Rows at most that choose, and that are neighbours.
 MAX_ROWS, MAX_DONORS = 1000, 2000
-# Columns at most of which the covariances are estimated one by one.
-MAX_FEATURES = 200
+# Columns at most of which the covariances are estimated one by one, and no more than rows where
+# these are no few.
+MAX_FEATURES, FEW_ROWS = 200, 20
 # Ranks are doubled, so often without a gain.
 PATIENCE = 2
 # Shares of a target: two that judge its rank, then less and less, as far as that gains.
@@ -154,7 +155,8 @@ def fit_completion(X, random_state):
     errors : dict of {int: float}
         Mean squared error of the hidden entries at every rank that was tried.
     """
-    if X.shape[1] > MAX_FEATURES:
+    n_samples, n_features = X.shape
+    if n_features > MAX_FEATURES or n_features > n_samples >= FEW_ROWS:
         factors, errors = fit_variational(X, random_state)
         return Completion(factors), errors
     rng = hiding_stream(random_state)
