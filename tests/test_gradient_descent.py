@@ -37,8 +37,8 @@ class Counting(GradientDescent):
 def steps_to_the_truth(solver, condition, share, init):
     Counting.truth, X = conditioned(condition, share=share)
     Counting.n_steps = 0
-    model = MatrixFactorization(5, solver=solver, init=init, max_iter=2000, tol=0, random_state=0)
-    model.fit(X)
+    settings = {"solver": solver, "init": init, "max_iter": 2000, "tol": 0, "random_state": 0}
+    MatrixFactorization(5, alpha_W=0.0, **settings).fit(X)
     assert Counting.n_steps < 2000
     return Counting.n_steps
 

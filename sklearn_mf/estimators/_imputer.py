@@ -50,8 +50,9 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
     distribution left of them, are added. The weight, the rank and the shares of the neighbours
     are those that predict hidden entries best: a tenth of what is observed is hidden at a time,
     of small tables every tenth in turn.
-    Of more than 200 columns, or more columns than rows, covariances are not estimated one by one: they are factorized by
-    variational Bayes, with a rank that is doubled until hidden entries are predicted no better.
+    Of more than 200 columns, or more columns than rows, covariances are not estimated one by
+    one: they are factorized by variational Bayes, with a rank that is doubled until hidden entries
+    are predicted no better.
 
     Read more in the :ref:`User Guide <imputation>`.
 
