@@ -16,7 +16,7 @@ from sklearn_mf.utils._all_at_once import Interrupted, all_at_once
 PACKAGE = os.path.dirname(sklearn_mf.__file__) + os.sep
 
 
-@pytest.fixture(params=[6, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.fixture(params=[6, pytest.param(50, marks=pytest.mark.slow)])
 def n_points(request):
     """At how many lines of a fit Ctrl-C is pressed."""
     return request.param
@@ -165,7 +165,7 @@ def test_a_second_fit_leaves_the_first_or_its_last_good_factors(name, n_points):
             continue
         kept += 1
         check_the_last_good_factors(model, old, second)
-    assert kept > 0 or n_points < 100
+    assert kept > 0 or n_points < 50
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
