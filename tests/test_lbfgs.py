@@ -104,7 +104,8 @@ def test_counts_with_absolute_values_are_left_to_gradient_descent():
 
 
 def test_iterations_are_counted_and_a_short_run_warns(holed):
-    model = MatrixFactorization(3, solver="lbfgs", max_iter=7, tol=0, random_state=0).fit(holed)
+    settings = {"solver": "lbfgs", "alpha_W": 0.0, "max_iter": 7, "tol": 0, "random_state": 0}
+    model = MatrixFactorization(3, **settings).fit(holed)
     assert model.n_iter_ == len(model.loss_curve_) == len(model.loss_curve_seconds_) == 7
     with pytest.warns(ConvergenceWarning, match="max_iter=3"):
         model.set_params(max_iter=3, tol=1e-9).fit(holed)

@@ -681,7 +681,7 @@ class TestEntryWeights:
     @pytest.mark.parametrize("unstored", ["zero", "missing"])
     def test_rows_without_any_weight_have_zero_codes(self, unstored, convert):
         X = sparse.csr_array(np.nan_to_num(holed()))
-        model = quick(unstored=unstored, solver="als").fit(X)
+        model = quick(unstored=unstored, bias="features", solver="als").fit(X)
         E = np.zeros((2, 5))
         with pytest.warns(UserWarning, match="2 of 2 samples have no observed entry"):
             np.testing.assert_array_equal(model.transform(X[3:5], entry_weight=convert(E)), 0)

@@ -48,7 +48,7 @@ def as_numbers(X, name, missing=np.nan):
         If it is a dict, a set or an iterator.
     """
     X = native(X)
-    if type(X).__name__ == "LazyFrame":
+    if _is_query(X):
         raise ValueError(f"{name} is a LazyFrame, a query that nobody has run: call .collect().")
     if isinstance(X, Mapping | Set | Iterator):
         raise TypeError(
@@ -84,7 +84,14 @@ def native(X):
 
 def is_frame(X):
     """Whether X is a frame of pandas or polars, or a table of Arrow: has columns with types."""
+    if _is_query(X):
+        return False  # which would be run, were it asked for its columns
     return hasattr(X, "columns") and (hasattr(X, "dtypes") or hasattr(X, "schema"))
+
+
+def _is_query(X):
+    """Whether X is what polars will compute only when it is told to."""
+    return type(X).__name__ == "LazyFrame"
 
 
 def column_names(X):
