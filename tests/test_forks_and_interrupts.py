@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import release_lock
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_mf.utils import _threads
@@ -76,6 +77,7 @@ class Interrupter:
 
     def __exit__(self, *error):
         sys.settrace(None)
+        release_lock()
 
     def trace(self, frame, event, argument):
         if frame.f_code.co_filename != _threads.__file__:

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import punch_holes
+from conftest import punch_holes, release_lock
 
 import sklearn_mf
 from sklearn_mf import NMF, FactorizationImputer, MatrixFactorization, MiniBatchNMF, RankSearchCV
@@ -35,6 +35,7 @@ class Injected:
 
     def __exit__(self, *exception):
         sys.settrace(self.before)
+        release_lock()
 
     def trace(self, frame, event, argument):
         if not frame.f_code.co_filename.startswith(self.files):
