@@ -113,9 +113,9 @@ def follow(judge, tasks, work):
         return in_threads(quietly, tasks, work)
 
 
-def n_enough(n_hidden):
+def n_enough(n_hidden, enough=ENOUGH_HIDDEN):
     """How many hold-outs are enough to choose by, if each hides so many entries."""
-    return int(np.ceil(ENOUGH_HIDDEN / n_hidden))
+    return int(np.ceil(enough / n_hidden))
 
 
 def has_risen(errors, n_hidden):
@@ -214,7 +214,7 @@ def _regressed(images, weights, V):
     return images / (squares + SHRINKAGE * squares.mean(axis=0) + np.finfo(V.dtype).tiny)
 
 
-def of_every_rank(ranks, strengths, results_of, first, n_enough, least):
+def of_every_rank(ranks, strengths, results_of, first, n_deciding, least):
     """Results of every rank, under the best of the strengths that it was tried with.
 
     A strength that suits few components hides those that a weaker one would find, and a rank tells
@@ -233,7 +233,7 @@ def of_every_rank(ranks, strengths, results_of, first, n_enough, least):
         first: NaN where a path had ended.
     first : int
         Index of the strength to begin with.
-    n_enough : int
+    n_deciding : int
         Number of folds that are enough to choose a strength.
     least : float
         A difference that is no difference.
@@ -251,7 +251,7 @@ def of_every_rank(ranks, strengths, results_of, first, n_enough, least):
     def column_of(rank):
         """Results of a rank under all strengths."""
         tried.add(rank)
-        column = results_of(ranks[rank : rank + 1], strengths, slice(n_enough))[:, :, 0]
+        column = results_of(ranks[rank : rank + 1], strengths, slice(n_deciding))[:, :, 0]
         if len(column) == len(found[rank][0]):
             found[rank] += list(column.swapaxes(0, 1))
         return column.swapaxes(0, 1)
@@ -267,7 +267,7 @@ def of_every_rank(ranks, strengths, results_of, first, n_enough, least):
         to_begin += {_best(column_of(rank)) for rank in promising - tried} - begun - {*to_begin}
     # A rank that was tried under all strengths has an advantage over its neighbours.
     n_folds = len(found[0][0])
-    while n_enough >= n_folds:
+    while n_deciding >= n_folds:
         scores = np.stack([of_rank[_best(of_rank)][:, 0] for of_rank in found])
         winner = simplest_of_the_best(scores, least)
         untried = {winner - 1, winner, winner + 1} & {*range(len(ranks))} - tried

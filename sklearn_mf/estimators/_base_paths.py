@@ -28,7 +28,8 @@ from sklearn_mf.validation import hold_out
 
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
 ROUGH = 1e-3
-# What ``n_components="auto"`` tries, and on which hidden entries.
+# What ``n_components="auto"``, and None where entries are missing, try at most, and on which hidden
+# entries; sweeps at a rank.
 MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 100
 # Under ``alpha_W="auto"`` strengths are tried beside ranks, shares of the deviation, and which of
 # them is the first.
@@ -106,8 +107,11 @@ class PathsMixin:
             totals = np.array([group.total_loss(*factors, error) for group in groups])
             return 2 * totals / weights
 
+        def mean_of(errors):
+            return errors @ weights / weights.sum()
+
         def error_of(factors):
-            return errors_of(factors) @ weights / weights.sum()
+            return mean_of(errors_of(factors))
 
         error = loss if loss.is_squared else SquaredErrorOfMean(loss.in_unit(unit.size))
         weights = np.array([group.total(np.ones_like(group.values)) for group in groups])
@@ -128,9 +132,10 @@ class PathsMixin:
                         path = sweeps(problem, *widened(problem, *factors, rng))
                         factors = rested(path, error_of, before, n_sweeps)
                     fitted = perf_counter()
-                    scores[number, step] = -errors_of(factors) * unit.size**2
+                    of_groups = errors_of(factors)
+                    scores[number, step] = -of_groups * unit.size**2
                     times[number, step] = fitted - began, perf_counter() - fitted
-                    before = error_of(factors)
+                    before = mean_of(of_groups)
                     errors.append(before)
                     if step == 0:
                         corner = factors, before
@@ -148,7 +153,7 @@ class PathsMixin:
         if len(ranks) == 1:
             return 1
         strengths, first = self._strengths_for_ranks(observations, loss)
-        least = (PRECISION * Unit.of_size(self._problem(observations, loss, 1)).size) ** 2
+        least = (PRECISION * self._unit_of_shares(observations, loss).size) ** 2
         unit = self._unit_of_paths(observations, loss)
         observations = unit.observations(observations)
         seeds = self._hold_outs(observations)
@@ -172,7 +177,8 @@ class PathsMixin:
         """Which strengths to try where the rank is chosen, and the index of the first."""
         if self.alpha_W != "auto":
             return [self._strength], 0
-        strengths = [self._strength_of(share, observations, loss) for share in FOR_RANKS]
+        unit = self._unit_of_shares(observations, loss)
+        strengths = [outside(share, unit, self.l1_ratio) for share in FOR_RANKS]
         return strengths, FOR_RANKS.index(FIRST)
 
     def _hold_outs(self, observations):
@@ -181,10 +187,9 @@ class PathsMixin:
         n_hold_outs = min(n_enough(n_hidden), N_HOLD_OUTS)
         return check_random_state(self.random_state).randint(2**31 - 1, size=n_hold_outs)
 
-    def _strength_of(self, share, observations, loss):
-        """A strength beside the data, which makes the same model in any unit."""
-        unit = Unit.of_size(self._problem(observations, loss, 1))
-        return outside(share, unit, self.l1_ratio)
+    def _unit_of_shares(self, observations, loss):
+        """The deviation of the data: strengths that are shares of it make the same model in any."""
+        return Unit.of_size(self._problem(observations, loss, 1))
 
     def _check_paths(self, parameter, observations, loss, remedy):
         """Refuse "auto" for a parameter where no path tells what fits would."""

@@ -6,9 +6,16 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import threads_for
-from sklearn_mf.estimators._base_paths import PathsMixin, Strength, outside
+from sklearn_mf.estimators._base_paths import (
+    HIDDEN_SHARE,
+    MOST_COMPONENTS,
+    N_HOLD_OUTS,
+    PathsMixin,
+    Strength,
+    outside,
+)
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
-from sklearn_mf.path import PRECISION
+from sklearn_mf.path import PRECISION, n_enough
 from sklearn_mf.strength import (
     TYPICAL_OF_RATES,
     TYPICAL_SHARE,
@@ -16,14 +23,11 @@ from sklearn_mf.strength import (
     rank_and_strength,
     strength_at,
 )
-from sklearn_mf.units import Unit
 from sklearn_mf.utils._hiding import hiding_stream
 
-# Share of the entries that is hidden, in so many hold-outs that enough are, and at most; fewer than
-# so many entries tell nothing.
-HIDDEN_SHARE, ENOUGH_HIDDEN, MOST_HOLD_OUTS, FEWEST_HIDDEN = 0.2, 1000, 5, 3
-# Largest rank that ``n_components=None`` means where entries are missing.
-MOST_COMPONENTS = 50
+# Entries are hidden in so many hold-outs that enough are, fewer than a rank asks for; fewer than so
+# many tell nothing.
+ENOUGH_FOR_STRENGTH, FEWEST_HIDDEN = 1000, 3
 # Entries of a table that are enough to choose by.
 MANY_ENTRIES = 1 << 20
 NOTHING = Strength(0.0, 0.0)
@@ -45,7 +49,7 @@ class AutomaticPenalty(PathsMixin):
         rank = None if is_free else self._choose_n_components(observations, loss)
         if self._goes_on:
             return rank, self._strength
-        unit, trials = Unit.of_size(self._problem(observations, loss, 1)), []
+        unit, trials = self._unit_of_shares(observations, loss), []
         if self._can_choose_strength(observations, loss):
             rng = check_random_state(self.random_state)
             trials = self._trials(_some_rows(observations, rng), (loss, unit), rng)
@@ -65,15 +69,16 @@ class AutomaticPenalty(PathsMixin):
         if self.alpha_W != "auto":
             return self._strength
         share = TYPICAL_SHARE if hasattr(loss, "quadratic") else TYPICAL_OF_RATES
-        return self._strength_of(share * _share_missing(observations), observations, loss)
+        unit = self._unit_of_shares(observations, loss)
+        return outside(share * _share_missing(observations), unit, self.l1_ratio)
 
     def _trials(self, observations, terms, rng):
         """What walks downhill see and are judged by; none, where too little can be hidden."""
         loss, unit = terms
         observations = unit.observations(observations).stored().in_short(PRECISION)
-        n_trials = np.ceil(ENOUGH_HIDDEN / (HIDDEN_SHARE * observations.n_observed))
+        n_trials = n_enough(HIDDEN_SHARE * observations.n_observed, ENOUGH_FOR_STRENGTH)
         trials = []
-        for seed in rng.randint(2**31 - 1, size=int(np.clip(n_trials, 1, MOST_HOLD_OUTS))):
+        for seed in rng.randint(2**31 - 1, size=min(n_trials, N_HOLD_OUTS)):
             held_out = observations.hold_out(HIDDEN_SHARE, hiding_stream(seed))
             if held_out.hidden.n_observed:
                 random_state = check_random_state(seed)

@@ -1,6 +1,6 @@
 """scikit-learn's callbacks, where it has them: from version 1.9."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from sklearn_mf.utils._monitors import Monitor
 
@@ -84,13 +84,9 @@ class SearchTasks:
             yield
             return
         task = self.root.subcontext(task_name=name)
-        if inner is None:
+        with task.propagate_callback_context(inner) if inner is not None else nullcontext():
             task.call_on_fit_task_begin(**self.data)
             yield
-        else:
-            with task.propagate_callback_context(inner):
-                task.call_on_fit_task_begin(**self.data)
-                yield
         task.call_on_fit_task_end(**self.data)
 
     def finish(self):
