@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_mf.observations import Descent, images
+from sklearn_mf.systems import Descent
 
 # What stands for a divisor of zero, and below what coefficients are zero; as in scikit-learn.
 FLOOR = float(np.finfo(np.float32).eps)
@@ -84,8 +84,8 @@ def multiplied(at, penalty, W, exponent):
     ----------
     at : Pull
         At these rows.
-    penalty : tuple of (scale, ridge, l1, lower)
-        A number a row, then three arrays with a number a coefficient.
+    penalty : RowPenalty
+        Of the rows.
     W : ndarray of shape (n_rows, k)
         The rows.
     exponent : float
@@ -96,8 +96,7 @@ def multiplied(at, penalty, W, exponent):
     W : ndarray of shape (n_rows, k)
         The rows updated; what was zero stays zero.
     """
-    scale, ridge, l1, _ = penalty
-    divisor = at.down + scale[:, None] * (ridge * W + l1)
+    divisor = at.down + penalty.slope(W)
     divisor[divisor == 0] = FLOOR
     ratio = np.divide(at.up, divisor, out=divisor)
     if exponent != 1:
@@ -124,15 +123,13 @@ def _underflow(dtype):
     return float(np.sqrt(np.finfo(dtype).tiny))
 
 
-def multiply(equations, penalty, start, rounds):
+def multiply(systems, start, rounds):
     """Rounds of multiplicative updates under the squared loss, on normal equations.
 
     Parameters
     ----------
-    equations : tuple of (grams, moments)
-        A Gram matrix for each row or one for all, and the moments of each row.
-    penalty : tuple of (scale, ridge, l1, lower)
-        A number a row, then three arrays with a number a coefficient.
+    systems : RowSystems
+        With a penalty.
     start : ndarray of shape (n_rows, k)
         Where to start.
     rounds : int
@@ -143,18 +140,18 @@ def multiply(equations, penalty, start, rounds):
     descent : Descent
         No row costs more than at its start.
     """
-    (grams, moments), (scale, ridge, l1, _) = equations, penalty
+    penalized = systems.penalty.ridge.any() or systems.penalty.l1.any()
     rows, underflow = start, _underflow(start.dtype) * start.max(initial=0)
     for _ in range(rounds):
-        divisor = images(grams, rows)
-        if ridge.any() or l1.any():
-            divisor += scale[:, None] * (ridge * rows + l1)
+        divisor = systems.times(rows)
+        if penalized:
+            divisor += systems.penalty.slope(rows)
         divisor[divisor == 0] = FLOOR
-        ratio = np.divide(np.maximum(moments, 0), divisor, out=divisor)
+        ratio = np.divide(np.maximum(systems.moments, 0), divisor, out=divisor)
         ratio *= rows
         ratio[ratio < underflow] = 0
         rows = ratio
-    return Descent.after(equations, rows, np.zeros_like(rows, shape=len(rows)))
+    return Descent.after(systems, rows, np.zeros_like(rows, shape=len(rows)))
 
 
 def first_codes(observations, loss, design, penalty):
@@ -168,8 +165,8 @@ def first_codes(observations, loss, design, penalty):
         Splits its derivative.
     design : ndarray of shape (n_columns, k)
         The other factor.
-    penalty : tuple of (scale, ridge, l1, lower)
-        A number a row, then three arrays with a number a coefficient.
+    penalty : RowPenalty
+        Of the rows.
 
     Returns
     -------

@@ -14,6 +14,7 @@ from sklearn_mf.losses import BaseLoss
 from sklearn_mf.multiplicative import first_codes
 from sklearn_mf.observations import ObservedMatrix, Runaways, parabola_of, value_of
 from sklearn_mf.penalties import BasePenalty
+from sklearn_mf.systems import RowPenalty
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._twins import Twins, twin
 
@@ -104,9 +105,9 @@ class Problem(Twins):
 
     @cached_property
     def row_penalty(self):
-        """The penalty in numbers: scale of the rows, then ridge, l1 and bound of the columns."""
+        """The penalty in numbers."""
         lower = 0.0 if self.rows.penalty.positive else -np.inf
-        return (
+        return RowPenalty(
             self.penalty_scale,
             self._ridge,
             self._per_column(self.rows.penalty.l1, 0.0),
@@ -379,8 +380,7 @@ class Problem(Twins):
             The rows, their loss and how far they were from rest.
         """
         design, offsets = self._design(Ht)
-        scale, *per_column = self.row_penalty
-        penalty = scale, *(numbers[order] for numbers in per_column)
+        penalty = self.row_penalty.of_coefficients(order)
         design = np.ascontiguousarray(design[:, order])
         descent = self.observations.descend_rows(design, offsets, penalty, W[:, order], accuracy)
         if isinstance(order, slice):  # there is nothing to put back
@@ -410,12 +410,9 @@ class Problem(Twins):
         solution = np.empty_like(W)
         for rows, block in self.observations.blocks():
             bound = self._bounded(block, design, offsets, W[rows])
-            solution[rows] = improve(bound, design, offsets, self._penalty_of(rows), W[rows])
+            penalty = self.row_penalty.of_rows(rows)
+            solution[rows] = improve(bound, design, offsets, penalty, W[rows])
         return solution
-
-    def _penalty_of(self, rows):
-        scale, *per_column = self.row_penalty
-        return scale[rows], *per_column
 
     def bounds(self, W, design):
         """Yield (slice of rows, observations): the squared loss of these bounds this one.
@@ -440,13 +437,8 @@ class Problem(Twins):
         return block.model(left, np.column_stack([design, offsets]))
 
     def row_systems(self, Ht):
-        """Matrices of the normal equations of the rows of W, and what of them is penalty.
-
-        For the squared loss. One for each row, or one for all.
-        """
-        grams, _ = self.observations.normal_equations(*self._design(Ht))
-        penalty = self.penalty_scale[: len(grams), None, None] * np.diag(self._ridge)
-        return grams + penalty, penalty
+        """The normal equations of the rows of W under the squared loss."""
+        return self.observations.systems(*self._design(Ht), self.row_penalty)
 
     def fold_in(self, Ht):
         """Best W for this Ht: what a code means, whatever solver found Ht.
@@ -461,16 +453,15 @@ class Problem(Twins):
             return self._solve_fully(self.observations, design, offsets, self.row_penalty, W)
         problem, penalty = self._without_zeros(design)
         problem = replace(problem, loss=problem.loss.for_codes)
-        design, offsets, scale, *per_column = (
-            numbers.astype(np.float64) for numbers in (design, offsets, *penalty)
-        )
+        design, offsets = design.astype(np.float64), offsets.astype(np.float64)
+        penalty = penalty.of_type(np.float64)
         tol = 1e-8 if self.loss.takes_any_model else 1e-10
         tol = max(tol, 10 * np.finfo(W.dtype).eps)
 
         def fold_in(part):
             rows, block = part
-            block, penalty = block.in_double(), (scale[rows], *per_column)
-            W[rows] = problem._fold_in_block(block, design, offsets, penalty, tol)
+            own = penalty.of_rows(rows)
+            W[rows] = problem._fold_in_block(block.in_double(), design, offsets, own, tol)
 
         with one_blas_thread():  # between kernels and elementwise work its threads only wait
             work = W.size * self.observations.shape[1]
@@ -487,14 +478,14 @@ class Problem(Twins):
         nonzeros = self.observations.nonzeros if self.loss.is_sum_at_zero else None
         if nonzeros is None:
             return self, self.row_penalty
-        scale, ridge, l1, lower = self.row_penalty
-        l1 = l1 + self.observations.weighted_sum(design) / scale[0]  # the same for all rows
+        penalty = self.row_penalty
+        model = self.observations.weighted_sum(design) / penalty.scale[0]  # the same for all rows
         problem = replace(self, observations=nonzeros, loss=self.loss.less_model)
-        return problem, (scale, ridge, l1, lower)
+        return problem, penalty._replace(l1=penalty.l1 + model)
 
     @property
     def _solve_fully(self):
-        return _solve if self.rows.penalty.is_smooth else _settle
+        return _solve if self.rows.penalty.is_smooth else _best
 
     def _fold_in_block(self, block, design, offsets, penalty, tol):
         if self.loss.takes_any_model:
@@ -502,11 +493,10 @@ class Problem(Twins):
         else:
             codes = first_codes(block, self.loss, design, penalty)
         moving = np.arange(len(codes))
-        scale, *per_column = penalty
         runaways = Runaways(block, penalty, is_bounded=hasattr(self.loss, "quadratic"))
         for _ in range(FOLD_IN_ITERATIONS):
             part, before = block.take(moving), codes[moving]
-            part_penalty = scale[moving], *per_column
+            part_penalty = penalty.of_rows(moving)
             bound = self._bounded(part, design, offsets, before)
             after = self._solve_fully(bound, design, offsets, part_penalty, before)
             after = self._halved(part, design, offsets, part_penalty, before, after)
@@ -522,14 +512,12 @@ class Problem(Twins):
         """Shorten the step of the rows whose cost would rise: Newton's may be too long."""
         if hasattr(self.loss, "quadratic"):
             return after
-        scale, ridge, l1, _ = penalty
 
         def cost(rows, W):
-            part = block if len(rows) == len(scale) else block.take(rows)
+            part = block if len(rows) == block.shape[0] else block.take(rows)
             model = self._row_model(part, design, offsets, W)
-            per_row = 0.5 * (W * W) @ ridge + np.abs(W) @ l1
             loss = value_of(self.loss.at(part.kinds), part.values, model)
-            return part.row_sums(loss) + scale[rows] * per_row
+            return part.row_sums(loss) + penalty.of_rows(rows).cost(W)
 
         rows = np.arange(len(after))
         limit = cost(rows, before)
@@ -544,22 +532,20 @@ class Problem(Twins):
 
 
 def _solve(observations, design, offsets, penalty, start):
-    scale, ridge, _, _ = penalty
-    return observations.solve_rows(design, offsets, scale, ridge)
+    return observations.solve_rows(design, offsets, penalty)
 
 
 def _refine(observations, design, offsets, penalty, start, reduction):
-    scale, ridge, _, _ = penalty
     start = np.ascontiguousarray(start)
-    return observations.refine_rows(design, offsets, scale, ridge, start, reduction)
+    return observations.refine_rows(design, offsets, penalty, start, reduction)
 
 
 def _descend(observations, design, offsets, penalty, start, accuracy):
     return observations.descend_rows(design, offsets, penalty, start, accuracy).rows
 
 
-def _settle(observations, design, offsets, penalty, start):
-    return observations.settle_rows(design, offsets, penalty, start)
+def _best(observations, design, offsets, penalty, start):
+    return observations.best_rows(design, offsets, penalty, start)
 
 
 def _even_scale(row_squares, column_squares):

@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_mf import kernels
 from sklearn_mf.canonical_form import is_balanceable, least_costly
 from sklearn_mf.initialization import first_bias, overall_constant
-from sklearn_mf.observations import settle
+from sklearn_mf.systems import RowPenalty, RowSystems, solve, solve_active_set
 from sklearn_mf.utils._threads import one_blas_thread
 
 # A row counts as much as the number of rows before it, to this power: the first components
@@ -74,13 +73,12 @@ class Past:
         """Near enough the sums that the fit would have left; these components solve them."""
         _check_width(problem, len(self.moment))
         shared = self.totals[:1] if np.ptp(self.totals) == 0 else self.totals
-        grams = shared[:, None, None] * self.moment
-        moments = _times(grams, _right(problem, Ht))
+        sums = RowSystems.solved_by(shared[:, None, None] * self.moment, _right(problem, Ht))
         counts = dict.fromkeys(("n_in_sums", "n_kept", "n_rows"), self.n_rows)
         curvatures = self.curvature * self.totals
-        stream = Stream(grams, moments, self.totals, curvatures, **counts, offset=self.offset)
+        stream = Stream(sums, self.totals, curvatures, **counts, offset=self.offset)
         scale, ridge, l1, _ = stream._column_penalty(problem)
-        moments[:, _free(problem)] += scale[:, None] * (ridge * Ht + l1 * np.sign(Ht))
+        sums.moments[:, _free(problem)] += scale[:, None] * (ridge * Ht + l1 * np.sign(Ht))
         return stream
 
 
@@ -93,11 +91,10 @@ class Stream:
 
     Attributes
     ----------
-    grams : ndarray of shape (n_features, q, q) or (1, q, q)
-        Weighted sums of products of left rows, over the rows that observe the feature; one
+    sums : RowSystems
+        Of every feature, without a penalty: weighted sums of products of left rows, of shape
+        (q, q), over the rows that observe the feature, and of data times left rows. One Gram matrix
         for all while nothing was missing.
-    moments : ndarray of shape (n_features, q)
-        Weighted sums of data times left rows.
     totals : ndarray of shape (n_features,)
         Weight of the entries in these sums.
     curvatures : ndarray of shape (n_features,)
@@ -112,8 +109,7 @@ class Stream:
         Overall constant from which biases are counted.
     """
 
-    grams: np.ndarray
-    moments: np.ndarray
+    sums: RowSystems
     totals: np.ndarray
     curvatures: np.ndarray
     n_in_sums: float = 0.0
@@ -126,7 +122,8 @@ class Stream:
         """Before any row."""
         q, n_features = _width(problem), problem.observations.shape[1]
         nothing = np.zeros(n_features)
-        return cls(np.zeros((1, q, q)), np.zeros((n_features, q)), nothing, nothing)
+        sums = RowSystems(np.zeros((1, q, q)), np.zeros((n_features, q)))
+        return cls(sums, nothing, nothing)
 
     @property
     def n_entries(self):
@@ -135,7 +132,7 @@ class Stream:
 
     def resumed(self, problem, Ht):
         """Itself, if the problem is the same; see `Past.resumed`."""
-        _check_width(problem, self.grams.shape[1])
+        _check_width(problem, self.sums.grams.shape[1])
         return self
 
     def started(self, problem, Ht):
@@ -149,19 +146,19 @@ class Stream:
         k = problem.n_components
         mean_squares[:k] = mean_squares[:k].mean()
         gram = problem.n_components * np.diag(mean_squares)
-        moments = self.moments + _right(problem, Ht) @ gram
-        return replace(self, grams=self.grams + gram, moments=moments)
+        start = RowSystems.solved_by(gram[None], _right(problem, Ht))
+        return replace(self, sums=self.sums + start)
 
     def with_features(self, problem, Ht):
         """Features that occur for the first time start at their mean."""
         new = (self.totals == 0) & (problem.T.observations.row_totals() > 0)
         if not new.any():
             return self, Ht
-        Ht, moments = Ht.copy(), self.moments.copy()
+        Ht, moments = Ht.copy(), self.sums.moments.copy()
         if problem.columns.has_bias:
             Ht[new, problem.n_components] = first_bias(problem)[new]
-        moments[new] = _times(self.grams, _right(problem, Ht))[new]
-        return replace(self, moments=moments), Ht
+        moments[new] = self.sums.times(_right(problem, Ht))[new]
+        return replace(self, sums=replace(self.sums, moments=moments)), Ht
 
     def updated(self, problem, Ht, forget_factor):
         """Add a batch of rows.
@@ -186,12 +183,11 @@ class Stream:
         kept = forget_factor**n_new
         before = self.n_rows + problem.n_components  # the start counts as so many
         fading = kept * (before / (before + n_new)) ** FADING
-        grams, moments, curvatures = _column_equations(problem, problem.fold_in(Ht), Ht)
-        if not np.isfinite(grams).all():  # of codes whose squares no number holds
+        sums, curvatures = _column_sums(problem, problem.fold_in(Ht), Ht)
+        if not np.isfinite(sums.grams).all():  # of codes whose squares no number holds
             return self, np.full_like(Ht, np.nan)
         stream = Stream(
-            fading * self.grams + grams,
-            fading * self.moments + moments,
+            self.sums.faded(fading) + sums,
             fading * self.totals + problem.T.observations.row_totals(),
             fading * self.curvatures + curvatures,
             fading * self.n_in_sums + n_new,
@@ -211,34 +207,23 @@ class Stream:
         seen = self.totals > 0
         all_rows = self.totals[seen] * (self.n_kept / self.n_in_sums)
         scale[seen] = self.totals[seen] * all_rows ** (problem.alpha_scaling - 1)
-        return scale, *(part.astype(np.float64) for part in per_column)
+        return RowPenalty(scale, *(part.astype(np.float64) for part in per_column))
 
     def column_systems(self, problem):
-        """Matrices of the normal equations of the features, and what of them is penalty.
-
-        One for each feature, or one for all.
-        """
-        free = _free(problem)
-        scale, ridge, _, _ = self._column_penalty(problem)
-        penalty = scale[: len(self.grams), None, None] * np.diag(ridge)
-        return self.grams[:, free][:, :, free] + penalty, penalty
+        """The normal equations of the features: of their components, and of biases to be found."""
+        known = _right(problem, np.zeros((len(self.totals), problem.T.width)))
+        systems = self.sums.of_free(_free(problem), known)
+        return replace(systems, penalty=self._column_penalty(problem))
 
     def _solved(self, problem, Ht):
         """Components that solve the normal equations."""
-        free = _free(problem)
-        known = _right(problem, np.zeros(Ht.shape))
-        moments = (self.moments - _times(self.grams, known))[:, free]
-        grams = np.ascontiguousarray(self.grams[:, free][:, :, free])
-        penalty = self._column_penalty(problem)
+        systems, eps = self.column_systems(problem), float(np.finfo(Ht.dtype).eps)
         if not problem.columns.penalty.is_smooth:
             # Sums of rounded numbers may have no minimum, a little beside them they have one.
-            k = len(free)
-            grams = grams * (1 + 10 * k * float(np.finfo(Ht.dtype).eps) * np.eye(k))
-            return settle((grams, moments), penalty, Ht.astype(np.float64)).rows
-        scale, ridge, _, _ = penalty
-        if ridge.any() or len(grams) > 1:
-            grams = grams + scale[:, None, None] * np.diag(ridge)
-        solution = solve(grams, moments[:, :, None], np.finfo(Ht.dtype).eps)[:, :, 0]
+            k = systems.grams.shape[1]
+            grams = systems.grams * (1 + 10 * k * eps * np.eye(k))
+            return solve_active_set(replace(systems, grams=grams), Ht.astype(np.float64)).rows
+        solution = systems.solved(eps)
         solution[self.totals == 0] = 0
         return solution
 
@@ -264,8 +249,7 @@ class Stream:
 
     def _with_left(self, change):
         """The sums, were every left row multiplied by this matrix."""
-        grams = change @ self.grams @ change.T
-        return replace(self, grams=grams, moments=self.moments @ change.T)
+        return replace(self, sums=self.sums.carried(change))
 
     def _balanced(self, problem, Ht):
         """The same model in the form whose penalties are least.
@@ -280,9 +264,9 @@ class Stream:
         seen = self.totals > 0
         weights = np.zeros_like(share)
         weights[seen] = row_scale * self.totals[seen] / self.curvatures[seen]
-        if len(self.grams) == 1:
+        if len(self.sums.grams) == 1:
             weights = weights.sum(keepdims=True)
-        gram = np.tensordot(weights, self.grams, 1)
+        gram = np.tensordot(weights, self.sums.grams, 1)
         scale, *_ = self._column_penalty(problem)
         right, change = least_costly(problem, gram, Ht, scale)
         right[self.totals == 0] = 0
@@ -338,56 +322,6 @@ def _row_weights(observations):
     return seen if observations.row_weight is None else seen * observations.row_weight
 
 
-def solve(systems, targets, eps):
-    """Minimum-norm solutions of symmetric systems, none of them with negative eigenvalues.
-
-    Parameters
-    ----------
-    systems : ndarray of shape (n, q, q) or (1, q, q)
-        The systems, or one for all.
-    targets : ndarray of shape (n, q, r)
-        Right-hand sides.
-    eps : float
-        Precision of the numbers that the systems were made of.
-
-    Returns
-    -------
-    solution : ndarray of shape (n, q, r)
-        Of all solutions that fit best the smallest.
-    """
-    limit = 10 * systems.shape[1] * eps
-    sound = _sound(systems, eps)
-    if len(systems) == 1:
-        # One for all: right-hand sides side by side.
-        flat = np.moveaxis(targets, 0, 1).reshape(systems.shape[1], -1)
-        if sound[0]:
-            flat = np.linalg.solve(systems[0], flat)
-        else:
-            flat = kernels.symmetric_pseudoinverses(systems, limit)[0][0] @ flat
-        return np.moveaxis(flat.reshape(-1, len(targets), targets.shape[2]), 1, 0)
-    solution = np.zeros_like(targets)
-    solution[sound] = np.linalg.solve(systems[sound], targets[sound])
-    others = np.flatnonzero(~sound & systems.any(axis=(1, 2)))
-    inverses, _ = kernels.symmetric_pseudoinverses(systems[others], limit)
-    solution[others] = inverses @ targets[others]
-    return solution
-
-
-def _sound(systems, eps):
-    """Which systems Cholesky's factorization can be trusted with, as the kernels decide."""
-    try:
-        factors = np.linalg.cholesky(systems)
-    except np.linalg.LinAlgError:
-        if len(systems) == 1:
-            return np.zeros(1, dtype=bool)
-        return np.concatenate([_sound(system[None], eps) for system in systems])
-    return kernels.is_sound(factors, systems, eps)
-
-
-def _times(grams, right):
-    return (grams @ right[:, :, None])[:, :, 0]
-
-
 def _left(problem, W):
     """Rows ``(w, c, 1)``: what the right factor multiplies."""
     if problem.rows.has_bias or problem.columns.has_bias:
@@ -416,15 +350,16 @@ def _free(problem):
     return [*range(k), *bias]
 
 
-def _column_equations(problem, W, Ht):
-    """Normal equations of every feature on the left factor, and its weight in them."""
+def _column_sums(problem, W, Ht):
+    """Sums of every feature over the rows of the left factor, and its weight in them."""
     left, right = _left(problem, W), _right(problem, Ht)
     no_offsets = np.zeros_like(left, shape=len(left))
     parts = [
-        (*bound.normal_equations(left, no_offsets), bound.row_totals())
+        (bound.systems(left, no_offsets), bound.row_totals())
         for _, bound in problem.T.bounds(right, left)
     ]
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+    sums, curvatures = zip(*parts, strict=True)
+    return RowSystems.stacked(sums), np.concatenate(curvatures)
 
 
 def _pooled_moment(problem, W, Ht):

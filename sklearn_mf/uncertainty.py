@@ -8,12 +8,8 @@ Mnih 2008, :doi:`10.1145/1390156.1390267`, whose Gibbs sampler draws from these 
 
 import numpy as np
 
-from sklearn_mf import kernels
-
 # Numbers in the covariances of the entries that are looked at together.
 CHUNK = 1 << 20
-# Share of the largest eigenvalue below which a direction is not observed.
-TINY = 1e-10
 
 
 def entry_variances(left, right, rows, columns):
@@ -45,45 +41,3 @@ def entry_variances(left, right, rows, columns):
         of_column = np.einsum("nk,nk->n", (D @ l_i[:, :, None])[:, :, 0], l_i)
         variances[part] = of_row + of_column + np.einsum("nkl,nkl->n", C, D)
     return variances
-
-
-def covariances(systems, noise, prior):
-    """Covariance of coefficients that solve normal equations.
-
-    Parameters
-    ----------
-    systems : ndarray of shape (n, k, k)
-        Matrices of the normal equations.
-    noise : float
-        Variance of the data around the model.
-    prior : ndarray of shape (k, k)
-        Second moments of the coefficients, for directions of which the data tell nothing.
-
-    Returns
-    -------
-    covariances : ndarray of shape (n, k, k)
-        ``noise`` times the pseudoinverse, and the prior in what that leaves out.
-    """
-    inverses, unknown = kernels.symmetric_pseudoinverses(systems, TINY)
-    return noise * inverses + unknown @ prior @ unknown
-
-
-def degrees_of_freedom(systems, penalties):
-    """Trace of the hat matrix of every ridge regression, in terms of its coefficients.
-
-    Parameters
-    ----------
-    systems : ndarray of shape (n, k, k)
-        Matrices of the normal equations.
-    penalties : ndarray of shape (n, k, k)
-        What of them is penalty.
-
-    Returns
-    -------
-    degrees : ndarray of shape (n,)
-        At most k, less where penalties shrink.
-    """
-    grams = np.asarray(systems, dtype=np.float64) - penalties
-    identity = np.zeros(systems.shape[1:])
-    inverse = covariances(systems, 1.0, identity)
-    return np.einsum("nkl,nlk->n", inverse, grams)

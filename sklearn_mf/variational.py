@@ -23,6 +23,7 @@ import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
 from sklearn_mf.observations import DenseObservations, HeldOut
+from sklearn_mf.systems import RowPenalty, RowSystems, roots
 from sklearn_mf.uncertainty import entry_variances
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._holes import row_patterns
@@ -114,7 +115,8 @@ class VariationalFactors:
             patterns, which = row_patterns(observed)
             sums = (patterns.astype(X.dtype) @ squares).reshape(len(patterns), k, q)
             covariance = np.zeros((len(patterns), q, q))
-            covariance[:, :k, :k] = np.linalg.inv(sums[:, :, :k] + np.eye(k))
+            of_patterns = RowSystems(sums[:, :, :k], sums[:, :, k], _unit_ridge(len(sums), k))
+            covariance[:, :k, :k] = of_patterns.inverses()
             moments = np.where(observed, block / self.noise, 0) @ self.right[:, :k]
             moments -= sums[which, :, k]
             left = np.ones((len(block), q))
@@ -140,14 +142,13 @@ class VariationalFactors:
 
     def sample(self, X, random_state):
         """One draw of all cells: of the columns' factor, then of the rows' one, then of noise."""
-        roots = _roots(self.covariance)
         shift = random_state.standard_normal(self.right.shape)
-        right = self.right + (roots @ shift[:, :, None])[:, :, 0]
+        right = self.right + (roots(self.covariance) @ shift[:, :, None])[:, :, 0]
         drawn = replace(self, right=right, covariance=np.zeros_like(self.covariance))
         values = random_state.standard_normal(X.shape) * np.sqrt(self.noise)
         for rows, left, _, which, covariance in drawn.rows(X):
             shift = random_state.standard_normal(left.shape)
-            left = left + (_roots(covariance)[which] @ shift[:, :, None])[:, :, 0]
+            left = left + (roots(covariance)[which] @ shift[:, :, None])[:, :, 0]
             values[rows] += left @ right.T
         return values
 
@@ -205,8 +206,8 @@ class VariationalFactors:
             moments += filled[rows].T @ left
             total += squares.sum(axis=0).reshape(q, q) + spread.sum(axis=0).reshape(q, q)
         grams = grams.reshape(p, q, q)
-        prior = np.diag(np.append(self.precision, 0))
-        inverse = np.linalg.inv(grams + self.noise[:, None, None] * prior)
+        prior = RowPenalty.of_ridge(self.noise, np.append(self.precision, 0))
+        inverse = RowSystems(grams, moments, prior).inverses()
         right = (inverse @ moments[:, :, None])[:, :, 0]
         covariance = self.noise[:, None, None] * inverse
         # Expected squares of what is left: those of the data, of the model, and both.
@@ -336,7 +337,6 @@ def _ranks(largest):
     return sorted({0, largest, *(2**i for i in range(largest.bit_length()))})
 
 
-def _roots(covariance):
-    """A root of each covariance, which may be singular."""
-    values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+def _unit_ridge(n, k):
+    """The penalty that a prior of variance one is."""
+    return RowPenalty.of_ridge(np.ones(n), np.ones(k))

@@ -9,7 +9,7 @@ from sklearn.linear_model import ElasticNet
 
 from sklearn_mf import kernels
 from sklearn_mf.kernels import reference
-from sklearn_mf.observations import settle
+from sklearn_mf.systems import RowPenalty, RowSystems, solve_active_set
 
 INF = np.inf
 
@@ -24,7 +24,7 @@ def rows(n_rows=40, n_columns=30, k=5, seed=0, dtype=np.float64, index=np.int32,
 
 def penalty(n_rows, k, ridge=0.0, l1=0.0, lower=-INF, dtype=np.float64):
     scale = np.random.default_rng(1).random(n_rows).astype(dtype) + dtype(0.5)
-    return scale, *(np.full(k, value, dtype=dtype) for value in (ridge, l1, lower))
+    return RowPenalty(scale, *(np.full(k, value, dtype=dtype) for value in (ridge, l1, lower)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -170,16 +170,13 @@ def test_correlated_positive_rows_settle_where_scipys_do(shared, dtype):
     grams = np.array([D.T @ D for D in designs], dtype=dtype)
     moments = np.array([designs[i if len(designs) > 1 else 0].T @ targets[i] for i in range(12)])
     numbers = penalty(12, 9, lower=0.0, dtype=dtype)
-    found = settle((grams, moments.astype(dtype)), numbers, np.zeros((12, 9), dtype))
+    systems = RowSystems(grams, moments.astype(dtype), numbers)
+    found = solve_active_set(systems, np.zeros((12, 9), dtype))
     accuracy = {"rtol": 0, "atol": 1e-5 if dtype == np.float32 else 1e-12}
     for i in range(12):
         expected, _ = nnls(designs[i if len(designs) > 1 else 0], targets[i])
         np.testing.assert_allclose(found.rows[i], expected, atol=1e3 * accuracy["atol"])
-        alone = settle(
-            (grams[i : i + 1] if len(grams) > 1 else grams, moments[i : i + 1].astype(dtype)),
-            (numbers[0][i : i + 1], *numbers[1:]),
-            np.zeros((1, 9), dtype),
-        )
+        alone = solve_active_set(systems.of_rows([i]), np.zeros((1, 9), dtype))
         np.testing.assert_allclose(alone.rows[0], found.rows[i], **accuracy)
 
 

@@ -12,6 +12,7 @@ from sklearn_mf.kernels import reference
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import Ridge
 from sklearn_mf.problem import Problem, Side
+from sklearn_mf.systems import RowPenalty
 
 DTYPES = [np.float32, np.float64]
 
@@ -93,7 +94,7 @@ def test_every_row_is_as_short_as_lstsqs_and_fits_as_well(dtype, monkeypatch):
         design = designs(rng, dtype)
         X, weights, offsets = rows(rng, design)
         k = design.shape[1]
-        nothing, penalized = np.zeros(len(X), dtype), np.ones(k, dtype)
+        nothing = RowPenalty.of_ridge(np.zeros(len(X), dtype), np.ones(k, dtype))
         found = {}
         for name, kernel in zip(("compiled", "reference"), (kernels, reference), strict=True):
             with monkeypatch.context() as patched:
@@ -109,7 +110,7 @@ def test_every_row_is_as_short_as_lstsqs_and_fits_as_well(dtype, monkeypatch):
                         unstored="missing",
                         entry_weight=weights if place == "dense" else of_entries,
                     )
-                    found[name, place] = view.solve_rows(design, offsets, nothing, penalized)
+                    found[name, place] = view.solve_rows(design, offsets, nothing)
         for i, x in enumerate(X):
             w = None if weights is None else weights[i]
             expected, D, t, clear = shortest(design, x, w, offsets)

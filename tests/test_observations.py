@@ -7,6 +7,7 @@ from scipy import sparse
 
 from sklearn_mf.losses import Huber, Squared
 from sklearn_mf.observations import _base, observe
+from sklearn_mf.systems import RowPenalty
 
 rng = np.random.default_rng(3)
 HOLED = punch_holes(low_rank(12, 9))
@@ -118,7 +119,7 @@ def test_row_solutions(view):
     design, offsets = rng.normal(size=(9, 3)), rng.normal(size=9)
     ridge = 0.1 + seen.row_totals()
     np.testing.assert_allclose(
-        seen.solve_rows(design, offsets, ridge, np.ones(3)),
+        seen.solve_rows(design, offsets, RowPenalty.of_ridge(ridge, np.ones(3))),
         normal_equations(X, entry, design, offsets, ridge),
         atol=1e-10,
     )
@@ -129,7 +130,7 @@ def test_column_solutions(view):
     design, offsets = rng.normal(size=(12, 3)), rng.normal(size=12)
     ridge = 0.1 + seen.T.row_totals()
     np.testing.assert_allclose(
-        seen.T.solve_rows(design, offsets, ridge, np.ones(3)),
+        seen.T.solve_rows(design, offsets, RowPenalty.of_ridge(ridge, np.ones(3))),
         normal_equations(X.T, (sample[:, None] * entry).T, design, offsets, ridge),
         atol=1e-10,
     )
@@ -138,7 +139,7 @@ def test_column_solutions(view):
 def test_singular_rows_take_the_minimum_norm_solution(view):
     seen, X, entry, _ = view
     design = rng.normal(size=(9, 1)) @ np.ones((1, 3))
-    solution = seen.solve_rows(design, np.zeros(9), np.zeros(12), np.ones(3))
+    solution = seen.solve_rows(design, np.zeros(9), RowPenalty.of_ridge(np.zeros(12), np.ones(3)))
     for row, x, weight in zip(solution, X, entry, strict=True):
         root = np.sqrt(weight)[:, None]
         np.testing.assert_allclose(row, np.linalg.pinv(root * design) @ (root[:, 0] * x), atol=1e-9)
@@ -197,9 +198,9 @@ def test_rows_that_miss_the_same_entries_are_solved_as_if_alone(sample_weight):
     dense = observe(X, sample_weight=sample_weight)
     assert sorted(len(rows) for rows in dense._row_groups) == [90, 100, 100]
     np.testing.assert_allclose(
-        dense.solve_rows(design, offsets, ridge, np.ones(3)),
+        dense.solve_rows(design, offsets, RowPenalty.of_ridge(ridge, np.ones(3))),
         observe(store_observed(X), unstored="missing").solve_rows(
-            design, offsets, ridge, np.ones(3)
+            design, offsets, RowPenalty.of_ridge(ridge, np.ones(3))
         ),
         rtol=1e-9,
         atol=1e-12,
@@ -212,7 +213,9 @@ def test_an_enormous_column_that_a_row_lacks_costs_no_accuracy():
     design[0] *= 1e7
     X = rng.normal(size=(5, 20))
     X[1, 0] = np.nan
-    solution = observe(X).solve_rows(design, np.zeros(20), np.zeros(5), np.ones(2))
+    solution = observe(X).solve_rows(
+        design, np.zeros(20), RowPenalty.of_ridge(np.zeros(5), np.ones(2))
+    )
     expected = np.linalg.lstsq(design[1:], X[1, 1:])[0]
     np.testing.assert_allclose(solution[1], expected, rtol=1e-10)
 
@@ -221,6 +224,8 @@ def test_a_group_of_rows_without_entries_is_zero():
     X = np.random.default_rng(0).normal(size=(200, 5))
     X[:100] = np.nan
     for ridge in (np.zeros(200), np.ones(200)):
-        solution = observe(X).solve_rows(np.eye(5, 2), np.ones(5), ridge, np.ones(2))
+        solution = observe(X).solve_rows(
+            np.eye(5, 2), np.ones(5), RowPenalty.of_ridge(ridge, np.ones(2))
+        )
         assert not solution[:100].any()
         assert np.isfinite(solution).all()

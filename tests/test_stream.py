@@ -12,7 +12,8 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.stream import Stream, solve
+from sklearn_mf.stream import Stream
+from sklearn_mf.systems import solve
 
 BIASES = [False, "features", "samples", "both"]
 
@@ -297,8 +298,8 @@ def test_memory_stays_flat(holes):
 def test_complete_data_share_their_sums_until_a_hole_comes():
     X = low_rank(60, 20)
     online = streamed(model(), X[:40], 20)
-    assert online._stream.grams.shape == (1, 3, 3)
-    assert online.partial_fit(punch_holes(X)[40:])._stream.grams.shape == (20, 3, 3)
+    assert online._stream.sums.grams.shape == (1, 3, 3)
+    assert online.partial_fit(punch_holes(X)[40:])._stream.sums.grams.shape == (20, 3, 3)
 
 
 def drifting(n, turn):
@@ -416,7 +417,7 @@ class TestSolve:
 def penalties(stream, Ht, problem):
     """What the codes in the sums of a stream cost, and the components."""
     k, width = problem.n_components, problem.width
-    squares = np.diagonal(stream.grams, axis1=1, axis2=2)[:, :width].sum()
+    squares = np.diagonal(stream.sums.grams, axis1=1, axis2=2)[:, :width].sum()
     columns = (Ht[:, :k] ** 2).sum(axis=1)
     if problem.columns.bias_ridge:
         columns = columns + Ht[:, k] ** 2
@@ -437,14 +438,13 @@ def test_the_form_of_least_penalties_leaves_the_model_as_it_is(bias):
     after, balanced = before._balanced(problem, factor)
     # The same data explained by the same left rows, but for a change of coordinates.
     explained = [
-        np.sum(solve(one.grams, one.moments[:, :, None], 1e-16)[:, :, 0] * one.moments, axis=1)
-        for one in (before, after)
+        np.sum(one.sums.solved(1e-16) * one.sums.moments, axis=1) for one in (before, after)
     ]
     np.testing.assert_allclose(*explained, rtol=1e-6)
     least = penalties(after, balanced, problem)
     assert least < penalties(before, factor, problem)
     for _ in range(20):  # of all mixtures of the components none costs less
-        mix, change = np.eye(3) + 0.05 * rng.normal(size=(3, 3)), np.eye(after.grams.shape[1])
+        mix, change = np.eye(3) + 0.05 * rng.normal(size=(3, 3)), np.eye(after.sums.grams.shape[1])
         change[:3, :3] = np.linalg.inv(mix)
         other = balanced.copy()
         other[:, :3] = balanced[:, :3] @ mix

@@ -6,7 +6,8 @@ from conftest import low_rank, punch_holes, store_observed
 from scipy import stats
 
 from sklearn_mf import NMF, MatrixFactorization
-from sklearn_mf.uncertainty import covariances, degrees_of_freedom, entry_variances
+from sklearn_mf.systems import RowPenalty, RowSystems
+from sklearn_mf.uncertainty import entry_variances
 
 LEVEL = 0.9
 NOISE = 0.7
@@ -50,28 +51,35 @@ class TestVariancesOfEntries:
         np.testing.assert_array_equal(entry_variances(one, one, np.arange(2), np.arange(2)), 0)
 
 
+def without_data(grams):
+    """Systems of which the Gram matrices alone matter."""
+    return RowSystems(grams, np.zeros(grams.shape[:2]))
+
+
 class TestCovariances:
     def test_they_are_inverses_times_noise(self):
         systems = random_covariances(4, 3, np.random.default_rng(0)) + np.eye(3)
         expected = 2.0 * np.linalg.inv(systems)
-        np.testing.assert_allclose(covariances(systems, 2.0, np.eye(3)), expected)
+        np.testing.assert_allclose(without_data(systems).covariances(2.0, np.eye(3)), expected)
 
     def test_in_directions_without_data_they_are_the_prior(self):
         system = np.diag([4.0, 0.0])[None]
         prior = np.array([[5.0, 0.3], [0.3, 7.0]])
-        np.testing.assert_allclose(covariances(system, 2.0, prior)[0], np.diag([0.5, 7.0]))
+        found = without_data(system).covariances(2.0, prior)[0]
+        np.testing.assert_allclose(found, np.diag([0.5, 7.0]))
 
     def test_without_any_data_they_are_the_prior(self):
         prior = random_covariances(1, 3, np.random.default_rng(0))[0]
-        np.testing.assert_allclose(covariances(np.zeros((1, 3, 3)), 2.0, prior)[0], prior)
+        found = without_data(np.zeros((1, 3, 3))).covariances(2.0, prior)[0]
+        np.testing.assert_allclose(found, prior)
 
     @pytest.mark.parametrize("alpha", [0.0, 0.5])
     def test_degrees_of_freedom_are_the_trace_of_the_hat_matrix(self, alpha):
         design = np.random.default_rng(0).normal(size=(8, 3))
-        penalty = alpha * np.eye(3)
-        system = design.T @ design + penalty
-        hat = design @ np.linalg.solve(system, design.T)
-        [found] = degrees_of_freedom(system[None], penalty[None])
+        gram = design.T @ design
+        hat = design @ np.linalg.solve(gram + alpha * np.eye(3), design.T)
+        penalty = RowPenalty.of_ridge(np.ones(1), np.full(3, alpha))
+        [found] = RowSystems(gram[None], np.zeros((1, 3)), penalty).degrees_of_freedom()
         assert found == pytest.approx(np.trace(hat))
 
 

@@ -5,8 +5,7 @@ import pytest
 from conftest import low_rank, punch_holes, store_observed
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.stream import solve
-from sklearn_mf.uncertainty import covariances
+from sklearn_mf.systems import RowSystems, solve
 
 UNITS = [(np.float32, c) for c in (1e-9, 1e9)] + [(np.float64, c) for c in (1e-17, 1e-9, 1e9, 1e17)]
 
@@ -71,7 +70,8 @@ def test_small_systems_have_no_unit(unit, singular):
         np.finfo(np.float64).eps,
     )
     np.testing.assert_allclose(found * units[:, None], truth, rtol=1e-5, atol=1e-5)
-    spread = covariances(systems * units * units[:, None], 2.0, np.zeros((4, 4)))
+    scaled = RowSystems(systems * units * units[:, None], np.zeros((5, 4)))
+    spread = scaled.covariances(2.0, np.zeros((4, 4)))
     expected = 2.0 * np.linalg.pinv(systems, hermitian=True, rcond=1e-10)
     np.testing.assert_allclose(
         spread * units * units[:, None], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()

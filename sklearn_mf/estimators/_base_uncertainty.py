@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from sklearn_mf.stream import Past
-from sklearn_mf.uncertainty import covariances, degrees_of_freedom, entry_variances
+from sklearn_mf.systems import RowPenalty, RowSystems
+from sklearn_mf.uncertainty import entry_variances
 
 
 def standard_deviations(estimator, observations, W, cells):
@@ -46,12 +47,12 @@ def standard_deviations(estimator, observations, W, cells):
     noise = _noise_variance(estimator, problem, past, (right, columns))
     # Biases are the last columns: of the samples in W, of the features beside it.
     width, q = problem.width, left.shape[1]
-    systems, _ = problem.row_systems(Ht.astype(observations.dtype))
-    C, D = np.zeros((len(systems), q, q)), np.zeros((len(columns[0]), q, q))
-    C[:, :width, :width] = covariances(systems, noise, past.moment[:width, :width])
-    free = [*range(problem.n_components), q - 1][: columns[0].shape[1]]
+    rows = problem.row_systems(Ht.astype(observations.dtype))
+    C, D = np.zeros((len(rows.grams), q, q)), np.zeros((len(columns.grams), q, q))
+    C[:, :width, :width] = rows.covariances(noise, past.moment[:width, :width])
+    free = [*range(problem.n_components), q - 1][: columns.grams.shape[1]]
     prior = (right.T @ right / len(right))[np.ix_(free, free)]
-    D[np.ix_(range(len(D)), free, free)] = covariances(columns[0], noise, prior)
+    D[np.ix_(range(len(D)), free, free)] = columns.covariances(noise, prior)
     sides = (left, C, _numbers(C, left)), (right, D, _numbers(D, right))
     std = unit.size * np.sqrt(noise + entry_variances(*sides, *cells))
     return std.astype(observations.dtype)
@@ -69,14 +70,17 @@ def _noise_variance(estimator, problem, past, columns):
     ``alpha_scaling`` is one, or nothing is penalized. Mixtures of the components that make
     the same model count once.
     """
-    right, (systems, penalties) = columns
-    of_columns = degrees_of_freedom(systems, penalties)
+    right, systems = columns
+    of_columns = systems.degrees_of_freedom()
     of_columns = of_columns.sum() * (len(right) / len(of_columns))
     design = right[:, : problem.width]
     n_in_row = past.n_entries / past.n_rows
     gram = (design.T * past.totals) @ design / past.n_rows
-    penalty = n_in_row**problem.alpha_scaling * np.diag(problem.row_penalty[1]).astype(np.float64)
-    of_row = float(degrees_of_freedom((gram + penalty)[None], penalty[None])[0])
+    scale = np.array([n_in_row**problem.alpha_scaling])
+    penalty = RowPenalty.of_ridge(scale, problem.row_penalty.ridge.astype(np.float64))
+    of_row = float(
+        RowSystems(gram[None], np.zeros((1, len(gram))), penalty).degrees_of_freedom()[0]
+    )
     free = past.n_entries - past.n_rows * of_row - of_columns + of_row**2
     if free < 1:
         raise ValueError(

@@ -12,7 +12,6 @@ from scipy import sparse
 from sklearn_mf.observations._base import HeldOut, ObservedMatrix
 from sklearn_mf.observations.answers import gradient_of, parabola_of, value_of
 from sklearn_mf.observations.dense import DenseObservations
-from sklearn_mf.observations.descent import Descent, images, settle
 from sklearn_mf.observations.runaways import Runaways
 from sklearn_mf.observations.stored import StoredObservations, keep_entries
 from sklearn_mf.observations.zero_filled import ZeroFilledObservations
@@ -20,17 +19,14 @@ from sklearn_mf.utils._sparse import entries_at
 
 __all__ = [
     "DenseObservations",
-    "Descent",
     "HeldOut",
     "ObservedMatrix",
     "Runaways",
     "StoredObservations",
     "ZeroFilledObservations",
     "gradient_of",
-    "images",
     "observe",
     "parabola_of",
-    "settle",
     "value_of",
 ]
 

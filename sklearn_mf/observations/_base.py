@@ -7,8 +7,8 @@ import numpy as np
 
 from sklearn_mf import kernels
 from sklearn_mf.observations.answers import gradient_of, value_of
-from sklearn_mf.observations.descent import Descent, descend, settle
 from sklearn_mf.observations.shortest import shortest_rows
+from sklearn_mf.systems import Descent, RowSystems, descend, solve_active_set
 from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
 from sklearn_mf.utils._twins import Twins, twin
 
@@ -160,21 +160,21 @@ class ObservedMatrix(Twins):
 
     # What follows for all of them -----------------------------------------------------
 
-    def solve_rows(self, design, offsets, ridge, penalized):
+    def solve_rows(self, design, offsets, penalty):
         """Weighted ridge regression of every row on the design; see ``kernels.solve_rows``.
 
-        Singular rows take their minimum-norm solution.
+        Of the penalty the squares count alone. Singular rows take their minimum-norm solution.
         """
-        solution, status = self._solve_rows(design, offsets, ridge, penalized)
+        solution, status = self._solve_rows(design, offsets, penalty)
         if np.any(status < 0):
             raise MemoryError("No memory for the scratch space of the row solver.")
         solution[status != 0] = 0
         singular = np.flatnonzero((status != 0) & (self.row_totals() > 0))
         for rows, part in self._stored_parts(singular):
-            solution[rows] = shortest_rows(part, design, offsets, ridge[rows], penalized)
+            solution[rows] = shortest_rows(part, design, offsets, penalty.of_rows(rows))
         return solution
 
-    def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
+    def refine_rows(self, design, offsets, penalty, start, reduction):
         """Conjugate gradients towards `solve_rows`; see ``kernels.refine_rows``."""
         raise NotImplementedError
 
@@ -187,8 +187,8 @@ class ObservedMatrix(Twins):
             Regressors.
         offsets : ndarray of shape (n_columns,)
             Subtracted from the data.
-        penalty : tuple of (scale, ridge, l1, lower)
-            A number a row, then three arrays with a number a coefficient.
+        penalty : RowPenalty
+            Of the rows.
         start : ndarray of shape (n_rows, k)
             Where to start.
         accuracy : tuple of (float, int)
@@ -202,7 +202,7 @@ class ObservedMatrix(Twins):
         improve = partial(descend, accuracy=accuracy)
         return self.improve_rows(design, offsets, penalty, start, improve)
 
-    def settle_rows(self, design, offsets, penalty, start):
+    def best_rows(self, design, offsets, penalty, start):
         """Best rows under any penalty; in double precision where single does not tell them.
 
         Parameters
@@ -215,12 +215,12 @@ class ObservedMatrix(Twins):
         rows : ndarray of shape (n_rows, k)
             Where the squared loss and the penalty are least.
         """
-        descent = self.improve_rows(design, offsets, penalty, start, settle)
+        descent = self.improve_rows(design, offsets, penalty, start, solve_active_set)
         if descent.doubtful.any():
-            rows, (scale, *per_column) = np.flatnonzero(descent.doubtful), penalty
-            numbers = design, offsets, start[rows], scale[rows], *per_column
-            design, offsets, start, *penalty = as_type(np.float64, *numbers)
-            again = self.take(rows).in_double().settle_rows(design, offsets, penalty, start)
+            rows = np.flatnonzero(descent.doubtful)
+            design, offsets, start = as_type(np.float64, design, offsets, start[rows])
+            penalty = penalty.of_rows(rows).of_type(np.float64)
+            again = self.take(rows).in_double().best_rows(design, offsets, penalty, start)
             descent.rows[rows] = again
         return descent.rows
 
@@ -232,8 +232,7 @@ class ObservedMatrix(Twins):
         design, offsets, penalty, start
             As in `descend_rows`.
         improve : callable
-            Gets the normal equations, the penalty and the start of some rows; returns their
-            `Descent`.
+            Gets the `RowSystems` and the start of some rows; returns their `Descent`.
 
         Returns
         -------
@@ -242,8 +241,8 @@ class ObservedMatrix(Twins):
         """
         raise NotImplementedError
 
-    def normal_equations(self, design, offsets):
-        """Gram matrix and moments of every row; see ``kernels.normal_equations``.
+    def systems(self, design, offsets, penalty=None):
+        """The normal equations of every row; see ``kernels.normal_equations``.
 
         Parameters
         ----------
@@ -251,13 +250,13 @@ class ObservedMatrix(Twins):
             Regressors.
         offsets : ndarray of shape (n_columns,)
             Subtracted from the data.
+        penalty : RowPenalty or None
+            Of the rows.
 
         Returns
         -------
-        grams : ndarray of shape (n_rows, k, k) or (1, k, k)
-            One for each row, or for all.
-        moments : ndarray of shape (n_rows, k)
-            What the rows are to be regressed on the design.
+        systems : RowSystems
+            With a Gram matrix for each row, or for all.
         """
         raise NotImplementedError
 
@@ -384,28 +383,26 @@ class SharedRows(ObservedMatrix):
             single[rows] = False
         return np.flatnonzero(single)
 
-    def _solve_groups(self, design, offsets, ridge, penalized):
+    def _solve_groups(self, design, offsets, penalty):
         solution = np.zeros((self.shape[0], design.shape[1]), dtype=self.dtype)
         for rows in self._row_groups:
-            # They count the same entries, so their ridge is the same too.
-            part = self._solve_group(rows, design, offsets, ridge[rows[0]] * penalized)
+            # They count the same entries, so their penalty is the same too.
+            ridge = penalty.scale[rows[0]] * penalty.ridge
+            part = self._solve_group(rows, design, offsets, ridge)
             if len(rows) == len(solution):
                 return part  # no copy, where that is all
             solution[rows] = part
         return solution
 
-    def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
-        solution = self._solve_groups(design, offsets, ridge, penalized)
+    def refine_rows(self, design, offsets, penalty, start, reduction):
+        solution = self._solve_groups(design, offsets, penalty)
         for rows in self._row_chunks(self._single_rows):
-            solution[rows] = (
-                self.take(rows)
-                .stored()
-                .refine_rows(design, offsets, ridge[rows], penalized, start[rows], reduction)
-            )
+            block, part = self.take(rows).stored(), penalty.of_rows(rows)
+            solution[rows] = block.refine_rows(design, offsets, part, start[rows], reduction)
         return solution
 
-    def _solve_rows(self, design, offsets, ridge, penalized):
-        solution = self._solve_groups(design, offsets, ridge, penalized)
+    def _solve_rows(self, design, offsets, penalty):
+        solution = self._solve_groups(design, offsets, penalty)
         status = np.zeros(len(solution), dtype=np.int32)
         if len(self._single_rows) == 0:
             return solution, status
@@ -413,37 +410,36 @@ class SharedRows(ObservedMatrix):
         gram = design.T @ weighted
         for rows in self._row_chunks(self._single_rows):
             solution[rows], status[rows] = self.take(rows)._solve_each_row(
-                design, offsets, ridge[rows], penalized, gram
+                design, offsets, penalty.of_rows(rows), gram
             )
         return solution, status
 
     def improve_rows(self, design, offsets, penalty, start, improve):
-        scale, *per_column = penalty
         if self.complete:
-            return improve(self.normal_equations(design, offsets), penalty, start)
+            return improve(self.systems(design, offsets, penalty), start)
         descent = Descent.empty(start)
         for rows in self._row_groups:
             gram, moments = self._group_equations(rows, design, offsets)
-            part = scale[rows], *per_column
-            descent.put(rows, improve((gram[None], moments), part, start[rows]))
+            systems = RowSystems(gram[None], moments, penalty.of_rows(rows))
+            descent.put(rows, improve(systems, start[rows]))
         for rows in self._row_chunks(self._single_rows):
-            part, block = (scale[rows], *per_column), self.take(rows).stored()
+            block, part = self.take(rows).stored(), penalty.of_rows(rows)
             descent.put(rows, block.improve_rows(design, offsets, part, start[rows], improve))
         return descent
 
-    def normal_equations(self, design, offsets):
+    def systems(self, design, offsets, penalty=None):
         n_rows, k = self.shape[0], design.shape[1]
         if self.complete:
             gram, moments = self._group_equations(np.arange(n_rows), design, offsets)
-            return gram[None], moments
+            return RowSystems(gram[None], moments, penalty)
         grams = np.empty((n_rows, k, k), dtype=design.dtype)
         moments = np.empty((n_rows, k), dtype=design.dtype)
         for rows in self._row_groups:
             grams[rows], moments[rows] = self._group_equations(rows, design, offsets)
         for rows in self._row_chunks(self._single_rows):
-            block = self.take(rows).stored()
-            grams[rows], moments[rows] = block.normal_equations(design, offsets)
-        return grams, moments
+            part = self.take(rows).stored().systems(design, offsets)
+            grams[rows], moments[rows] = part.grams, part.moments
+        return RowSystems(grams, moments, penalty)
 
     # The squared loss from Gram matrices: no residual is formed ---------------------------
 

@@ -326,15 +326,16 @@ class DenseObservations(SharedRows):
             moments -= offsets[columns] @ weighted
         return weighted.T @ design, moments
 
-    def _solve_each_row(self, design, offsets, ridge, penalized, gram):
+    def _solve_each_row(self, design, offsets, penalty, gram):
         weights = self.weights
         if self.column_weight is not None:
             weights = np.broadcast_to(self.column_weight, self.shape)
             weights = weights if self.weights is None else weights * self.weights
         gram = gram if self.weights is None else None
         threads = n_threads(self.values.size * design.shape[1] ** 2)
+        strength = penalty.scale, penalty.ridge
         return kernels.solve_dense_rows(
-            self.values, weights, offsets, design, gram, ridge, penalized, threads
+            self.values, weights, offsets, design, gram, *strength, threads
         )
 
     def stored(self):

@@ -18,18 +18,16 @@ class Runaways:
     ----------
     block : ObservedMatrix
         The rows.
-    penalty : tuple of (scale, ridge, l1, lower)
+    penalty : RowPenalty
         Of their codes.
     is_bounded : bool
         Whether steps go to the minimum of a bound, instead of Newton's.
     """
 
     def __init__(self, block, penalty, *, is_bounded):
-        _, ridge, l1, lower = penalty
-        n_rows, k = block.shape[0], len(ridge)
-        held = ridge.any() or l1.any() or np.isfinite(lower).any()
-        self.possible = np.full(n_rows, not held)
-        if is_bounded and not held:
+        n_rows, k = block.shape[0], len(penalty.ridge)
+        self.possible = np.full(n_rows, not penalty.holds)
+        if is_bounded and not penalty.holds:
             self.possible = np.diff(block.stored().indptr) < k
         self.last, self.largest = np.zeros((2, n_rows))
 

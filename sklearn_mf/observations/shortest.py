@@ -15,7 +15,7 @@ BATCH = 1 << 16
 DECOMPOSITION = 20
 
 
-def shortest_rows(observations, design, offsets, ridge, penalized):
+def shortest_rows(observations, design, offsets, penalty):
     """Weighted ridge regression of every row, where systems may be singular.
 
     Parameters
@@ -26,10 +26,8 @@ def shortest_rows(observations, design, offsets, ridge, penalized):
         Regressors.
     offsets : ndarray of shape (n_columns,)
         Subtracted from the data.
-    ridge : ndarray of shape (n_rows,)
-        The strength of each row's penalty.
-    penalized : ndarray of shape (k,)
-        The share of the penalty that falls on each coefficient.
+    penalty : RowPenalty
+        Of these rows; its squares count alone.
 
     Returns
     -------
@@ -37,7 +35,7 @@ def shortest_rows(observations, design, offsets, ridge, penalized):
         The shortest where many are equally good.
     """
     eps, k = np.finfo(design.dtype).eps, design.shape[1]
-    ridge = np.sqrt(ridge[:, None].astype(np.float64) * penalized)
+    ridge = np.sqrt(penalty.scale[:, None].astype(np.float64) * penalty.ridge)
     solution = np.zeros((len(ridge), k))
 
     def solve(rows):

@@ -15,7 +15,7 @@ from sklearn_mf.observations._base import (
     multiply,
     times_dense,
 )
-from sklearn_mf.observations.descent import Descent
+from sklearn_mf.systems import Descent, RowSystems
 from sklearn_mf.utils._hiding import random_share, random_share_of_rows
 from sklearn_mf.utils._threads import n_threads_for_entries
 
@@ -245,29 +245,30 @@ class StoredObservations(ObservedMatrix):
             weights = multiply(weights, self.column_weight[self.indices])
         return self.indptr, self.indices, targets, weights
 
-    def _solve_rows(self, design, offsets, ridge, penalized):
+    def _solve_rows(self, design, offsets, penalty):
         threads = n_threads_for_entries(self.n_observed, design.shape[1] ** 2)
-        return kernels.solve_rows(self.entries(offsets), design, ridge, penalized, threads)
+        strength = penalty.scale, penalty.ridge
+        return kernels.solve_rows(self.entries(offsets), design, *strength, threads)
 
-    def normal_equations(self, design, offsets):
+    def systems(self, design, offsets, penalty=None):
         threads = n_threads_for_entries(self.n_observed, design.shape[1] ** 2)
-        return kernels.normal_equations(self.entries(offsets), design, threads)
+        equations = kernels.normal_equations(self.entries(offsets), design, threads)
+        return RowSystems(*equations, penalty)
 
     def improve_rows(self, design, offsets, penalty, start, improve):
-        scale, *per_column = penalty
         descent = Descent.empty(start)
         step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
         for first in range(0, len(start), step):
             rows = slice(first, min(first + step, len(start)))
-            equations = self.take(rows).normal_equations(design, offsets)
-            part = scale[rows], *per_column
-            descent.put(rows, improve(equations, part, start[rows]))
+            systems = self.take(rows).systems(design, offsets, penalty.of_rows(rows))
+            descent.put(rows, improve(systems, start[rows]))
         return descent
 
-    def refine_rows(self, design, offsets, ridge, penalized, start, reduction):
+    def refine_rows(self, design, offsets, penalty, start, reduction):
         threads = n_threads_for_entries(self.n_observed, design.shape[1])
+        strength = penalty.scale, penalty.ridge
         return kernels.refine_rows(
-            self.entries(offsets), design, ridge, penalized, start, reduction, threads
+            self.entries(offsets), design, *strength, start, reduction, threads
         )
 
 

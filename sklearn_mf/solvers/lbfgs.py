@@ -196,10 +196,10 @@ class _OfFeatures(_Function):
 
 
 def _lower(problem):
-    return problem.row_penalty[3]
+    return problem.row_penalty.lower
 
 
 def _l1_slope(problem):
     """Derivative of the absolute values of positive coefficients."""
-    scale, _, l1, _ = problem.row_penalty
-    return scale[:, None] * l1
+    penalty = problem.row_penalty
+    return penalty.scale[:, None] * penalty.l1

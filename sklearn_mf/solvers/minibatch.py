@@ -66,8 +66,7 @@ class RunningSums:
         """
         loss, dtype = batch.loss, Ht.dtype.type
         at = pull_and_loss(batch.T, Ht, W)
-        scale, ridge, l1, _ = batch.T.row_penalty
-        divisor = at.down + scale[:, None] * (ridge * Ht + l1)
+        divisor = at.down + batch.T.row_penalty.slope(Ht)
         divisor[divisor == 0] = FLOOR
         base = Ht if loss.exponent == 1 else Ht ** dtype(1 / loss.exponent)
         up = dtype(self.kept) * self.up + at.up * base
@@ -276,8 +275,8 @@ def _row_update(batch, Ht):
     """One update of the rows of a batch as a function of them; what is the same is found once."""
     loss, penalty, samples = batch.loss, batch.row_penalty, batch.observations
     if loss.is_squared and samples.complete:
-        equations = samples.normal_equations(Ht, np.zeros_like(Ht, shape=len(Ht)))
-        return lambda W: multiply(equations, penalty, W, 1).rows
+        systems = samples.systems(Ht, np.zeros_like(Ht, shape=len(Ht)), penalty)
+        return lambda W: multiply(systems, W, 1).rows
 
     def improve(W):
         W = multiplied(pull(batch, W, Ht), penalty, W, loss.exponent)

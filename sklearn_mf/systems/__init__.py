@@ -1,0 +1,23 @@
+"""Small symmetric systems of equations, one for each row of a factor or one for all rows.
+
+With the other factor fixed, a row of a factor is a penalized regression. `RowSystems` are the
+normal equations of these regressions, and the only place where such systems are solved, descended,
+inverted, drawn from and added. Where the rows need nothing but their solution, fused kernels find
+it without forming the systems.
+"""
+
+from sklearn_mf.systems.active_set import solve_active_set
+from sklearn_mf.systems.descent import Descent, descend
+from sklearn_mf.systems.minimum_norm import solve
+from sklearn_mf.systems.penalty import RowPenalty
+from sklearn_mf.systems.row_systems import RowSystems, roots
+
+__all__ = [
+    "Descent",
+    "RowPenalty",
+    "RowSystems",
+    "descend",
+    "roots",
+    "solve",
+    "solve_active_set",
+]
