@@ -108,15 +108,16 @@ def spectrum_of(problem, W, Ht, error):
     spectrum : Spectrum
         Sums of squares over all cells of rows and columns with an entry.
     """
-    k, samples = problem.n_components, problem.observations
+    samples = problem.observations
+    codes, H = problem.layout.components(W), problem.layout.components(Ht)
     weight = _weight_of_rows(problem)
-    triangle = _triangle(W[:, :k], weight, _mean(problem, W, weight)[:k])
+    triangle = _triangle(codes, weight, _mean(problem, W, weight)[: codes.shape[1]])
     squares = np.sum(triangle**2, axis=0)
-    squares *= np.sum(np.square(Ht[:, :k], dtype=np.float64), axis=0)
+    squares *= np.sum(np.square(H, dtype=np.float64), axis=0)
     totals = samples.T.row_totals().astype(np.float64)
     left = 2 * error
     if problem.loss.is_squared and problem.rows.penalty.ridge:
-        per_row = np.einsum("ik,ik->i", W[:, :k], W[:, :k], dtype=np.float64)
+        per_row = np.einsum("ik,ik->i", codes, codes, dtype=np.float64)
         left += 2 * problem.rows.penalty.ridge * float(problem.weighted_scale @ per_row)
     all_cells = weight.sum() * np.count_nonzero(totals)
     return Spectrum(squares, squares.sum() + left * all_cells / totals.sum())
@@ -212,10 +213,7 @@ def _cheapest(problem, W, Ht):
     taken from products of each factor with itself, which have half the digits.
     """
     k = problem.n_components
-    left = W
-    if problem.rows.has_bias or problem.columns.has_bias:
-        left = np.column_stack([W, np.ones_like(W, shape=len(W))])
-    codes = _triangle(left, problem.weighted_scale)
+    codes = _triangle(problem.layout.left(W), problem.weighted_scale)
     scale = problem.T.penalty_scale.astype(np.float64)
     right, change = _shifted(problem, codes.T @ codes, Ht.astype(np.float64), scale)
     right[~Ht.any(axis=1)] = 0
@@ -232,14 +230,14 @@ def _cheapest(problem, W, Ht):
 
 def _orthonormal(problem, Ht, seen):
     """Components that span the same space; as many are zero as others are mixtures of."""
-    k = problem.n_components
-    H = Ht[:, :k].astype(np.float64)
+    H, bias = problem.layout.split(Ht)
+    H = H.astype(np.float64)
     if _takes_up(problem.rows):
         H[seen] -= H[seen].mean(axis=0)
     U, s, _ = linalg.svd(H, full_matrices=False)
     U[:, s <= max(U.shape) * np.finfo(Ht.dtype).eps * s[0]] = 0
     U[~seen] = 0
-    return np.ascontiguousarray(np.hstack([U.astype(Ht.dtype), Ht[:, k:]]))
+    return np.ascontiguousarray(np.hstack([U.astype(Ht.dtype), bias]))
 
 
 def _centred(problem, W, Ht, weight, seen):
@@ -257,13 +255,13 @@ def _centred(problem, W, Ht, weight, seen):
 
 def _turned(problem, W, Ht, weight):
     """Factors turned until codes are uncorrelated, in the order of what they explain."""
-    k = problem.n_components
-    triangle = _triangle(W[:, :k], weight, _mean(problem, W, weight)[:k])
+    (codes, row_bias), (H, column_bias) = problem.layout.split(W), problem.layout.split(Ht)
+    triangle = _triangle(codes, weight, _mean(problem, W, weight)[: codes.shape[1]])
     if not np.isfinite(triangle).all():
         return W, Ht  # codes without a finite best have no directions
     _, values, Vt = linalg.svd(triangle)
     turn = Vt.T.astype(W.dtype)
-    codes, H = W[:, :k] @ turn, Ht[:, :k] @ turn
+    codes, H = codes @ turn, H @ turn
     values = values * np.linalg.norm(H, axis=0)
     order = np.argsort(-values, kind="stable")
     H = H[:, order]
@@ -272,8 +270,8 @@ def _turned(problem, W, Ht, weight):
         largest = max(len(W), len(Ht)) * np.finfo(W.dtype).eps * values.max(initial=0)
         signs[values[order] <= largest] = 0
     return (
-        np.ascontiguousarray(np.hstack([codes[:, order] * signs, W[:, k:]])),
-        np.ascontiguousarray(np.hstack([H * signs, Ht[:, k:]])),
+        np.ascontiguousarray(np.hstack([codes[:, order] * signs, row_bias])),
+        np.ascontiguousarray(np.hstack([H * signs, column_bias])),
     )
 
 

@@ -49,7 +49,7 @@ def start(problem, init, random_state, bias=None):
     Ht : ndarray of shape (n_columns, k)
         The features' factor, likewise.
     """
-    samples, side = problem.observations, problem.columns
+    samples, layout = problem.observations, problem.layout
     unseen = problem.T.observations.row_totals() == 0
     if bias is None:
         bias = first_bias(problem)
@@ -57,13 +57,13 @@ def start(problem, init, random_state, bias=None):
         W, Ht = {"svd": _svd, "random": _random}[init](problem, bias, random_state)
         W, Ht = _feasible(problem, W, Ht)
         Ht[unseen] = 0  # no solver would move what nothing is known of
-        W = _with_bias(W, np.zeros_like(W, shape=len(W)), problem.rows)
-        Ht = _with_bias(Ht, bias, side)
+        W = layout.with_row_bias(W, np.zeros_like(W, shape=len(W)))
+        Ht = layout.T.with_row_bias(Ht, bias)
         return problem.balanced(*_shrunk(problem, W, Ht))
     Ht = np.array(init, dtype=samples.dtype, order="C")
     Ht[unseen] = 0
     if Ht.shape[1] == problem.n_components:
-        Ht = _with_bias(Ht, bias, side)
+        Ht = layout.T.with_row_bias(Ht, bias)
     return problem.fold_in(Ht), Ht
 
 
@@ -84,8 +84,7 @@ def without_saddles(problem, Ht, random_state):
     Ht : ndarray of shape (n_columns, k)
         Itself, where no component is zero, or factors may not be negative.
     """
-    k = problem.n_components
-    lengths = np.linalg.norm(Ht[:, :k], axis=0)
+    lengths = np.linalg.norm(problem.layout.components(Ht), axis=0)
     dead = np.flatnonzero(lengths == 0)
     if not len(dead) or not problem.is_smooth:
         return Ht
@@ -122,10 +121,6 @@ def _feasible(problem, W, Ht):
     return tuple(
         np.maximum(sign * V, 0) if cut else sign * V for V, cut in ((W, cut_W), (Ht, cut_Ht))
     )
-
-
-def _with_bias(factor, bias, side):
-    return np.column_stack([factor, bias]) if side.has_bias else factor
 
 
 def _shrunk(problem, W, Ht):

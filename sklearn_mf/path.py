@@ -154,13 +154,14 @@ def widened(problem, W, Ht, random_state):
     W, Ht : ndarray
         As many components as the problem has: those that are there, and new ones.
     """
-    before = Ht.shape[1] - problem.columns.has_bias
-    sizes = np.linalg.norm(W[:, :before], axis=0) * np.linalg.norm(Ht[:, :before], axis=0)
+    before = replace(problem.layout, n_components=Ht.shape[1] - problem.columns.has_bias)
+    parts = [before.split(V) for V in (W, Ht)]
+    sizes = np.prod([np.linalg.norm(components, axis=0) for components, _ in parts], axis=0)
     kept = sizes > GONE * np.sqrt(problem.observations.total_squares)
     n_new = problem.n_components - int(kept.sum())
     if n_new == 0:
         return W, Ht
-    parts = [(V[:, :before][:, kept], V[:, before:]) for V in (W, Ht)]
+    parts = [(components[:, kept], bias) for components, bias in parts]
     old = replace(problem, n_components=problem.n_components - n_new)
     new = _directions(old, *(np.hstack(part) for part in parts), n_new, random_state)
     return tuple(

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from sklearn_mf.layout import Layout
 from sklearn_mf.losses import BaseLoss
 from sklearn_mf.multiplicative import first_codes
 from sklearn_mf.observations import ObservedMatrix, Runaways, parabola_of, value_of
@@ -83,10 +84,16 @@ class Problem(Twins):
         """The same problem, rows and columns exchanged."""
         return replace(self, observations=self.observations.T, rows=self.columns, columns=self.rows)
 
+    @cached_property
+    def layout(self):
+        """Where components and biases stand in the factors."""
+        biases = self.rows.has_bias, self.columns.has_bias
+        return Layout(self.n_components, *biases, self.offset)
+
     @property
     def width(self):
         """Number of columns of the row factor: components, and the bias if there is one."""
-        return self.n_components + self.rows.has_bias
+        return self.layout.width
 
     @cached_property
     def is_smooth(self):
@@ -101,7 +108,7 @@ class Problem(Twins):
     @cached_property
     def _ridge(self):
         """Quadratic penalty of each column of the row factor, before its scale."""
-        return self._per_column(self.rows.penalty.ridge, self.rows.bias_ridge)
+        return self._per_coefficient(self.rows.penalty.ridge, self.rows.bias_ridge)
 
     @cached_property
     def row_penalty(self):
@@ -110,26 +117,12 @@ class Problem(Twins):
         return RowPenalty(
             self.penalty_scale,
             self._ridge,
-            self._per_column(self.rows.penalty.l1, 0.0),
-            self._per_column(lower, -np.inf),
+            self._per_coefficient(self.rows.penalty.l1, 0.0),
+            self._per_coefficient(lower, -np.inf),
         )
 
-    def _per_column(self, component, bias):
-        values = np.full(self.width, component, dtype=self.observations.dtype)
-        if self.rows.has_bias:
-            values[-1] = bias
-        return values
-
-    def _design(self, Ht):
-        """Regressors of the rows, and the part of the model that the rows cannot change."""
-        k = self.n_components
-        design = Ht[:, :k]
-        if self.rows.has_bias:
-            design = np.column_stack([design, np.ones_like(Ht, shape=len(Ht))])
-        offsets = np.full_like(Ht, self.offset, shape=len(Ht))
-        if self.columns.has_bias:
-            offsets += Ht[:, k]
-        return np.ascontiguousarray(design), offsets
+    def _per_coefficient(self, component, bias):
+        return self.layout.per_coefficient(component, bias, self.observations.dtype)
 
     def check_factors(self, W, Ht, source="Factors"):
         """Raise a ValueError if the factors are not those of this problem.
@@ -151,18 +144,7 @@ class Problem(Twins):
 
     def model_factors(self, W, Ht):
         """Two tall arrays whose product is the model, biases and offset included."""
-        k = self.n_components
-        left, right = [W[:, :k]], [Ht[:, :k]]
-        if self.rows.has_bias:
-            left.append(W[:, k:])
-            right.append(np.ones_like(Ht, shape=(len(Ht), 1)))
-        if self.columns.has_bias or self.offset:
-            left.append(np.ones_like(W, shape=(len(W), 1)))
-            bias = Ht[:, k:] if self.columns.has_bias else np.zeros_like(Ht, shape=(len(Ht), 1))
-            right.append(bias + Ht.dtype.type(self.offset))
-        if len(left) == 1:
-            return W, Ht
-        return np.hstack(left), np.hstack(right)
+        return self.layout.factors(W, Ht)
 
     # The objective --------------------------------------------------------------------
 
@@ -183,12 +165,8 @@ class Problem(Twins):
         """
         self.check_factors(W, Ht)
         left, right = self.model_factors(W, Ht)
-        total, W_gradient, Ht_gradient = self.observations.loss_and_gradient(left, right, self.loss)
-        if left is not W:
-            # The columns beside the components: [c, 1] on the left, [1, b] on the right.
-            W_gradient = W_gradient[:, : self.width]
-            bias = Ht_gradient[:, Ht_gradient.shape[1] - self.columns.has_bias :]
-            Ht_gradient = np.hstack([Ht_gradient[:, : self.n_components], bias])
+        total, *gradients = self.observations.loss_and_gradient(left, right, self.loss)
+        W_gradient, Ht_gradient = self.layout.gradients(*gradients)
         total += self._penalty_value(W) + self.T._penalty_value(Ht)
         return total, self._with_penalty(W_gradient, W), self.T._with_penalty(Ht_gradient, Ht)
 
@@ -197,14 +175,15 @@ class Problem(Twins):
         return self._prox_rows(W, row_step), self.T._prox_rows(Ht, column_step)
 
     def _prox_rows(self, W, step):
-        k, penalty = self.n_components, self.rows.penalty
+        penalty = self.rows.penalty
         if penalty.is_smooth:
             return W
         step = step * self.penalty_scale[:, None]
         if not self.rows.has_bias:
             return penalty.prox(W, step)
-        step = np.broadcast_to(step, W.shape)
-        return np.hstack([penalty.prox(W[:, :k], step[:, :k]), W[:, k:]])
+        components, bias = self.layout.split(W)
+        step = self.layout.components(np.broadcast_to(step, W.shape))
+        return np.hstack([penalty.prox(components, step), bias])
 
     def pack(self, W, Ht):
         """Both factors, or what belongs to them, as one vector."""
@@ -239,30 +218,30 @@ class Problem(Twins):
     def _penalty_value(self, W):
         if self._is_free:
             return 0.0
-        k = self.n_components
-        per_row = self.rows.penalty.value(W[:, :k])
+        components, bias = self.layout.split(W)
+        per_row = self.rows.penalty.value(components)
         if self.rows.has_bias:
-            per_row = per_row + 0.5 * self.rows.bias_ridge * W[:, k] ** 2
+            per_row = per_row + 0.5 * self.rows.bias_ridge * bias[:, 0] ** 2
         return float(self.weighted_scale @ per_row)
 
     def _with_penalty(self, gradient, W):
         if self._is_free:
             return gradient
-        k = self.n_components
-        slope = self.rows.penalty.gradient(W[:, :k])
+        components, bias = self.layout.split(W)
+        slope = self.rows.penalty.gradient(components)
         if self.rows.has_bias:
-            slope = np.hstack([slope, W.dtype.type(self.rows.bias_ridge) * W[:, k:]])
+            slope = np.hstack([slope, W.dtype.type(self.rows.bias_ridge) * bias])
         return gradient + slope * self.penalty_scale[:, None]
 
     def row_curvature(self, Ht):
         """Largest second derivative along any row of W, for a loss of curvature one."""
-        design, _ = self._design(Ht)
+        design, _ = self.layout.design(Ht)
         ridge = (self.penalty_scale * (self.row_weight > 0)).max() * self._ridge.max(initial=0)
         return float(np.linalg.norm(self._gram(design), 2) + ridge)
 
     def row_metric(self, Ht):
         """Mean second derivatives along the rows of W, for a loss of curvature one."""
-        design, _ = self._design(Ht)
+        design, _ = self.layout.design(Ht)
         weight = self.observations.column_weight
         all_weight = len(design) if weight is None else weight.sum()
         mean_total = np.average(self.observations.row_totals(), weights=self.row_weight)
@@ -278,19 +257,20 @@ class Problem(Twins):
 
         A solver that alternates finds this scaling only slowly.
         """
-        k, free = self.n_components, (self.rows.penalty.is_free, self.columns.penalty.is_free)
+        free = self.rows.penalty.is_free, self.columns.penalty.is_free
+        left, right = self.layout.components(W), self.layout.components(Ht)
         if all(free):
-            scale = _even_scale(self._squares(W[:, :k]), self.T._squares(Ht[:, :k]))
+            scale = _even_scale(self._squares(left), self.T._squares(right))
         elif any(free):
             return W, Ht  # the free side would grow for ever
         else:
-            scale = _cheapest_scale(*self._costs(W[:, :k]), *self.T._costs(Ht[:, :k]))
+            scale = _cheapest_scale(*self._costs(left), *self.T._costs(right))
         if (scale == 1).all():
             return W, Ht
         scale = scale.astype(W.dtype)
         W, Ht = W.copy(), Ht.copy()
-        W[:, :k] /= scale
-        Ht[:, :k] *= scale
+        self.layout.components(W)[:] /= scale
+        self.layout.components(Ht)[:] *= scale
         return W, Ht
 
     def _squares(self, W):
@@ -379,7 +359,7 @@ class Problem(Twins):
         descent : Descent
             The rows, their loss and how far they were from rest.
         """
-        design, offsets = self._design(Ht)
+        design, offsets = self.layout.design(Ht)
         penalty = self.row_penalty.of_coefficients(order)
         design = np.ascontiguousarray(design[:, order])
         descent = self.observations.descend_rows(design, offsets, penalty, W[:, order], accuracy)
@@ -392,7 +372,7 @@ class Problem(Twins):
     def value_after(self, descent, Ht):
         """Objective where a descent of the rows ended: of what it saw, if that has the digits."""
         samples = self.observations
-        if not (self.rows.has_bias or self.columns.has_bias or self.offset):
+        if self.layout.is_plain:
             loss = 0.5 * samples.total_squares + float(descent.loss @ self.row_weight)
             if loss > np.sqrt(np.finfo(samples.dtype).eps) * samples.total_squares:
                 return loss + self.penalty(descent.rows, Ht)
@@ -404,7 +384,7 @@ class Problem(Twins):
 
     def _improved_rows(self, Ht, W, improve):
         self.check_factors(W, Ht)
-        design, offsets = self._design(Ht)
+        design, offsets = self.layout.design(Ht)
         if self.loss.is_squared:
             return improve(self.observations, design, offsets, self.row_penalty, W)
         solution = np.empty_like(W)
@@ -438,7 +418,7 @@ class Problem(Twins):
 
     def row_systems(self, Ht):
         """The normal equations of the rows of W under the squared loss."""
-        return self.observations.systems(*self._design(Ht), self.row_penalty)
+        return self.observations.systems(*self.layout.design(Ht), self.row_penalty)
 
     def fold_in(self, Ht):
         """Best W for this Ht: what a code means, whatever solver found Ht.
@@ -448,7 +428,7 @@ class Problem(Twins):
         cost next to nothing adds up.
         """
         W = np.zeros_like(Ht, shape=(self.observations.shape[0], self.width))
-        design, offsets = self._design(Ht)
+        design, offsets = self.layout.design(Ht)
         if self.loss.is_squared:
             return self._solve_fully(self.observations, design, offsets, self.row_penalty, W)
         problem, penalty = self._without_zeros(design)

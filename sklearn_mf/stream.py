@@ -71,14 +71,14 @@ class Past:
 
     def resumed(self, problem, Ht):
         """Near enough the sums that the fit would have left; these components solve them."""
-        _check_width(problem, len(self.moment))
+        _check_layout(problem, len(self.moment))
         shared = self.totals[:1] if np.ptp(self.totals) == 0 else self.totals
-        sums = RowSystems.solved_by(shared[:, None, None] * self.moment, _right(problem, Ht))
+        sums = RowSystems.solved_by(shared[:, None, None] * self.moment, problem.layout.right(Ht))
         counts = dict.fromkeys(("n_in_sums", "n_kept", "n_rows"), self.n_rows)
         curvatures = self.curvature * self.totals
         stream = Stream(sums, self.totals, curvatures, **counts, offset=self.offset)
         scale, ridge, l1, _ = stream._column_penalty(problem)
-        sums.moments[:, _free(problem)] += scale[:, None] * (ridge * Ht + l1 * np.sign(Ht))
+        sums.moments[:, problem.layout.free] += scale[:, None] * (ridge * Ht + l1 * np.sign(Ht))
         return stream
 
 
@@ -120,7 +120,7 @@ class Stream:
     @classmethod
     def empty(cls, problem):
         """Before any row."""
-        q, n_features = _width(problem), problem.observations.shape[1]
+        q, n_features = problem.layout.n_in_full, problem.observations.shape[1]
         nothing = np.zeros(n_features)
         sums = RowSystems(np.zeros((1, q, q)), np.zeros((n_features, q)))
         return cls(sums, nothing, nothing)
@@ -132,7 +132,7 @@ class Stream:
 
     def resumed(self, problem, Ht):
         """Itself, if the problem is the same; see `Past.resumed`."""
-        _check_width(problem, self.sums.grams.shape[1])
+        _check_layout(problem, self.sums.grams.shape[1])
         return self
 
     def started(self, problem, Ht):
@@ -143,10 +143,10 @@ class Stream:
         moment, _ = _pooled_moment(problem, problem.fold_in(Ht), Ht)
         mean_squares = np.diag(moment).copy()
         # Of the codes alone: a bias has another unit.
-        k = problem.n_components
-        mean_squares[:k] = mean_squares[:k].mean()
+        of_codes, _ = problem.layout.split(mean_squares[None])
+        of_codes[:] = of_codes.mean()
         gram = problem.n_components * np.diag(mean_squares)
-        start = RowSystems.solved_by(gram[None], _right(problem, Ht))
+        start = RowSystems.solved_by(gram[None], problem.layout.right(Ht))
         return replace(self, sums=self.sums + start)
 
     def with_features(self, problem, Ht):
@@ -156,8 +156,9 @@ class Stream:
             return self, Ht
         Ht, moments = Ht.copy(), self.sums.moments.copy()
         if problem.columns.has_bias:
-            Ht[new, problem.n_components] = first_bias(problem)[new]
-        moments[new] = self.sums.times(_right(problem, Ht))[new]
+            _, bias = problem.layout.split(Ht)
+            bias[new, 0] = first_bias(problem)[new]
+        moments[new] = self.sums.times(problem.layout.right(Ht))[new]
         return replace(self, sums=replace(self.sums, moments=moments)), Ht
 
     def updated(self, problem, Ht, forget_factor):
@@ -211,8 +212,8 @@ class Stream:
 
     def column_systems(self, problem):
         """The normal equations of the features: of their components, and of biases to be found."""
-        known = _right(problem, np.zeros((len(self.totals), problem.T.width)))
-        systems = self.sums.of_free(_free(problem), known)
+        known = problem.layout.right(np.zeros((len(self.totals), problem.T.width)))
+        systems = self.sums.of_coefficients(problem.layout.free, known)
         return replace(systems, penalty=self._column_penalty(problem))
 
     def _solved(self, problem, Ht):
@@ -234,8 +235,8 @@ class Stream:
         code ``(D'V D + P)^-1 (D'V (D u + d - d') + P u)``, D and d of the old and D' and d' of
         the new components, V the mean weight of a feature's entries and P the penalty.
         """
-        width = problem.width
-        old, new = _right(problem, before.astype(np.float64)), _right(problem, after)
+        width, right = problem.width, problem.layout.right
+        old, new = right(before.astype(np.float64)), right(after)
         share = self.totals / self.n_in_sums
         _, ridge, _, _ = problem.row_penalty
         penalty = np.diag(share.sum() ** problem.alpha_scaling * ridge.astype(np.float64))
@@ -273,12 +274,8 @@ class Stream:
         return self._with_left(change), right
 
 
-def _width(problem):
-    return problem.width + (problem.rows.has_bias or problem.columns.has_bias)
-
-
-def _check_width(problem, width):
-    if width != _width(problem):
+def _check_layout(problem, n_in_full):
+    if n_in_full != problem.layout.n_in_full:
         raise ValueError(
             "bias has changed since the last rows: partial_fit cannot go on from them."
         )
@@ -297,7 +294,7 @@ def centred(past, problem):
 def are_zero(problem, Ht):
     """Whether the components are zero, but for the rounding error of the data."""
     largest = max(np.abs(values).max(initial=0) for values in problem.observations.each_value())
-    H = Ht[:, : problem.n_components]
+    H = problem.layout.components(Ht)
     return np.square(H).max() <= 1e3 * np.finfo(problem.observations.dtype).eps * largest
 
 
@@ -322,37 +319,9 @@ def _row_weights(observations):
     return seen if observations.row_weight is None else seen * observations.row_weight
 
 
-def _left(problem, W):
-    """Rows ``(w, c, 1)``: what the right factor multiplies."""
-    if problem.rows.has_bias or problem.columns.has_bias:
-        W = np.column_stack([W, np.ones_like(W, shape=len(W))])
-    return np.ascontiguousarray(W)
-
-
-def _right(problem, Ht):
-    """Rows ``(h, 1, b + offset)``."""
-    k = problem.n_components
-    ones = np.ones_like(Ht, shape=(len(Ht), 1))
-    parts = [Ht[:, :k]]
-    if problem.rows.has_bias:
-        parts.append(ones)
-    if problem.columns.has_bias:
-        parts.append(Ht[:, k:] + Ht.dtype.type(problem.offset))
-    elif problem.rows.has_bias:
-        parts.append(ones * Ht.dtype.type(problem.offset))
-    return np.hstack(parts)
-
-
-def _free(problem):
-    """Columns of the right factor that are to be found."""
-    k = problem.n_components
-    bias = [k + problem.rows.has_bias] if problem.columns.has_bias else []
-    return [*range(k), *bias]
-
-
 def _column_sums(problem, W, Ht):
     """Sums of every feature over the rows of the left factor, and its weight in them."""
-    left, right = _left(problem, W), _right(problem, Ht)
+    left, right = problem.layout.left(W), problem.layout.right(Ht)
     no_offsets = np.zeros_like(left, shape=len(left))
     parts = [
         (bound.systems(left, no_offsets), bound.row_totals())
@@ -364,7 +333,7 @@ def _column_sums(problem, W, Ht):
 
 def _pooled_moment(problem, W, Ht):
     """Mean over the entries of the products of left rows, and of their weights there."""
-    left, right = _left(problem, W), _right(problem, Ht)
+    left, right = problem.layout.left(W), problem.layout.right(Ht)
     moment = np.zeros((left.shape[1], left.shape[1]))
     row_weight, curvature = problem.observations.row_weight, 0.0
     for rows, bound in problem.bounds(left, right):

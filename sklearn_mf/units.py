@@ -152,7 +152,7 @@ def _deviation(problem):
     """Root mean square of what biases at their start leave of the data; of those, without any."""
     samples = problem.observations
     size = samples.typical_size
-    if size == 0 or not (problem.rows.has_bias or problem.columns.has_bias):
+    if size == 0 or not problem.layout.has_bias:
         return size
     problem = replace(problem, observations=samples.times(1 / size), offset=0.0)
     samples = problem.observations

@@ -28,6 +28,7 @@ FLOORS = {
     "sklearn_mf.canonical_form": 6,
     "sklearn_mf.problem": 6,
     "sklearn_mf.units": 6,
+    "sklearn_mf.layout": 1,
     "sklearn_mf.path": 6,
     "sklearn_mf.validation": 6,
     "sklearn_mf.nonnegative": 6,

@@ -128,8 +128,9 @@ class ALS(BaseSolver):
 
     def unit_of(self, problem):
         """See `BaseSolver.unit_of`: conjugate gradients weigh biases beside components."""
-        has_bias = problem.rows.has_bias or problem.columns.has_bias
-        return Unit.of_size(problem) if has_bias and self._takes_cg(problem) else Unit.of(problem)
+        if problem.layout.has_bias and self._takes_cg(problem):
+            return Unit.of_size(problem)
+        return Unit.of(problem)
 
     def _takes_cg(self, problem):
         wanted = self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK)
@@ -167,11 +168,11 @@ def _metric(problem, W):
 
     Components are multiplied with codes, biases are not, and have another unit.
     """
-    k = problem.n_components
+    codes = problem.layout.components(W)
     weight = problem.row_weight * (problem.observations.row_totals() > 0)
-    squares = np.einsum("ik,ik->i", W[:, :k], W[:, :k], dtype=np.float64)
-    size = np.sqrt(squares @ weight / (k * weight.sum(dtype=np.float64)))
-    return np.array([size] * k + [1.0] * problem.columns.has_bias, dtype=W.dtype)
+    squares = np.einsum("ik,ik->i", codes, codes, dtype=np.float64)
+    size = np.sqrt(squares @ weight / (codes.shape[1] * weight.sum(dtype=np.float64)))
+    return problem.T.layout.per_coefficient(size, 1.0, W.dtype)
 
 
 def _extrapolated(points, images, metric):

@@ -110,9 +110,9 @@ class CoordinateDescent(ExtrapolatedSolver):
         rounds = self._rounds(problem, state)
         descent = problem.descend(fixed, rows, (ROUGH, rounds), order)
         if self.extrapolated:
-            k = problem.n_components
-            unused = ~fixed[problem.T.row_weight > 0, :k].any(axis=0)
-            descent.rows[:, :k][:, unused] = FADING * rows[:, :k][:, unused]
+            components = problem.layout.components
+            unused = ~components(fixed)[problem.T.row_weight > 0].any(axis=0)
+            components(descent.rows)[:, unused] = FADING * components(rows)[:, unused]
         return descent
 
     def _value(self, problem, improved, fixed):

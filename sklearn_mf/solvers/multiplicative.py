@@ -102,7 +102,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         sides = problem.rows, problem.columns
         if not all(side.penalty.positive for side in sides):
             raise ValueError("solver='mu' multiplies what is not negative: it needs positive=True.")
-        if problem.offset or any(side.has_bias for side in sides):
+        if not problem.layout.is_plain:
             raise ValueError("solver='mu' knows no biases: use bias=False.")
         problem.observations.refuse_negative("solver='mu'")
 

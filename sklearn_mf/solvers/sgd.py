@@ -271,10 +271,7 @@ class _Epochs:
 
     def _scaled(self, V, unit):
         """A factor of a model in other units: biases scale as it does, components as its root."""
-        k = self.problem.n_components
-        scaled = np.empty_like(V)
-        scaled[:, :k], scaled[:, k:] = V[:, :k] * unit**0.5, V[:, k:] * unit
-        return scaled
+        return self.problem.layout.scaled(V, float(unit) ** 0.5, float(unit))
 
 
 def _n_groups(n_entries, shape, width):

@@ -102,7 +102,6 @@ class Spectral(BaseSolver):
             raise ValueError(f"solver='svd' {obstacle}. Use solver='als'.")
 
     def _step(self, problem, state):
-        k = problem.n_components
         mean = np.zeros(problem.observations.shape[1], dtype=state.Ht.dtype)
         if problem.columns.has_bias:
             mean = column_means(problem.observations)
@@ -117,9 +116,9 @@ class Spectral(BaseSolver):
             # Of all splits of the kept spectrum the penalties prefer the balanced one.
             Vt = Vt * (np.sqrt(kept) * (row_ridge / column_ridge) ** 0.25)[:, None]
         Ht = np.zeros_like(state.Ht)
-        Ht[:, : len(Vt)] = Vt.T
-        if problem.columns.has_bias:
-            Ht[:, k] = mean
+        components, bias = problem.layout.split(Ht)
+        components[:, : len(Vt)] = Vt.T
+        bias[:] = mean[:, None]
         state.Ht, state.converged = Ht, True
         left = max(0.0, squares - np.sum(kept * (2 * values - kept)))
         if left > np.sqrt(np.finfo(state.Ht.dtype).eps) * squares:

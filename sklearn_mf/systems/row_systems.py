@@ -67,7 +67,7 @@ class RowSystems:
         """The sums as they would be, had every regressor been multiplied by this matrix."""
         return replace(self, grams=change @ self.grams @ change.T, moments=self.moments @ change.T)
 
-    def of_free(self, free, known):
+    def of_coefficients(self, free, known):
         """Systems of some coefficients, the others known.
 
         Parameters
