@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mf.estimators._base import SquaredErrorOfMean
+from sklearn_mf.factor_model import FactorModel
 from sklearn_mf.model_selection import hide_entries, observed_entries
 from sklearn_mf.observations import observe
 from sklearn_mf.path import PRECISION, follow, has_risen, n_enough, of_every_rank
@@ -266,7 +267,7 @@ def _by_blocks(candidates, aside, columns, seed):
         model = candidates.fitted(visible, rank, alpha, params)
         fitted = perf_counter()
         codes = _of_columns(model, ~columns).transform(known).astype(np.float64)
-        factors = _of_columns(model, columns)._model_factors(codes)
+        factors = FactorModel.of(model).of_features(columns).factors(codes)
         error = SquaredErrorOfMean(model.loss_)
         if model.loss_.is_squared:
             error = model.loss_

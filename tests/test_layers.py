@@ -32,6 +32,7 @@ FLOORS = {
     "sklearn_mf.path": 6,
     "sklearn_mf.validation": 6,
     "sklearn_mf.nonnegative": 6,
+    "sklearn_mf.factor_model": 7,
     "sklearn_mf.normal": 6,
     "sklearn_mf.neighbours": 6,
     "sklearn_mf.uncertainty": 5,

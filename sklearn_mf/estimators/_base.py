@@ -4,17 +4,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.estimators._base_traps import warn_of_short_rows
 from sklearn_mf.estimators._base_uncertainty import standard_deviations
+from sklearn_mf.factor_model import FactorModel
 from sklearn_mf.initialization import column_constants
 from sklearn_mf.losses import BaseLoss, Squared
 from sklearn_mf.losses.columns import check_data
-from sklearn_mf.observations import DenseObservations, StoredObservations, observe
+from sklearn_mf.observations import DenseObservations, observe
 from sklearn_mf.units import Unit
 from sklearn_mf.utils._callbacks import CallbackSupportMixin
 from sklearn_mf.utils._hiding import hiding_stream
@@ -166,8 +166,7 @@ default=None
                 f"X has {W.shape[1]} columns, but the codes of this {type(self).__name__} have "
                 f"{self._n_features_out}: pass what transform returned."
             )
-        left, right = self._model_factors(self._unwhitened(W))
-        values = self.loss_.mean(left @ right.T)
+        values = self._model.decode(self._unwhitened(W))
         return wrap_in_container(self, values, X, self._input_names())
 
     def predict_entries(self, X, rows, columns, return_std=False, entry_weight=None):
@@ -218,15 +217,7 @@ default=None
         E = None if E is None else E[needed]
         observations = self._observe(X[needed], self.loss_, E)
         W = self._codes(observations)
-        left, right = self._model_factors(W)
-        order = np.argsort(rows, kind="stable")
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(needed)))])
-        pairs = sparse.csr_array(
-            (np.zeros(len(rows), left.dtype), columns[order], indptr), (len(needed), X.shape[1])
-        )
-        values = np.empty(len(rows), dtype=left.dtype)
-        loss = self.loss_.at_columns(pairs.indices)
-        values[order] = loss.mean(StoredObservations(pairs).model(left, right))
+        values = self._model.decode_entries(W, rows, columns)
         if not return_std:
             return values
         return values, standard_deviations(self, observations, W, (rows, columns))
@@ -260,7 +251,9 @@ default=None
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
-        problem, Ht = self._fitted_problem(self._observe(X, self.loss_, entry_weight))
+        observations = self._observe(X, self.loss_, entry_weight)
+        problem = self._unit.problem(self._problem(observations, self.loss_, self.n_components_))
+        problem, Ht = self._model.fixed(problem)
         observations, loss = problem.observations, problem.loss
         with threads_for(observations):
             constants = column_constants(problem)[:, None]
@@ -315,7 +308,7 @@ default=None
         warn_of_short_rows(self, observations)
         problem = self._problem(observations, self.loss_, self.n_components_)
         with threads_for(observations, uses_kernels=not problem.is_smooth):
-            return self._expected_where_empty(self._fold_in(observations), observations)
+            return self._expected_where_empty(self._model.encode(problem), observations)
 
     def _expected_where_empty(self, W, observations):
         """Codes, those of rows without an entry being what is to be expected."""
@@ -333,22 +326,11 @@ default=None
         """Codes that go with the components, of those that `transform` returned."""
         return W
 
-    def _fold_in(self, observations):
-        problem, Ht = self._fitted_problem(observations)
-        return self._unit.outside(problem.fold_in(Ht), self.n_components_)
-
-    def _fitted_problem(self, observations):
-        """The problem of codes, and the features' factor that is fixed in it; in their unit."""
-        problem = self._unit.problem(self._problem(observations, self.loss_, self.n_components_))
-        return problem_of_codes(problem, self.components_, self.feature_bias_, self._unit)
-
-    def _model_factors(self, W):
-        """Two tall arrays whose product is the model, before the loss's mean of it."""
-        ones = np.ones_like(W, shape=(len(W), 1))
-        Ht = self.components_.T.astype(W.dtype, copy=False)
-        bias = self.feature_bias_.astype(W.dtype, copy=False)
-        right = [Ht, np.ones_like(bias)] if self._has_sample_bias else [Ht]
-        return np.hstack([W, ones]), np.column_stack([*right, bias])
+    @property
+    def _model(self):
+        """What the fitted attributes mean, as users may have changed them."""
+        attributes = self.components_, self.feature_bias_, self._has_sample_bias, self.loss_
+        return FactorModel(*attributes, self._unit)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -379,32 +361,6 @@ class SquaredErrorOfMean:
     def value(self, x, m):
         """Half the squared distance of the data to their mean."""
         return Squared().value(x, self.loss.mean(m))
-
-
-def problem_of_codes(problem, components, feature_bias, unit):
-    """The problem of codes, and the features' factor that is fixed in it.
-
-    Parameters
-    ----------
-    problem : Problem
-        In the unit.
-    components : ndarray of shape (n_components, n_features)
-        As the estimator has them.
-    feature_bias : ndarray of shape (n_features,)
-        As the estimator has it.
-    unit : Unit
-        In which codes are solved.
-
-    Returns
-    -------
-    problem : Problem
-        All that is added to the model is a bias of the features.
-    Ht : ndarray of shape (n_features, n_components + 1)
-        In the unit.
-    """
-    Ht = unit.inside(np.column_stack([components.T, feature_bias]), len(components))
-    problem = replace(problem, columns=replace(problem.columns, has_bias=True), offset=0.0)
-    return problem, Ht.astype(problem.observations.dtype, copy=False)
 
 
 def threads_for(observations, uses_kernels=False):

@@ -9,12 +9,12 @@ from sklearn_mf.canonical_form import canonical, is_unpenalized, spectrum_of
 from sklearn_mf.estimators._base import (
     BaseFactorization,
     SquaredErrorOfMean,
-    problem_of_codes,
     threads_for,
     warn_of_empty_columns,
     warn_of_empty_rows,
 )
 from sklearn_mf.estimators._base_traps import warn_of_short_rows, warn_of_traps
+from sklearn_mf.factor_model import FactorModel
 from sklearn_mf.initialization import column_means, overall_constant
 from sklearn_mf.observations import observe
 from sklearn_mf.utils._all_at_once import Interrupted
@@ -79,8 +79,8 @@ class SolvedFactorization(BaseFactorization):
             formed = _in_form(whole, state, unit)
             fitted = attributes(formed)
             vars(self).update(fitted)
-            model = fitted["components_"], fitted["feature_bias_"]
-            fixed = problem_of_codes(whole, *model, unit)
+            found = fitted["components_"], fitted["feature_bias_"], self._has_sample_bias, loss
+            fixed = FactorModel(*found, unit).fixed(whole)
             W, error = None, formed.loss
             if error is None:
                 W = _codes_at(*fixed)
@@ -145,13 +145,11 @@ class SolvedFactorization(BaseFactorization):
 
 def model_attributes(problem, Ht, unit):
     """What a features' factor, of a problem in a unit, means for an estimator."""
-    k = problem.n_components
-    Ht = unit.outside(Ht, k)
-    bias = Ht[:, k] if problem.columns.has_bias else np.zeros_like(Ht[:, 0])
+    model = FactorModel.found(problem, Ht, unit)
     return {
-        "components_": np.ascontiguousarray(Ht[:, :k].T),
-        "feature_bias_": bias + bias.dtype.type(problem.offset * unit.size),
-        "n_components_": k,
+        "components_": model.components,
+        "feature_bias_": model.feature_bias,
+        "n_components_": model.n_components,
     }
 
 
@@ -168,7 +166,7 @@ def _with_means(attributes, problem, unit):
 
 def _mean_code(problem, W, Ht, unit):
     """Mean of the codes of samples that have an entry; None where biases say what to expect."""
-    if problem.rows.has_bias or problem.columns.has_bias:
+    if problem.layout.has_bias:
         return None
     observations = problem.observations
     if W is None:  # of complete data under the squared loss it is the code of their mean
