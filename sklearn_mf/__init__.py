@@ -8,8 +8,7 @@ from sklearn_mf.estimators import (
     MiniBatchNMF,
     non_negative_factorization,
 )
-from sklearn_mf.rank import select_rank
-from sklearn_mf.rank_search import RankSearchCV
+from sklearn_mf.model_selection import RankSearchCV, select_rank
 from sklearn_mf.utils._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"

@@ -13,7 +13,7 @@ from sklearn.model_selection import cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from sklearn_mf.canonical_form import positive_signs
+from sklearn_mf.objective.canonical_form import positive_signs
 from sklearn_mf.utils._tables import native
 from sklearn_mf.utils._validation import admit, check_complete
 

@@ -7,9 +7,9 @@ from scipy import sparse
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.losses import LOSSES
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import ElasticNet
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, Adam
 
 TOY = np.array([[5.0, 3.0], [3.0, 2.0], [2.0, 1.0], [1.0, 1.0]])

@@ -9,11 +9,11 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mf import MatrixFactorization, canonical_form
-from sklearn_mf.canonical_form import canonical, positive_signs
 from sklearn_mf.losses import Squared
+from sklearn_mf.objective.canonical_form import canonical, positive_signs
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import Ridge
-from sklearn_mf.problem import Problem, Side
 
 SOLVERS = ["svd", "als", "gd", "lbfgs", "adam"]
 

@@ -17,12 +17,12 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.estimators._base import HIDDEN_SEED
-from sklearn_mf.initialization import column_constants
 from sklearn_mf.losses import Huber, Logistic, Quantile
 from sklearn_mf.losses.columns import resolve
+from sklearn_mf.objective.constants import column_constants
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import _base, observe
 from sklearn_mf.penalties import Ridge
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, LBFGS
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils.discovery import all_losses

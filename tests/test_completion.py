@@ -9,8 +9,8 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mf import FactorizationImputer
-from sklearn_mf.neighbours import Neighbours
-from sklearn_mf.normal import Normal, Shrinkage
+from sklearn_mf.imputation.neighbours import Neighbours
+from sklearn_mf.imputation.normal import Normal, Shrinkage
 from sklearn_mf.utils._holes import Holes
 
 NONE = Shrinkage({})

@@ -16,14 +16,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.initialization import start
+from sklearn_mf.fitting.early_stopping import EarlyStopping, HiddenScore
 from sklearn_mf.losses import LOSSES
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import ZeroFilledObservations, observe
 from sklearn_mf.penalties import Ridge
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, SOLVERS, BaseSolver, Monitor
+from sklearn_mf.starts.start import start
 from sklearn_mf.utils._hiding import hiding_stream
-from sklearn_mf.validation import EarlyStopping, HiddenScore
 
 # "mu" takes neither signed factors nor biases.
 ITERATIVE = [name for name, cls in SOLVERS.items() if cls.allows_missing and name != "mu"]

@@ -7,8 +7,8 @@ from scipy.special import expit
 
 from sklearn_mf import NMF, MatrixFactorization
 from sklearn_mf.losses import Absolute, Logistic, Quantile
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import descent
-from sklearn_mf.problem import Problem
 
 # Where rounding error once led: penalties of next to nothing, bounds, rows of few entries, losses
 # that are nearly straight.

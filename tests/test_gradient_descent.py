@@ -6,9 +6,9 @@ from conftest import low_rank
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.losses import LOSSES
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import ElasticNet
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import GradientDescent
 
 

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mf import FactorizationImputer, MatrixFactorization
-from sklearn_mf.variational import VariationalFactors, fit_variational
+from sklearn_mf.imputation.variational import VariationalFactors, fit_variational
 
 FACTORIZATION = MatrixFactorization(2, bias="features", alpha_W=0.1, random_state=0)
 

@@ -8,9 +8,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.losses import LOSSES
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import ElasticNet
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, LBFGS, lbfgs
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_mf.initialization import column_means
+from sklearn_mf.objective.constants import column_means
 from sklearn_mf.observations import observe
 
 

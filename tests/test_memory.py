@@ -11,9 +11,9 @@ from sklearn.base import clone
 
 from sklearn_mf import NMF, MatrixFactorization, MiniBatchNMF
 from sklearn_mf.losses import Squared
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import Ridge
-from sklearn_mf.problem import Problem, Side
 
 ESTIMATORS = {
     "als": MatrixFactorization(3, solver="als", alpha_W=0.1),

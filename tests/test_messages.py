@@ -23,8 +23,8 @@ from sklearn_mf.model_selection import (
     bi_cross_val_score,
     cross_val_entries,
 )
-from sklearn_mf.nonnegative import NONNEGATIVE_INITS
 from sklearn_mf.solvers import SOLVERS, Adam, BaseSolver
+from sklearn_mf.starts.nonnegative import NONNEGATIVE_INITS
 
 NAMES = ["age", "height", "weight", "income"]
 

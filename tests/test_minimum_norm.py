@@ -9,9 +9,9 @@ from scipy import sparse
 
 from sklearn_mf import MatrixFactorization, kernels
 from sklearn_mf.kernels import reference
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import Ridge
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.systems import RowPenalty
 
 DTYPES = [np.float32, np.float64]

@@ -13,9 +13,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mf import NMF, MatrixFactorization
 from sklearn_mf.losses import BetaDivergence, Squared
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import ZeroFilledObservations, observe
 from sklearn_mf.penalties import ElasticNet
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, GradientDescent, MultiplicativeUpdate
 
 BETAS = [2, 1, 0, 0.5, 1.5, 3]

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_mf import NMF, MatrixFactorization
 from sklearn_mf.losses import Squared
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import ElasticNet
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, CoordinateDescent
 
 CONTAINERS = {
@@ -127,7 +127,7 @@ def test_the_objective_is_that_of_scikit_learn_or_lower(init, alpha, l1_ratio):
 def test_singular_starts_are_those_of_scikit_learn(init, container):
     from sklearn.decomposition._nmf import _initialize_nmf
 
-    from sklearn_mf.nonnegative import nonnegative_start
+    from sklearn_mf.starts.nonnegative import nonnegative_start
 
     X = positive(60, 30, rank=5, noise=0.01)
     X /= np.sqrt(np.mean(X**2))  # of this size both fill zeros alike
@@ -140,7 +140,7 @@ def test_singular_starts_are_those_of_scikit_learn(init, container):
 def test_the_random_start_has_the_components_of_scikit_learn():
     from sklearn.decomposition._nmf import _initialize_nmf
 
-    from sklearn_mf.nonnegative import nonnegative_start
+    from sklearn_mf.starts.nonnegative import nonnegative_start
 
     X = positive()
     _, H = _initialize_nmf(X, 5, init="random", random_state=0)

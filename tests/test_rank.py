@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_mf import select_rank
-from sklearn_mf.rank import _hard_threshold
+from sklearn_mf.model_selection._rank import _hard_threshold
 
 
 def test_threshold_of_a_square_matrix_is_the_paper_s():

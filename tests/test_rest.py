@@ -8,7 +8,7 @@ from conftest import low_rank, minutes_on_reference, punch_holes
 from scipy.optimize import linprog
 
 from sklearn_mf import NMF, MatrixFactorization
-from sklearn_mf.canonical_form import _mixture
+from sklearn_mf.objective.canonical_form import _mixture
 from sklearn_mf.solvers import ALS, CoordinateDescent
 
 QUIET = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 from sklearn_mf import MatrixFactorization, kernels
 from sklearn_mf.kernels import reference
 from sklearn_mf.losses import Squared
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import ZeroFilledObservations, observe
 from sklearn_mf.penalties import Ridge
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import SGD, sgd
 from sklearn_mf.utils import _threads
 

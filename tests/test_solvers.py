@@ -11,13 +11,13 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.initialization import start
 from sklearn_mf.losses import LOSSES, BaseLoss
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import ElasticNet, Ridge
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, GradientDescent, Spectral, spectral
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.starts.start import start
 from sklearn_mf.utils.discovery import all_losses
 
 BIASES = [False, "features", "samples", "both"]

@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.stream import Stream
+from sklearn_mf.fitting.stream import Stream
 from sklearn_mf.systems import solve
 
 BIASES = [False, "features", "samples", "both"]

@@ -18,8 +18,8 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_mf import NMF, MatrixFactorization, MiniBatchNMF, kernels
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import dense
-from sklearn_mf.problem import Problem
 from sklearn_mf.solvers import ALS, GradientDescent, spectral
 from sklearn_mf.utils import _threads
 

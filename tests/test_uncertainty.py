@@ -6,8 +6,8 @@ from conftest import low_rank, punch_holes, store_observed
 from scipy import stats
 
 from sklearn_mf import NMF, MatrixFactorization
+from sklearn_mf.fitting.uncertainty import entry_variances
 from sklearn_mf.systems import RowPenalty, RowSystems
-from sklearn_mf.uncertainty import entry_variances
 
 LEVEL = 0.9
 NOISE = 0.7

@@ -16,9 +16,9 @@ from sklearn_mf import (
     select_rank,
 )
 from sklearn_mf.losses import LOSSES, BetaDivergence, Huber
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.penalties import PENALTIES, ElasticNet
 from sklearn_mf.solvers import ALS, GradientDescent
-from sklearn_mf.units import Unit
 
 pytestmark = [
     minutes_on_reference,

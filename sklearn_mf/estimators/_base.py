@@ -10,12 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.estimators._base_traps import warn_of_short_rows
 from sklearn_mf.estimators._base_uncertainty import standard_deviations
-from sklearn_mf.factor_model import FactorModel
-from sklearn_mf.initialization import column_constants
+from sklearn_mf.fitting.early_stopping import explained_share
 from sklearn_mf.losses import BaseLoss, Squared
 from sklearn_mf.losses.columns import check_data
+from sklearn_mf.objective.constants import column_constants
+from sklearn_mf.objective.factor_model import FactorModel
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import DenseObservations, observe
-from sklearn_mf.units import Unit
 from sklearn_mf.utils._callbacks import CallbackSupportMixin
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._threads import one_blas_thread
@@ -29,7 +30,6 @@ from sklearn_mf.utils._validation import (
     wrap_in_container,
 )
 from sklearn_mf.utils._warnings import EmptyFeatures, warn
-from sklearn_mf.validation import explained_share
 
 # Share of each row's observed entries that `score` hides, and the seed that chooses them.
 HIDDEN_SHARE, HIDDEN_SEED = 0.2, 0

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_mf.canonical_form import canonical, is_unpenalized, spectrum_of
 from sklearn_mf.estimators._base import (
     BaseFactorization,
     SquaredErrorOfMean,
@@ -14,8 +13,9 @@ from sklearn_mf.estimators._base import (
     warn_of_empty_rows,
 )
 from sklearn_mf.estimators._base_traps import warn_of_short_rows, warn_of_traps
-from sklearn_mf.factor_model import FactorModel
-from sklearn_mf.initialization import column_means, overall_constant
+from sklearn_mf.objective.canonical_form import canonical, is_unpenalized, spectrum_of
+from sklearn_mf.objective.constants import column_means, overall_constant
+from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.observations import observe
 from sklearn_mf.utils._all_at_once import Interrupted
 from sklearn_mf.utils._callbacks import FitTasks, has_callbacks

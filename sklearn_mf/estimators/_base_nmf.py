@@ -7,9 +7,9 @@ from sklearn.utils.validation import check_non_negative
 
 from sklearn_mf.estimators._base_fits import SolvedFactorization
 from sklearn_mf.losses import BetaDivergence, Squared
-from sklearn_mf.nonnegative import NONNEGATIVE_INITS, nonnegative_start
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.penalties import ElasticNet
-from sklearn_mf.problem import Problem, Side
+from sklearn_mf.starts.nonnegative import NONNEGATIVE_INITS, nonnegative_start
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,

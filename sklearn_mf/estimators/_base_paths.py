@@ -8,9 +8,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import SquaredErrorOfMean, threads_for
-from sklearn_mf.initialization import column_means, start
-from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
-from sklearn_mf.path import (
+from sklearn_mf.fitting.early_stopping import hold_out
+from sklearn_mf.fitting.paths import (
     PRECISION,
     follow,
     has_risen,
@@ -21,10 +20,12 @@ from sklearn_mf.path import (
     sweeps,
     widened,
 )
+from sklearn_mf.objective.constants import column_means
+from sklearn_mf.objective.units import Unit
+from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
 from sklearn_mf.solvers import ALS
-from sklearn_mf.units import Unit
+from sklearn_mf.starts.start import start
 from sklearn_mf.utils._threads import is_in_vain
-from sklearn_mf.validation import hold_out
 
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
 ROUGH = 1e-3

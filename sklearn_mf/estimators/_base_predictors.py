@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.completion import Completion, fit_completion
+from sklearn_mf.imputation.completion import Completion, fit_completion
 
 
 @dataclass(frozen=True)

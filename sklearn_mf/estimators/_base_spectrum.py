@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from sklearn_mf.fitting.stream import weight_of_rows
 from sklearn_mf.losses import BaseLoss
-from sklearn_mf.stream import weight_of_rows
 
 ATTRIBUTES = "explained_variance_", "explained_variance_ratio_", "singular_values_"
 

@@ -9,9 +9,9 @@ from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import check_batch, model_attributes
 from sklearn_mf.estimators._base_spectrum import ATTRIBUTES
 from sklearn_mf.estimators._base_traps import warn_of_traps
-from sklearn_mf.initialization import start, without_saddles, zeros
-from sklearn_mf.stream import Stream, are_zero, centred, seen_rows
-from sklearn_mf.units import Unit
+from sklearn_mf.fitting.stream import Stream, are_zero, centred, seen_rows
+from sklearn_mf.objective.units import Unit
+from sklearn_mf.starts.start import start, without_saddles, zeros
 from sklearn_mf.utils._validation import Integral, check_X, fit_context
 from sklearn_mf.utils._warnings import warn
 

@@ -14,15 +14,15 @@ from sklearn_mf.estimators._base_paths import (
     Strength,
     outside,
 )
-from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
-from sklearn_mf.path import PRECISION, n_enough
-from sklearn_mf.strength import (
+from sklearn_mf.fitting.paths import PRECISION, n_enough
+from sklearn_mf.fitting.strength import (
     TYPICAL_OF_RATES,
     TYPICAL_SHARE,
     Trial,
     rank_and_strength,
     strength_at,
 )
+from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
 from sklearn_mf.utils._hiding import hiding_stream
 
 # Entries are hidden in so many hold-outs that enough are, fewer than a rank asks for; fewer than so

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from sklearn_mf.stream import Past
+from sklearn_mf.fitting.stream import Past
+from sklearn_mf.fitting.uncertainty import entry_variances
 from sklearn_mf.systems import RowPenalty, RowSystems
-from sklearn_mf.uncertainty import entry_variances
 
 
 def standard_deviations(estimator, observations, W, cells):

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.estimators._base import HIDDEN_SEED, HIDDEN_SHARE
 from sklearn_mf.estimators._base_predictors import OfEstimator, StandardizedTable
+from sklearn_mf.fitting.early_stopping import explained_share
 from sklearn_mf.utils._hiding import hiding_stream, random_share_of_rows
 from sklearn_mf.utils._limits import Limits
 from sklearn_mf.utils._tables import is_frame, make_of, native, rebuilt, retyped
@@ -30,7 +31,6 @@ from sklearn_mf.utils._validation import (
     wrap_in_container,
 )
 from sklearn_mf.utils._warnings import EmptyFeatures, quiet, warn
-from sklearn_mf.validation import explained_share
 
 
 class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimator):

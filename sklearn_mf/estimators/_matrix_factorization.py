@@ -10,20 +10,15 @@ from sklearn_mf.estimators._base_paths import Strength
 from sklearn_mf.estimators._base_spectrum import SpectrumMixin
 from sklearn_mf.estimators._base_streams import StreamingMixin
 from sklearn_mf.estimators._base_strength import AutomaticPenalty
-from sklearn_mf.initialization import (
-    INITS,
-    first_bias,
-    overall_constant,
-    start,
-    without_saddles,
-    zeros,
-)
+from sklearn_mf.fitting.early_stopping import EarlyStopping, HiddenScore, hold_out
+from sklearn_mf.fitting.stream import Past
 from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
+from sklearn_mf.objective.constants import first_bias, overall_constant
+from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.penalties import ElasticNet
-from sklearn_mf.problem import Problem, Side
 from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, BaseSolver, GradientDescent, Spectral
-from sklearn_mf.stream import Past
+from sklearn_mf.starts.start import INITS, start, without_saddles, zeros
 from sklearn_mf.utils._tables import is_frame, native
 from sklearn_mf.utils._validation import (
     Integral,
@@ -38,7 +33,6 @@ from sklearn_mf.utils._validation import (
     check_parameters,
     fit_context,
 )
-from sklearn_mf.validation import EarlyStopping, HiddenScore, hold_out
 
 
 class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, SolvedFactorization):

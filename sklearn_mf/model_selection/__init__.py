@@ -8,6 +8,8 @@ from sklearn_mf.model_selection._bi_cross_validation import bi_cross_val_score
 from sklearn_mf.model_selection._cross_validation import cross_val_entries
 from sklearn_mf.model_selection._entries import hide_entries, observed_entries
 from sklearn_mf.model_selection._holdout import EntryHoldout
+from sklearn_mf.model_selection._rank import select_rank
+from sklearn_mf.model_selection._rank_search import RankSearchCV
 from sklearn_mf.model_selection._scorer import MaskedEntryScorer
 from sklearn_mf.model_selection._split import (
     EntryKFold,
@@ -22,9 +24,11 @@ __all__ = [
     "EntryShuffleSplit",
     "EntryTimeSeriesSplit",
     "MaskedEntryScorer",
+    "RankSearchCV",
     "bi_cross_val_score",
     "cross_val_entries",
     "hide_entries",
     "observed_entries",
+    "select_rank",
     "train_test_entry_split",
 ]

@@ -5,9 +5,9 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklearn_mf.fitting.early_stopping import explained_share
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._validation import Integral, check_complete
-from sklearn_mf.validation import explained_share
 
 
 def bi_cross_val_score(estimator, X, *, cv=(2, 2), random_state=0, n_jobs=None):

@@ -7,11 +7,11 @@ import numpy as np
 from sklearn.metrics import mean_absolute_error, ndcg_score, root_mean_squared_error
 
 from sklearn_mf.components import last_step
+from sklearn_mf.fitting.early_stopping import explained_share
 from sklearn_mf.model_selection._entries import hide_entries, observed_entries
 from sklearn_mf.model_selection._prediction import predict_hidden
 from sklearn_mf.utils._hints import did_you_mean
 from sklearn_mf.utils._tables import is_sparse
-from sklearn_mf.validation import explained_share
 
 
 @dataclass(frozen=True)

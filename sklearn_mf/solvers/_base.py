@@ -9,9 +9,9 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from sklearn_mf.canonical_form import Spectrum
-from sklearn_mf.initialization import overall_constant
-from sklearn_mf.units import Unit
+from sklearn_mf.objective.canonical_form import Spectrum
+from sklearn_mf.objective.constants import overall_constant
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.utils._registry import Registry
 from sklearn_mf.utils._warnings import warn
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
-from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions
 
 # Where learning_rate is "auto": the first step beside the size of the start.

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
-from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
 # Rank from which conjugate gradients reach a tolerance sooner than exact solutions.

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import linalg
 
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
-from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Interval, Real, StrOptions
 
 # Share of its mean eigenvalue that is added to a metric, in units of rounding error.

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.optimize import minimize
 
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
-from sklearn_mf.units import Unit
 from sklearn_mf.utils._validation import Integral, Interval, Options
 
 LARGE = 1e30

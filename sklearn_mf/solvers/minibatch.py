@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sklearn_mf.multiplicative import (
+from sklearn_mf.objective.multiplicative import (
     FLOOR,
     LEAST,
     flush,
@@ -13,8 +13,8 @@ from sklearn_mf.multiplicative import (
     pull,
     pull_and_loss,
 )
-from sklearn_mf.nonnegative import observed_mean
 from sklearn_mf.solvers._base import BaseSolver
+from sklearn_mf.starts.nonnegative import observed_mean
 from sklearn_mf.utils._validation import Integral, Interval, Real
 
 

@@ -4,7 +4,14 @@ from functools import partial
 
 import numpy as np
 
-from sklearn_mf.multiplicative import LEAST, flush, multiplied, multiply, pull, pull_and_loss
+from sklearn_mf.objective.multiplicative import (
+    LEAST,
+    flush,
+    multiplied,
+    multiply,
+    pull,
+    pull_and_loss,
+)
 from sklearn_mf.solvers._base import SOLVERS
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions

@@ -3,10 +3,11 @@
 import numpy as np
 from scipy import linalg
 
-from sklearn_mf.canonical_form import Spectrum, positive_signs
-from sklearn_mf.initialization import column_means, leading_directions
+from sklearn_mf.objective.canonical_form import Spectrum, positive_signs
+from sklearn_mf.objective.constants import column_means
 from sklearn_mf.observations import DenseObservations
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.starts.krylov import leading_directions
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
 # Entries up to which X itself is decomposed, and length up to which the Gram matrix of its

@@ -11,8 +11,8 @@ from itertools import islice
 
 import numpy as np
 
-from sklearn_mf.initialization import start
-from sklearn_mf.path import sweeps, widened
+from sklearn_mf.fitting.paths import sweeps, widened
+from sklearn_mf.starts.start import start
 from sklearn_mf.utils._threads import in_threads
 
 # Strengths in units of the deviation of the data, and where to begin. None at all is not among

@@ -10,9 +10,9 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from sklearn_mf.layout import Layout
 from sklearn_mf.losses import BaseLoss
-from sklearn_mf.multiplicative import first_codes
+from sklearn_mf.objective.layout import Layout
+from sklearn_mf.objective.multiplicative import first_codes
 from sklearn_mf.observations import ObservedMatrix, Runaways, parabola_of, value_of
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.systems import RowPenalty

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_mf.canonical_form import is_balanceable, least_costly
-from sklearn_mf.initialization import first_bias, overall_constant
+from sklearn_mf.objective.canonical_form import is_balanceable, least_costly
+from sklearn_mf.objective.constants import first_bias, overall_constant
 from sklearn_mf.systems import RowPenalty, RowSystems, solve, solve_active_set
 from sklearn_mf.utils._threads import one_blas_thread
 

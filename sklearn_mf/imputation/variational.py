@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
+from sklearn_mf.fitting.uncertainty import entry_variances
 from sklearn_mf.observations import DenseObservations, HeldOut
 from sklearn_mf.systems import RowPenalty, RowSystems, roots
-from sklearn_mf.uncertainty import entry_variances
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._holes import row_patterns
 from sklearn_mf.utils._warnings import warn

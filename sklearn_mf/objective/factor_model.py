@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.layout import Layout
 from sklearn_mf.losses import BaseLoss
+from sklearn_mf.objective.layout import Layout
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import StoredObservations
-from sklearn_mf.problem import Problem
-from sklearn_mf.units import Unit
 
 
 @dataclass(frozen=True)

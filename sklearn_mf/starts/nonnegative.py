@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sklearn_mf.initialization import column_means, leading_directions
+from sklearn_mf.objective.constants import column_means
+from sklearn_mf.starts.krylov import leading_directions
 
 NONNEGATIVE_INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 

@@ -11,10 +11,9 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf._candidates import Candidates, blocks, results_of
-from sklearn_mf.model_selection import EntryKFold
-from sklearn_mf.model_selection._split import folds_of
-from sklearn_mf.path import PRECISION, simplest_of_the_best
+from sklearn_mf.fitting.paths import PRECISION, simplest_of_the_best
+from sklearn_mf.model_selection._candidates import Candidates, blocks, results_of
+from sklearn_mf.model_selection._split import EntryKFold, folds_of
 from sklearn_mf.utils._callbacks import CallbackSupportMixin, SearchTasks
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._validation import (

@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_mf.initialization import first_bias, overall_constant
 from sklearn_mf.losses import Squared
+from sklearn_mf.objective.constants import first_bias, overall_constant
 
 # Up to this size, and down to its inverse, data are taken as they are, without a copy: numbers have
 # room around them, and squares in float32 all their digits.

@@ -13,10 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mf.estimators._base import SquaredErrorOfMean
-from sklearn_mf.factor_model import FactorModel
-from sklearn_mf.model_selection import hide_entries, observed_entries
+from sklearn_mf.fitting.paths import PRECISION, follow, has_risen, n_enough, of_every_rank
+from sklearn_mf.model_selection._entries import hide_entries, observed_entries
+from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.observations import observe
-from sklearn_mf.path import PRECISION, follow, has_risen, n_enough, of_every_rank
 from sklearn_mf.utils._hiding import random_block
 from sklearn_mf.utils._sparse import entries_at
 from sklearn_mf.utils._tables import is_frame, native, rebuilt

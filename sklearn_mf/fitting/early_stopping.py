@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_mf.initialization import column_constants
+from sklearn_mf.objective.constants import column_constants
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._monitors import Monitor
 from sklearn_mf.utils._warnings import warn

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_mf.neighbours import Neighbours
-from sklearn_mf.normal import Normal, Shrinkage
+from sklearn_mf.imputation.neighbours import Neighbours
+from sklearn_mf.imputation.normal import Normal, Shrinkage
+from sklearn_mf.imputation.variational import VariationalFactors, fit_variational
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._warnings import warn
-from sklearn_mf.variational import VariationalFactors, fit_variational
 
 # Entries are hidden in so many parts; no more of them than hide enough.
 N_PARTS, ENOUGH_HIDDEN = 10, 1500

@@ -1,0 +1,191 @@
+"""Starting points. Only the factor of the features is ever drawn; W follows from it.
+
+So no start depends on how many samples there are: a sample of weight two starts as the
+same sample twice would.
+"""
+
+import numpy as np
+
+from sklearn_mf.objective.constants import first_bias
+from sklearn_mf.starts.krylov import leading_directions
+
+INITS = ("svd", "random")
+
+# Products of the spectral start with X and back: it is a start, not an answer.
+START_STEPS = 3
+MAX_HALVINGS = 30
+# Beside the largest component, what starts at random where nothing is known of its direction.
+SMALL = 1e-3
+# Rounding errors of an entry in its column's mean.
+ROUNDING = 10
+
+
+def start(problem, init, random_state, bias=None):
+    """First W and Ht.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved.
+    init : {"svd", "random"} or ndarray of shape (n_features, n_components)
+        How to start, or the features' factor itself.
+    random_state : RandomState
+        Source of random numbers.
+    bias : ndarray of shape (n_features,) or None
+        Where the biases of the features start, if not at their means.
+
+    Returns
+    -------
+    W : ndarray of shape (n_rows, k)
+        The samples' factor, a bias column included where the samples have one.
+    Ht : ndarray of shape (n_columns, k)
+        The features' factor, likewise.
+    """
+    samples, layout = problem.observations, problem.layout
+    unseen = problem.T.observations.row_totals() == 0
+    if bias is None:
+        bias = first_bias(problem)
+    if isinstance(init, str):
+        W, Ht = {"svd": _svd, "random": _random}[init](problem, bias, random_state)
+        W, Ht = _feasible(problem, W, Ht)
+        Ht[unseen] = 0  # no solver would move what nothing is known of
+        W = layout.with_row_bias(W, np.zeros_like(W, shape=len(W)))
+        Ht = layout.T.with_row_bias(Ht, bias)
+        return problem.balanced(*_shrunk(problem, W, Ht))
+    Ht = np.array(init, dtype=samples.dtype, order="C")
+    Ht[unseen] = 0
+    if Ht.shape[1] == problem.n_components:
+        Ht = layout.T.with_row_bias(Ht, bias)
+    return problem.fold_in(Ht), Ht
+
+
+def without_saddles(problem, Ht, random_state):
+    """A features' factor whose components of zeros, which no solver leaves, are small numbers.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved.
+    Ht : ndarray of shape (n_columns, k)
+        The features' factor of data that needed fewer components.
+    random_state : RandomState
+        Source of random numbers.
+
+    Returns
+    -------
+    Ht : ndarray of shape (n_columns, k)
+        Itself, where no component is zero, or factors may not be negative.
+    """
+    lengths = np.linalg.norm(problem.layout.components(Ht), axis=0)
+    dead = np.flatnonzero(lengths == 0)
+    if not len(dead) or not problem.is_smooth:
+        return Ht
+    drawn = random_state.standard_normal((len(dead), len(Ht))).T / np.sqrt(len(Ht))
+    Ht = Ht.copy()
+    Ht[:, dead] = np.sqrt(SMALL) * (lengths.max() or 1.0) * drawn
+    return Ht
+
+
+def _feasible(problem, W, Ht):
+    """The start, what may not be negative cut off: of each component the larger half is kept.
+
+    As the start of Boutsidis & Gallopoulos 2008 (:doi:`10.1016/j.patcog.2007.09.010`).
+    """
+    cut_W, cut_Ht = problem.rows.penalty.positive, problem.columns.penalty.positive
+    if not (cut_W or cut_Ht):
+        return W, Ht
+    upper, lower = (
+        (problem.row_weight @ np.maximum(sign * W, 0) ** 2 if cut_W and W.any() else 1)
+        * (np.sum(np.maximum(sign * Ht, 0) ** 2, axis=0) if cut_Ht else 1)
+        for sign in (1, -1)
+    )
+    sign = np.where(upper >= lower, 1, -1).astype(Ht.dtype)
+    return tuple(
+        np.maximum(sign * V, 0) if cut else sign * V for V, cut in ((W, cut_W), (Ht, cut_Ht))
+    )
+
+
+def _shrunk(problem, W, Ht):
+    """The start, its components shrunk to where they help: counts are no logarithms of rates."""
+    if problem.loss.is_squared or not W.any():
+        return W, Ht
+    best = np.zeros_like(W), Ht
+    least = problem.value(*best)
+    share = np.ones(Ht.shape[1], dtype=Ht.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(MAX_HALVINGS):
+            trial = W * share[0], Ht * share
+            cost = problem.value(*trial)
+            if cost < least:
+                best, least = trial, cost
+            elif best[0].any():
+                break
+            share[: problem.n_components] /= 2
+    return best
+
+
+def zeros(problem):
+    """Factors of zeros, for solvers that need no start."""
+    dtype = problem.observations.dtype
+    n_rows, n_columns = problem.observations.shape
+    return np.zeros((n_rows, problem.width), dtype), np.zeros((n_columns, problem.T.width), dtype)
+
+
+def _column_weights(observations):
+    if observations.column_weight is not None:
+        return observations.column_weight
+    return np.ones(observations.shape[1], dtype=observations.dtype)
+
+
+def _random(problem, bias, random_state):
+    """H drawn, W zero: least squares at an H that knows nothing of X would be large."""
+    samples, k = problem.observations, problem.n_components
+    n_rows, n_columns = samples.shape
+    ones = np.ones((n_rows, 1), dtype=samples.dtype)
+    at_bias = samples.total_loss(ones, bias[:, None] + problem.offset, problem.loss)
+    mean_square = 2 * at_bias / problem.T.observations.row_totals().sum(dtype=np.float64)
+    # Two factors of this scale give model values of the size of X. A rounded corner may lie a
+    # little below zero.
+    scale = max(0.0, mean_square) ** 0.25 / k**0.25
+    if problem.loss.is_squared and _is_rounding(samples, 2 * at_bias):
+        scale = 0.0
+    Ht = scale * random_state.standard_normal((k, n_columns)).T
+    W = np.zeros((n_rows, k), dtype=samples.dtype)
+    return W, np.ascontiguousarray(Ht, dtype=samples.dtype)
+
+
+def _svd(problem, bias, random_state):
+    """Leading singular vectors of X, missing entries at the mean of their bias.
+
+    What is missing makes singular values small; the share observed scales them back.
+    """
+    features = problem.T.observations
+    n_columns = features.shape[0]
+    k, dtype = problem.n_components, features.dtype
+    offsets = problem.loss.mean(bias + dtype.type(problem.offset))
+    found = leading_directions(problem, offsets, START_STEPS, random_state)
+    values, vectors = found.values.astype(dtype), found.vectors
+    image = problem.observations.product(vectors, offsets)
+    # Beyond the rank of X the vectors are rounding error, and a factor of zeros would be a
+    # saddle point that no solver leaves: those components start at random, small.
+    unknown = values <= np.sqrt(np.finfo(dtype).eps) * values[0]
+    vectors[:, unknown] = random_state.standard_normal((k, n_columns)).T[:, unknown]
+    vectors[:, unknown] /= np.sqrt(n_columns)
+    image[:, unknown] = 0
+    root = np.sqrt(np.where(unknown, SMALL * values[0], values))
+    weights = _column_weights(features)
+    observed = features.row_totals().sum() / (n_columns * weights.sum())
+    if _is_rounding(problem.observations, float(values[0]) ** 2):
+        root[:] = 0
+    Ht = vectors * (root / np.sqrt(observed))
+    W = np.divide(image, root * np.sqrt(observed), out=np.zeros_like(image), where=root > 0)
+    return W.astype(dtype), np.ascontiguousarray(Ht, dtype=dtype)
+
+
+def _is_rounding(observations, squares):
+    """Whether a sum of squares is nothing but rounding error of the data.
+
+    What biases explain needs no components: those that fit rounding error give large codes.
+    """
+    eps = float(np.finfo(observations.dtype).eps)
+    return squares <= (ROUNDING * eps) ** 2 * observations.total_squares
