@@ -13,6 +13,7 @@ from sklearn_mf.observations._base import HeldOut, ObservedMatrix
 from sklearn_mf.observations.answers import gradient_of, parabola_of, value_of
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.descent import Descent, images, settle
+from sklearn_mf.observations.ordinary import of_ordinary_size
 from sklearn_mf.observations.runaways import Runaways
 from sklearn_mf.observations.stored import StoredObservations, keep_entries
 from sklearn_mf.observations.zero_filled import ZeroFilledObservations
@@ -29,6 +30,7 @@ __all__ = [
     "gradient_of",
     "images",
     "observe",
+    "of_ordinary_size",
     "parabola_of",
     "settle",
     "value_of",
