@@ -245,9 +245,43 @@ def _wrapped_like(table, frame):
     return narwhals.from_native(frame)
 
 
-def retyped(frame, dtypes):
-    """A frame of pandas or polars with other types of some columns, given by their names."""
-    return frame.astype(dtypes) if hasattr(frame, "iloc") else frame.cast(dtypes)
+def retyped(frame, dtypes, table, missing):
+    """A frame of pandas or polars in which some columns are those of a table, but filled.
+
+    What the table has is taken from there: large integers are no floats.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of floats: the table, filled.
+    dtypes : dict of {int: tuple}
+        Of such a column of the table, its name in the frame and the dtype that it gets.
+    table : DataFrame, or anything else
+        Of another make, or none at all, it is not looked at.
+    missing : ndarray of bool of shape (n_rows, n_columns)
+        Which entries the table has not.
+
+    Returns
+    -------
+    frame : DataFrame
+        Of the same make and names.
+    """
+    is_pandas = hasattr(frame, "iloc")
+    new = dict(dtypes.values())
+    new = frame.astype(new) if is_pandas else frame.cast(new)
+    if make_of(table) != make_of(frame):
+        return new
+    for j, (name, dtype) in dtypes.items():
+        if is_pandas:
+            (rows,) = np.nonzero(~missing[:, j])
+            column = new[name].copy()
+            column.iloc[rows] = table.iloc[rows, j].astype(dtype).array
+            new[name] = column
+        else:
+            seen = table.to_series(j)
+            seen = seen.alias(name).cast(dtype)
+            new = new.with_columns(seen.zip_with(type(seen)(~missing[:, j]), new[name]))
+    return new
 
 
 def make_of(X):
