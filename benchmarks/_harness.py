@@ -141,6 +141,7 @@ def main(make_cases, add_arguments=None, report=None):
     parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="", help="part of the name of a group or a peer")
+    parser.add_argument("--results", type=Path, help="file of what is done, to go on from")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     if add_arguments is not None:
         add_arguments(parser)
@@ -164,10 +165,19 @@ def main(make_cases, add_arguments=None, report=None):
         for dtype in case.dtypes
         if dtype in args.dtypes
     ]
-    rows = []
+    rows, done = [], []
+    if args.results and args.results.exists():
+        done = [json.loads(line) for line in args.results.read_text().splitlines()]
     for index, case, threads, dtype in settings:
         row = {"group": case.group, "peer": case.peer, "threads": threads, "dtype": dtype}
+        known = [other for other in done if row.items() <= other.items()]
+        if known:
+            rows += known[-1:]
+            continue
         rows.append(row | _run_child(index, threads, dtype))
+        if args.results:
+            with args.results.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
         # What is known when a run is cut off; the tables need all.
         known = {name: value for name, value in rows[-1].items() if not isinstance(value, list)}
         print(f"{len(rows)} of {len(settings)}: {known}", file=sys.stderr, flush=True)

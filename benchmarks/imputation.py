@@ -5,20 +5,25 @@ Entries are hidden from tables that come with scikit-learn, from generated ones 
 value (the chance grows with the rank of a value in its column, up to twice the share) or in blocks
 (a fifth of the rows misses a quarter of the columns, until that is the share). The error is the
 root mean square over hidden entries, each column in units of its own standard deviation, but of raw
-tables in one unit. Every imputer has its default parameters, `KNNImputer` 5 and 20 neighbours. The
-peers get columns standardized by what is observed, but raw ones as they are; ours gets all as they
-are. Six tables served while the default of `FactorizationImputer` was designed, the others were
-looked at in the end.
+tables in one unit. Every imputer has its default parameters, `KNNImputer` 5 and 20 neighbours; of
+the nuclear norm (softImpute) the strength is cross-validated. The peers get columns standardized by
+what is observed, but raw ones as they are; ours gets all as they are. Six tables served while the
+default of `FactorizationImputer` was designed, the others are for the end.
 
-The last table ranks the imputers: 1 is the most accurate of a table, with standard errors over
-tables and ways of hiding.
+Every imputer fills five masks of a table for each way of hiding, the first of every way before the
+second of any, until it has taken as many seconds as it may (`--budget`). Imputers are compared on
+masks that both have filled. Seconds are those of the processor, on one thread.
+
+A whole run takes about an hour and a half. `--results FILE` keeps what is done, so that a run that
+was cut off goes on; `--table NAME` and `--half` run a part. Cheap imputers come first, trees last.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -30,10 +35,13 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
-from sklearn_mf import FactorizationImputer
+from sklearn_mf import FactorizationImputer, MatrixFactorization
+from sklearn_mf.model_selection import cross_val_entries
 
-# Entries, and columns, at most with which these peers are worth waiting for.
-TREES, ITERATIVE = 2500, 100
+# Entries at most with which trees are worth waiting for.
+TREES = 20_000
+# Seeds of the imputer itself, with one mask.
+N_SPREAD = 12
 
 
 def trees(random_state):
@@ -42,15 +50,48 @@ def trees(random_state):
     return IterativeImputer(regressor, max_iter=5, random_state=random_state)
 
 
+class NuclearNorm:
+    """What softImpute minimizes, at the strength that predicts hidden entries best.
+
+    Strengths are halved from the largest singular value of noise on.
+    """
+
+    def __init__(self, random_state):
+        self.random_state = random_state
+
+    def fit_transform(self, X):
+        unit = np.nanstd(X) * np.sqrt(X.shape).sum()
+        models = [
+            MatrixFactorization(
+                min(*X.shape, 50),
+                alpha_W=unit / 2**halvings,
+                alpha_scaling=0,
+                bias="features",
+                random_state=self.random_state,
+            )
+            for halvings in range(1, 6)
+        ]
+        scores = [cross_val_entries(model, X, cv=3)["test_score"].mean() for model in models]
+        return FactorizationImputer(models[np.argmax(scores)]).fit_transform(X)
+
+
 PEERS = {
     f"{OURS} FactorizationImputer": lambda seed: FactorizationImputer(random_state=seed),
     "SimpleImputer": lambda seed: SimpleImputer(),
     "KNNImputer, 5": lambda seed: KNNImputer(),
     "KNNImputer, 20": lambda seed: KNNImputer(n_neighbors=20),
     "IterativeImputer": lambda seed: IterativeImputer(random_state=seed),
+    "nuclear norm": NuclearNorm,
     "trees": trees,
 }
-WAYS = [("random", 0.1), ("random", 0.3), ("random", 0.5), ("value", 0.3), ("blocks", 0.3)]
+OWN = next(iter(PEERS))
+WAYS = {
+    "10 %": ("random", 0.1),
+    "30 %": ("random", 0.3),
+    "50 %": ("random", 0.5),
+    "by value": ("value", 0.3),
+    "blocks": ("blocks", 0.3),
+}
 
 
 def housing(n_samples=2000):
@@ -194,98 +235,162 @@ def hide(X, way, share, seed):
 
 
 def filled(peer, X, seed, raw):
-    """X without holes, and the seconds that it took."""
+    """X without holes."""
     imputer = PEERS[peer](seed)
-    start = perf_counter()
-    if raw or peer.startswith(OURS):
-        return imputer.fit_transform(X), perf_counter() - start
+    if raw or peer == OWN:
+        return imputer.fit_transform(X)
     mean, scale = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
     scale[scale == 0] = 1
-    Z = imputer.fit_transform((X - mean) / scale)
-    return Z * scale + mean, perf_counter() - start
+    return imputer.fit_transform((X - mean) / scale) * scale + mean
 
 
-def is_worth_waiting_for(peer, X):
-    if peer == "trees":
-        return X.size <= TREES
-    return peer != "IterativeImputer" or X.shape[1] <= ITERATIVE
-
-
-def hidden_error(peer, name, folder, way, share, seeds, setting):
+def hidden_errors(peer, name, args, setting):
+    """The error of every mask, and the mean seconds of one."""
     table = TABLES[name]
-    X = table.load(Path(folder)) if table.needs_folder else table.load()
+    X = table.load(Path(args.data)) if table.needs_folder else table.load()
     X = X.astype(setting.dtype)
-    if not is_worth_waiting_for(peer, X):
-        return {"shape": X.shape}
     scale = np.full(X.shape[1], np.nanstd(X)) if table.raw else np.nanstd(X, axis=0)
-    errors, seconds = [], []
-    for seed in range(seeds):
-        hidden = hide(X, way, share, seed)
+    result = {"shape": X.shape, "errors": {way: [] for way in WAYS}}
+    if peer == "trees" and X.size > TREES:
+        return result
+
+    def error(way, mask, seed):
+        hidden = hide(X, *WAYS[way], mask)
         with catch_warnings():
             simplefilter("ignore")
-            Z, took = filled(peer, np.where(hidden, np.nan, X), seed, table.raw)
-        errors.append(np.sqrt(np.mean(((Z - X) / scale)[hidden] ** 2, dtype=np.float64)))
-        seconds.append(took)
-    return {"error": float(np.mean(errors)), "seconds": float(np.mean(seconds)), "shape": X.shape}
+            Z = filled(peer, np.where(hidden, np.nan, X), seed, table.raw)
+        return np.sqrt(np.mean(((Z - X) / scale)[hidden] ** 2, dtype=np.float64))
+
+    seconds, elapsed = [], []
+    for mask, way in product(range(args.seeds), WAYS):
+        begun, started = process_time(), perf_counter()
+        result["errors"][way].append(error(way, mask, mask))
+        seconds.append(process_time() - begun)
+        elapsed.append(perf_counter() - started)
+        if sum(seconds) > args.budget:
+            break
+    result |= {"seconds": float(np.mean(seconds)), "elapsed": float(np.mean(elapsed))}
+    if peer == OWN:
+        errors = [error("30 %", 0, seed) for seed in range(N_SPREAD)]
+        result["spread"] = max(errors) / min(errors) - 1
+    return result
 
 
 def cases(args):
-    seeds = 1 if args.small else args.seeds
     names = [
         name
         for name, table in TABLES.items()
         if (args.data or not table.needs_folder) and args.half in (None, table.half)
     ]
+    if args.small:
+        names, args.seeds = ["diabetes", "wine"], 1
+    if args.table:
+        names = [name for name in TABLES if name in args.table]
     return [
-        Case(f"{name}, {share:.0%} {way}", peer, run)
-        for name in (names if not args.small else ["diabetes", "wine"])
-        for way, share in WAYS
+        Case(name, peer, partial(hidden_errors, peer, name, args), OURS, ("float64",), (1,))
         for peer in PEERS
-        for run in [partial(hidden_error, peer, name, args.data, way, share, seeds)]
+        for name in names
     ]
 
 
 def report(rows):
-    """A line a table: errors, and how ours compares with the best. Then the ranks."""
-    lines, ranks = [], {"design": [], "test": []}
-    for group in dict.fromkeys(row["group"] for row in rows):
-        members = [row for row in rows if row["group"] == group]
-        half = TABLES[group.rpartition(", ")[0]].half
-        for key in dict.fromkeys((row["threads"], row["dtype"]) for row in members):
-            row_of = {r["peer"]: r for r in members if (r["threads"], r["dtype"]) == key}
-            found = [row_of.get(peer, {}) for peer in PEERS]
-            errors = np.array([row.get("error", np.nan) for row in found])
-            if np.isnan(errors[0]) or np.isnan(errors[1:5]).all():
-                continue
-            ranks[half].append(rankdata(errors, nan_policy="omit"))
-            cells = ["-" if np.isnan(error) else number(error, 3) for error in errors]
-            seconds = [
-                number(found[i]["seconds"], 2) if "seconds" in found[i] else "-" for i in (0, 4)
-            ]
-            excess = f"{errors[0] / np.nanmin(errors[1:5]) - 1:+.1%}"
-            shape = " x ".join(map(str, found[0]["shape"]))
-            lines.append([group, half, shape, *key, *cells, excess, *seconds])
-    names = [peer.removeprefix(OURS).strip() for peer in PEERS]
-    header = ["table", "half", "shape", "threads", "dtype", *names]
-    header += ["beside the best but trees", "ours (s)", "Iterative (s)"]
-    print_table("Imputation", header, lines)
-    print_ranks(ranks, names)
+    """Errors of ours beside the best other, ranks of all, and seconds, a line a table."""
+    found = {}
+    for row in rows:
+        if "errors" in row:
+            found.setdefault(row["group"], {})[row["peer"]] = row
+    found = {name: found[name] for name in TABLES if OWN in found.get(name, {})}
+    logs, lines = {}, []
+    for name, peers in found.items():
+        logs[name] = {way: _log_ratios(peers, way) for way in WAYS}
+        shape = " x ".join(map(str, peers[OWN]["shape"]))
+        cells = [_beside_the_best(peers, way, logs[name][way]) for way in WAYS]
+        lines.append([name, TABLES[name].half, shape, *cells])
+    print_table("Errors of ours, beside the best other", ["table", "half", "shape", *WAYS], lines)
+    halves = {half: [n for n in logs if TABLES[n].half == half] for half in ("design", "test")}
+    _print_ranks({half: [logs[name] for name in names] for half, names in halves.items() if names})
+    _print_seconds(found)
 
 
-def print_ranks(ranks, names):
+def _log_ratios(peers, way):
+    """Of every peer, the errors of a way beside ours of the same masks, as logarithms."""
+    ours = np.array(peers[OWN]["errors"][way])
+    ratios = {}
+    for peer, row in peers.items():
+        theirs = np.array(row["errors"][way])
+        n = min(len(ours), len(theirs))
+        if n:
+            ratios[peer] = np.log(theirs[:n] / ours[:n])
+    return ratios
+
+
+def _beside_the_best(peers, way, logs):
+    others = {peer: ratios for peer, ratios in logs.items() if peer != OWN}
+    if not others:
+        return "-"
+    best = min(others, key=lambda peer: others[peer].mean())
+    excess = 100 * np.expm1(-others[best].mean())
+    cell = f"{number(np.mean(peers[OWN]['errors'][way]))}, {excess:+.1f}"
+    n = len(others[best])
+    if n > 1:
+        cell += f" ± {100 * others[best].std(ddof=1) / n**0.5:.1f}"
+    return f"{cell} % {best}" + (f" ({n} masks)" if n < len(logs[OWN]) else "")
+
+
+def _print_ranks(halves):
+    """Mean ranks, and errors as multiples of ours; standard errors over tables."""
     lines = []
-    for half, values in ranks.items():
-        if values:
-            mean = np.nanmean(values, axis=0)
-            error = np.nanstd(values, axis=0) / np.sqrt(np.isfinite(values).sum(axis=0))
-            cells = [f"{m:.2f} ± {e:.2f}" for m, e in zip(mean, error, strict=True)]
-            lines.append([half, len(values), *cells])
-    print_table("Ranks", ["half", "tables", *names], lines)
+    for half, tables in halves.items():
+        means = [[[way.get(peer, np.nan) for peer in PEERS] for way in t.values()] for t in tables]
+        logs = np.array([[[np.mean(peer) for peer in way] for way in t] for t in means])
+        ranks = rankdata(logs, axis=2, nan_policy="omit")
+        best = np.nanargmin(logs, axis=2) == 0
+        behind = (logs < np.log(1 / 1.03)).any(axis=2)
+        for what, values in ("rank", ranks), ("error", np.exp(logs)):
+            cells = [_mean_and_error(values[:, :, j]) for j in range(len(PEERS))]
+            lines.append([half, what, *cells])
+        print(
+            f"\n{half}: ours best in {best.sum()} of {best.size}, behind by more than 3 % in "
+            f"{behind.sum()}"
+        )
+    print_table("Ranks, and errors beside ours", ["half", "", *map(_short, PEERS)], lines)
+
+
+def _mean_and_error(values):
+    """Of tables, each of which counts once."""
+    of_tables = [np.nanmean(row) for row in values if np.isfinite(row).any()]
+    if not of_tables:
+        return "-"
+    error = np.std(of_tables, ddof=1) / len(of_tables) ** 0.5 if len(of_tables) > 1 else np.nan
+    return f"{np.mean(of_tables):.2f} ± {error:.2f}"
+
+
+def _print_seconds(found):
+    lines = []
+    for name, peers in found.items():
+        of_peers = [peers.get(peer, {}).get("seconds") for peer in PEERS]
+        cells = ["-" if seconds is None else number(seconds, 2) for seconds in of_peers]
+        iterative = peers.get("IterativeImputer", {})
+        ratios = ["-", "-"]
+        if "seconds" in iterative:
+            ratios = [
+                number(peers[OWN][which] / iterative[which], 2) for which in ("seconds", "elapsed")
+            ]
+        lines.append([name, f"{peers[OWN]['spread']:.1%}", *cells, *ratios])
+    header = ["table", f"spread, {N_SPREAD} seeds", *map(_short, PEERS)]
+    header += ["ours / Iterative", "elapsed"]
+    print_table("Spread, and seconds of the processor a mask", header, lines)
+
+
+def _short(peer):
+    return "ours" if peer == OWN else peer
 
 
 def add_arguments(parser):
     parser.add_argument("--seeds", type=int, default=5, help="masks of each table")
+    parser.add_argument("--budget", type=float, default=120, help="seconds of an imputer a table")
     parser.add_argument("--half", choices=["design", "test"], help="only these tables")
+    parser.add_argument("--table", action="append", help="only this one; may be repeated")
     parser.add_argument("--data", help="folder of sets that the project does not ship")
 
 

@@ -97,6 +97,20 @@ class TestTheForm:
         np.testing.assert_allclose(*grams, atol=1e-3)
         np.testing.assert_allclose(grams[0], np.diag(np.diag(grams[0])), atol=1e-8)
 
+    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize("ridge", [1e-25, 1e-18, 1e-6])
+    def test_components_that_are_mixtures_of_others_beside_strong_biases(self, ridge, seed):
+        rng = np.random.RandomState(seed)
+        problem = posed(rng.random((6, 3)), 3, (ridge, ridge), [(True, 1e6), (True, 1e6)])
+        Ht = rng.standard_normal((3, 4))
+        Ht[2] = 0
+        W = problem.fold_in(Ht)
+        codes, components = canonical(problem, W, Ht)
+        assert problem.value(codes, components) <= problem.value(W, Ht) * (1 + 1e-6)
+        right, change = canonical_form.least_costly(problem, np.eye(5), Ht, np.ones(3))
+        assert np.abs(right).max() <= 1e3 * np.abs(Ht).max()
+        assert np.isfinite(change).all()
+
     def test_factors_that_may_not_be_turned_are_left(self):
         X = np.abs(low_rank(40, 12))
         for parameters in ({"positive": True}, {"positive": "W"}, {"l1_ratio": 0.5}):

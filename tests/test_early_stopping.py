@@ -263,6 +263,20 @@ class TestWhatIsHidden:
         for counts in (row_counts, column_counts):
             assert np.abs(counts - 0.2 * n_draws).max() < 4 * np.sqrt(0.2 * 0.8 * n_draws)
 
+    @pytest.mark.parametrize("seed", range(5))
+    def test_rows_that_miss_all_do_not_stand_for_others(self, seed):
+        X = np.arange(12.0).reshape(4, 3)
+        X[[0, 2]] = np.nan
+        held_out = observe(sparse.csr_array(X)).hold_out(0.9, np.random.default_rng(seed))
+        assert held_out.visible.n_observed > 0
+        assert held_out.hidden.n_observed > 0
+
+    @pytest.mark.parametrize("bias", [False, "both"])
+    def test_one_row_with_entries_is_too_little(self, bias):
+        X = sparse.csr_array([[np.nan, np.nan], [1.0, 2.0]])
+        with pytest.raises(ValueError, match="early_stopping=True finds nothing to hide"):
+            MatrixFactorization(1, bias=bias, early_stopping=True, random_state=0).fit(X)
+
     def test_zeros_that_count_are_never_made_dense(self):
         X = sparse.random_array((20_000, 5_000), density=1e-3, rng=np.random.default_rng(0)).tocsr()
         model = MatrixFactorization(4, early_stopping=True, max_iter=3, tol=0, random_state=0)

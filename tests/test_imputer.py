@@ -155,6 +155,7 @@ class TestAccuracy:
         X = low_rank(200, 30, noise=0.5)
         fitted = imputer().fit(punch_holes(X, 0.3))
         errors = fitted.hidden_errors_
+        assert list(errors) == sorted(errors)
         assert fitted.n_components_ in errors
         assert 0 in errors
         assert errors[fitted.n_components_] <= 1.01 * min(errors.values())

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
+from scipy import sparse
 
 from sklearn_mf import NMF, MatrixFactorization, MiniBatchNMF
 
@@ -26,3 +28,28 @@ def test_a_fixed_penalty_on_tiny_data_leaves_nothing(name, l1_ratio):
     assert np.isfinite(model.components_).all()
     assert np.isfinite(codes).all()
     assert np.abs(model.inverse_transform(codes)).max() <= 1e-3 * X.max()
+
+
+@pytest.mark.filterwarnings("ignore:alpha_W=.*has hardly any effect:UserWarning")
+@pytest.mark.parametrize("unstored", ["dense", "holes", "zero", "missing"])
+@pytest.mark.parametrize("positive", [False, True])
+def test_codes_of_components_whose_squares_no_float32_holds(positive, unstored):
+    X = np.random.default_rng(0).random((9, 4)).astype(np.float32)
+    if unstored != "dense":
+        X[::2, 1] = 0 if unstored == "zero" else np.nan
+    if unstored in ("zero", "missing"):
+        X = sparse.csr_array(np.nan_to_num(X))
+    model = MatrixFactorization(
+        1,
+        positive=positive,
+        alpha_W=1e6,
+        alpha_H=0.0,
+        unstored="missing" if unstored == "missing" else "zero",
+        solver="als",
+        random_state=0,
+    ).fit(X)
+    usual = model.set_params(alpha_W=1e-6).transform(X)
+    expected = model.inverse_transform(usual)
+    model.components_ = 1e20 * model.components_
+    codes = model.transform(X)
+    assert_allclose(model.inverse_transform(codes), expected, rtol=1e-4)

@@ -50,6 +50,7 @@ class BaseFactorization(
     """
 
     _unit = Unit()
+    _takes_holes = True
     # Of a sample of which nothing is known; None where it is zero: biases are what is expected.
     _mean_code = None
 
@@ -335,7 +336,7 @@ default=None
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = is_nan(self.missing_values)
+        tags.input_tags.allow_nan = is_nan(self.missing_values) and self._takes_holes
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

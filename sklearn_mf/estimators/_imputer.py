@@ -14,7 +14,14 @@ from sklearn_mf.estimators._base_predictors import OfEstimator, StandardizedTabl
 from sklearn_mf.fitting.early_stopping import explained_share
 from sklearn_mf.utils._hiding import hiding_stream, random_share_of_rows
 from sklearn_mf.utils._limits import Limits
-from sklearn_mf.utils._tables import is_frame, make_of, native, rebuilt, retyped
+from sklearn_mf.utils._tables import (
+    integer_columns,
+    is_frame,
+    make_of,
+    native,
+    rebuilt,
+    retyped,
+)
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
     HasMethods,
@@ -261,7 +268,7 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         values[seen] = self._imputed(source, cells, random_state)
         filled = self._completed(X, missing, values, marks)
         if self._limits.stored and self._make is not None:
-            filled = self._as_stored(filled, table)
+            filled = self._as_stored(filled, table, missing)
         if not return_std:
             return filled
         std = np.zeros(len(seen), dtype=X.dtype)
@@ -422,8 +429,8 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             return
         random_state = check_random_state(self.random_state)
         model, errors = StandardizedTable.of_table(X, self._seen, random_state)
-        self._model, self.hidden_errors_ = model, errors
-        self.n_components_ = min(errors, key=errors.get)
+        self._model, self.hidden_errors_ = model, dict(sorted(errors.items()))
+        self.n_components_ = min(self.hidden_errors_, key=self.hidden_errors_.get)
         self.noise_variance_ = model.noise_variance
 
     def _imputed(self, X, cells, random_state):
@@ -464,23 +471,30 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
             return sparse.hstack([X, marks], format="csr")
         return np.hstack([X, marks])
 
-    def _as_stored(self, values, table):
+    def _as_stored(self, values, table, missing):
         """In a frame, if `set_output` asks for one of the make of X, whole numbers as they were."""
-        frame = wrap_in_container(self, values, table, self.get_feature_names_out())
-        if make_of(frame) != self._make:
+        columns = self.get_feature_names_out()
+        if make_of(wrap_in_container(self, values, table, columns)) != self._make:
             return values
         names, places = input_names(self), np.cumsum(self._kept) - 1
-        stored = {j: kind for j, kind in self._limits.stored.items() if self._kept[j]}
-        for j, (dtype, (least, largest)) in stored.items():
+        dtypes, now = {}, integer_columns(table)
+        for j, (dtype, span) in self._limits.stored.items():
+            if not self._kept[j]:
+                continue
+            dtypes[j] = names[j], dtype
             column = values[:, places[j]]
-            wrong = (column != np.rint(column)) | (column < least) | (column > largest)
+            if now.get(j) == (dtype, span):
+                # Integers near the ends, as floats, may lie beyond them.
+                column[:] = column.clip(*span)
+            wrong = (column != np.rint(column)) | (column != column.clip(*span))
             if wrong.any():
                 i = np.argmax(wrong)
                 raise ValueError(
                     f"X has {column[i]} in row {i}, column {names[j]!r}, which is no number of the "
                     f"type {dtype} that it had in fit. Use round_features=None."
                 )
-        return retyped(frame, {names[j]: dtype for j, (dtype, _) in stored.items()})
+        frame = wrap_in_container(self, values, table, columns)
+        return retyped(frame, dtypes, table, missing)
 
     @property
     def _kept(self):

@@ -468,17 +468,20 @@ default=None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        solver = SOLVERS.get(self.solver) if isinstance(self.solver, str) else self.solver
-        is_share = isinstance(self.n_components, RealNotInt)
-        if is_share:
+        if isinstance(self.n_components, RealNotInt):
             tags.input_tags.sparse = False
         elif isinstance(self.n_components, str):
             tags.input_tags.sparse = self.unstored == "missing"
-        tags.input_tags.allow_nan &= getattr(solver, "allows_missing", True) and not is_share
         tags.input_tags.positive_only = any(
             getattr(loss, "positive_only", False) for loss in stated_losses(self.loss)
         )
         return tags
+
+    @property
+    def _takes_holes(self):
+        solver = SOLVERS.get(self.solver) if isinstance(self.solver, str) else self.solver
+        is_share = isinstance(self.n_components, RealNotInt)
+        return getattr(solver, "allows_missing", True) and not is_share
 
     def _check_n_components(self, shape):
         most = min(shape)

@@ -119,7 +119,7 @@ class Trial:
         rows = np.flatnonzero(hidden.any(axis=1))
         n, p = X.shape
         shrinkage = Shrinkage({min(2, p // 2): p / (n + p)})
-        model = Normal.of_means(visible).fitted(visible, shrinkage, MAX_ITER)
+        model = Normal.of_pairs(visible).fitted(visible, shrinkage, MAX_ITER)
         return cls(visible, rows, hidden[rows], X[hidden], model)
 
     def shrunk(self, shrinkage):

@@ -106,6 +106,28 @@ class Normal:
         variance = np.nansum((X - mean) ** 2, axis=0) / counts
         return cls(mean, np.diag(variance + LEAST_VARIANCE), counts.mean())
 
+    @classmethod
+    def of_pairs(cls, X):
+        """Columns that depend on one another as in the rows that have both of a pair.
+
+        Deviations are those from the means of these rows: where a column misses its extremes,
+        deviations from the means of all rows may have the wrong sign.
+        """
+        normal, seen = cls.of_means(X), (~np.isnan(X)).astype(X.dtype)
+        deviations = np.where(seen > 0, X - normal.mean, 0)
+        counts = np.maximum(seen.T @ seen, 1)
+        means = deviations.T @ seen / counts
+        variances = (deviations**2).T @ seen / counts - means**2
+        covariances = deviations.T @ deviations / counts - means * means.T
+        scales = np.sqrt(np.maximum(variances * variances.T, LEAST_VARIANCE))
+        # Of few rows a correlation is not known.
+        correlations = covariances / scales * (1 - 1 / np.maximum(counts, 2))
+        np.fill_diagonal(correlations, 1)
+        values, vectors = np.linalg.eigh(correlations)
+        correlations = (vectors * np.maximum(values, LEAST_NOISE)) @ vectors.T
+        deviation = np.sqrt(np.diag(normal.covariance) / np.diag(correlations))
+        return replace(normal, covariance=correlations * np.outer(deviation, deviation))
+
     @property
     def precision(self):
         """Inverse of the covariance."""

@@ -2,8 +2,13 @@
 
 import numpy as np
 
-from sklearn_mf.losses._base import EDGE, LOSSES, BaseLoss
+from sklearn_mf.losses._base import EDGE, LEAST_CURVATURE, LOSSES, BaseLoss
 from sklearn_mf.utils._warnings import warn
+
+# How far apart, in logarithms, what is expected and what is observed may be for Newton's steps.
+FAR = 10.0
+# And the largest logarithm that may be expected beside zeros.
+ANYWHERE = 50.0
 
 
 @LOSSES.register
@@ -60,6 +65,11 @@ class Poisson(BaseLoss):
                 f"numbers only, but X has {x.min():g}. Use another loss."
             )
 
+    @property
+    def for_codes(self):
+        """See `BaseLoss.for_codes`: Newton's steps, which are shortened where they are too long."""
+        return _StepByStep(self)
+
     def value(self, x, m):
         """Half the deviance; see `BaseLoss.value`."""
         positive = x > 0
@@ -77,6 +87,10 @@ class Poisson(BaseLoss):
         """The expected data, as their variance is; see `BaseLoss.curvature`."""
         return _rate(m)
 
+    def parabola(self, x, m):
+        """See `BaseLoss.parabola`: no entry by itself leads farther than to what it observes."""
+        return _parabola(x, m, 0.0)
+
     def mean(self, m):
         """The exponential; see `BaseLoss.mean`. Warns where that is infinite."""
         rate = _rate(m)
@@ -91,6 +105,39 @@ class Poisson(BaseLoss):
     def from_mean(self, mean):
         """The logarithm; see `BaseLoss.from_mean`."""
         return np.log(np.maximum(mean, EDGE))
+
+
+class _StepByStep(BaseLoss):
+    """The Poisson loss for codes: each step is tried, so that it may be Newton's."""
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def value(self, x, m):
+        return self.loss.value(x, m)
+
+    def parabola(self, x, m):
+        return _parabola(x, m, FAR)
+
+
+def _parabola(x, m, far):
+    """Newton's approximation, or a chord of the slope where that knows nothing of the loss.
+
+    Newton's step of an entry is ``x / exp(m) - 1``. Where far more was observed than expected, it
+    ends where rates are beyond all numbers, and from there it is too short. The parabola that has
+    the slope of the loss at m, and its minimum where the loss has it, leads back from both.
+    """
+    positive = x > 0
+    least = np.log(np.where(positive, x, EDGE))
+    excess, rate = m - least, _rate(m)
+    is_chord = (positive & ((excess < -far) | (excess > FAR))) | (m > ANYWHERE)
+    run = np.where(is_chord, excess, 1)
+    with np.errstate(over="ignore"):
+        weight = np.where(is_chord, np.exp(least) * (np.expm1(run) / run), rate)
+    most = m.dtype.type(np.sqrt(np.finfo(m.dtype).max))
+    weight, is_finite = np.clip(weight, LEAST_CURVATURE, most), rate <= most
+    slope = np.where(is_finite, rate, 0) - x
+    return weight, np.where(is_finite, m - slope / weight, least)
 
 
 def _rate(m):

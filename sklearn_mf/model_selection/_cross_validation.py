@@ -6,10 +6,11 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_mf.model_selection._entries import hide_entries, observed_entries
+from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
+from sklearn_mf.model_selection._marks import mark_of
 from sklearn_mf.model_selection._metrics import check_metric, check_unstored, score_hidden
 from sklearn_mf.model_selection._split import EntryKFold, folds_of
-from sklearn_mf.utils._validation import Integral
+from sklearn_mf.utils._validation import Integral, is_nan
 
 
 def cross_val_entries(
@@ -36,7 +37,8 @@ def cross_val_entries(
         those of scikit-learn, and others that keep what is observed. In a pipeline what steps
         other than imputers do is undone. Cloned for every split.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data. Missing entries are NaN, or, in a sparse X, not stored. Never changed.
+        Data. Missing entries are NaN, or `missing_values` of the estimator, in a pipeline of the
+        first step that has it; of a sparse X those that it does not store. Never changed.
     cv : int, splitter or iterable, default=None
         None: an :class:`EntryKFold` of five folds; an int: of so many. They are always the
         same folds. A splitter of entries, or pairs of arrays of entries to train on and to
@@ -90,11 +92,13 @@ def cross_val_entries(
     """
     check_metric(metric)
     check_unstored(estimator, X)
+    mark = mark_of(estimator)
+    table = X if is_nan(mark) else check_holed(X, mark)  # whose holes splitters know
     if cv is None or isinstance(cv, Integral):
         cv = EntryKFold(5 if cv is None else cv, random_state=0)
     results = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_score)(clone(estimator), X, train, test, metric, params or {})
-        for train, test in folds_of(cv, X, groups)
+        for train, test in folds_of(cv, table, groups)
     )
     estimators, *columns = zip(*results, strict=True)
     names = ("fit_time", "score_time", "test_score")
@@ -107,8 +111,10 @@ def cross_val_entries(
 def _fit_and_score(estimator, X, train, test, metric, params):
     start = perf_counter()
     # What is neither in train nor in test, as later entries are, is not seen either.
-    unseen = np.setdiff1d(np.arange(len(observed_entries(X)[0])), train)
-    visible = hide_entries(X, unseen)
+    mark = mark_of(estimator)
+    n_observed = len(observed_entries(X, missing_values=mark)[0])
+    unseen = np.setdiff1d(np.arange(n_observed), train)
+    visible = hide_entries(X, unseen, missing_values=mark)
     estimator.fit(visible, **params)
     fitted = perf_counter()
     score = score_hidden(estimator, X, visible, np.sort(test), metric)

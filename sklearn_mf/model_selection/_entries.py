@@ -4,10 +4,11 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf.utils._tables import is_frame, native, without
-from sklearn_mf.utils._validation import admit, check_numbers
+from sklearn_mf.utils._validation import FLOATS, check_numbers, is_nan
+from sklearn_mf.utils._validation import check_holed as check_marked
 
 
-def observed_entries(X):
+def observed_entries(X, *, missing_values=np.nan):
     """Positions and values of the observed entries of X, row by row.
 
     Their order is the numbering that the splitters of this module use.
@@ -15,7 +16,9 @@ def observed_entries(X):
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data. Missing entries are NaN, or, in a sparse X, not stored.
+        Data. What a sparse X does not store is missing, too.
+    missing_values : int, float, np.nan or pandas.NA, default=np.nan
+        How missing entries are marked.
 
     Returns
     -------
@@ -34,7 +37,7 @@ def observed_entries(X):
     >>> rows, columns, values
     (array([0, 1, 1]), array([0, 0, 1]), array([1., 3., 4.]))
     """
-    X = check_holed(X)
+    X = check_holed(X, missing_values)
     if sparse.issparse(X):
         rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
         observed = ~np.isnan(X.data)
@@ -43,21 +46,23 @@ def observed_entries(X):
     return rows, columns, X[rows, columns]
 
 
-def hide_entries(X, entries):
+def hide_entries(X, entries, *, missing_values=np.nan):
     """A copy of X in which some observed entries are missing.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data. Missing entries are NaN, or, in a sparse X, not stored. Never changed.
+        Data. What a sparse X does not store is missing, too. Never changed.
     entries : array-like of int of shape (n_hidden,)
         Numbers of the entries to hide, in the order of :func:`observed_entries`.
+    missing_values : int, float, np.nan or pandas.NA, default=np.nan
+        How missing entries are marked, and how hidden ones will be.
 
     Returns
     -------
     X_visible : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
-        NaN where entries are hidden; a sparse matrix does not store them. A DataFrame keeps
-        its names, and types that know missing entries.
+        `missing_values` where entries are hidden; if that is NaN, a sparse matrix does not store
+        them. A DataFrame keeps its names, and types that know missing entries.
 
     Raises
     ------
@@ -72,8 +77,9 @@ def hide_entries(X, entries):
     array([[ 1., nan],
            [nan,  4.]])
     """
-    array = check_holed(X)
+    array = check_holed(X, missing_values)
     rows, columns, _ = observed_entries(array)
+    mark = np.nan if is_nan(missing_values) else missing_values
     entries = np.asarray(entries)
     if entries.size and not np.issubdtype(entries.dtype, np.integer):
         raise ValueError(f"entries must be integers, got dtype {entries.dtype}.")
@@ -84,18 +90,18 @@ def hide_entries(X, entries):
         )
     entries = entries.astype(np.intp)
     if sparse.issparse(array):
-        return _without_stored(array, entries)
+        return _without_stored(array, entries, mark)
     hidden = np.zeros(array.shape, dtype=bool)
     hidden[rows[entries], columns[entries]] = True
     if is_frame(native(X)):
-        return without(X, hidden)
+        return without(X, hidden, mark)
     array = check_numbers(array, allow_nan=True)
-    return np.where(hidden, array.dtype.type(np.nan), array)
+    return np.where(hidden | np.isnan(array), array.dtype.type(mark), array)
 
 
-def check_holed(X):
-    """X as an array, or CSR with columns in order and no entry twice; NaN are allowed."""
-    X = check_numbers(admit(X), allow_nan=True, accept_sparse="csr", dtype="numeric")
+def check_holed(X, missing_values=np.nan):
+    """X as an array, or CSR with columns in order and no entry twice; NaN where missing."""
+    X = check_marked(X, missing_values, dtype="numeric" if is_nan(missing_values) else FLOATS)
     if not sparse.issparse(X):
         # Tables of Arrow with missing integers or booleans come as objects.
         return X.astype(np.float64) if X.dtype == object else X
@@ -105,9 +111,11 @@ def check_holed(X):
     return X
 
 
-def _without_stored(X, entries):
+def _without_stored(X, entries, mark):
     # Stored NaN are missing: they have no number, and go with the hidden ones.
     kept = ~np.isnan(X.data)
     kept[np.flatnonzero(kept)[entries]] = False
+    if not is_nan(mark):
+        return type(X)((np.where(kept, X.data, mark), X.indices, X.indptr), shape=X.shape)
     indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr].astype(X.indptr.dtype)
     return type(X)((X.data[kept], X.indices[kept], indptr), shape=X.shape)

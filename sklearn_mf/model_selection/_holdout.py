@@ -7,10 +7,10 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_mf.model_selection._entries import hide_entries
 from sklearn_mf.model_selection._metrics import (
     check_metric,
     check_unstored,
+    first_split,
     hide_and_score,
     reads_unstored_as_missing,
 )
@@ -133,9 +133,8 @@ class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
         splitter = EntryShuffleSplit(
             1, test_size=self.test_size, stratify=self.stratify, random_state=seed
         )
-        _, hidden = next(splitter.split(X))
-        estimator = clone(self.estimator)
-        self.estimator_ = estimator.fit(hide_entries(X, hidden), y, **routed.estimator.fit)
+        visible, _ = first_split(self.estimator, X, splitter)
+        self.estimator_ = clone(self.estimator).fit(visible, y, **routed.estimator.fit)
         self.splitter_ = splitter
         validate_data(self, native(X), skip_check_array=True)
         return self

@@ -8,7 +8,8 @@ from sklearn.metrics import mean_absolute_error, ndcg_score, root_mean_squared_e
 
 from sklearn_mf.components import last_step
 from sklearn_mf.fitting.early_stopping import explained_share
-from sklearn_mf.model_selection._entries import hide_entries, observed_entries
+from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
+from sklearn_mf.model_selection._marks import mark_of
 from sklearn_mf.model_selection._prediction import predict_hidden
 from sklearn_mf.utils._hints import did_you_mean
 from sklearn_mf.utils._tables import is_sparse
@@ -22,8 +23,8 @@ class Prediction:
     ----------
     estimator : estimator
         What predicted them.
-    visible : {array-like, sparse matrix} of shape (n_samples, n_features)
-        What it predicted them from.
+    visible : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        What it predicted them from, with NaN where something is missing.
     rows, columns, values : ndarray of shape (n_hidden,)
         The hidden entries.
     predicted : ndarray of shape (n_hidden,)
@@ -80,7 +81,7 @@ def score_hidden(estimator, X, visible, hidden, metric):
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The data.
     visible : {array-like, sparse matrix} of shape (n_samples, n_features)
-        X without the hidden entries, and maybe others.
+        X without the hidden entries, and maybe others, as the estimator marks what is missing.
     hidden : ndarray of int
         Their numbers.
     metric : str or callable
@@ -91,9 +92,10 @@ def score_hidden(estimator, X, visible, hidden, metric):
     score : float
         Higher is better.
     """
-    rows, columns, values = (array[hidden] for array in observed_entries(X))
+    mark = mark_of(estimator)
+    rows, columns, values = (array[hidden] for array in observed_entries(X, missing_values=mark))
     predicted = predict_hidden(estimator, visible, rows, columns)
-    values = values.astype(predicted.dtype)
+    values, visible = values.astype(predicted.dtype), check_holed(visible, mark)
     prediction = Prediction(estimator, visible, rows, columns, values, predicted)
     score = check_metric(metric)(prediction)
     if np.ndim(score) != 0 or isinstance(score, str):
@@ -110,8 +112,15 @@ def hide_and_score(estimator, X, splitter, metric):
             "transform and inverse_transform of factorizations, or by transform of imputers."
         )
     check_unstored(estimator, X)
-    _, hidden = next(splitter.split(X))
-    return score_hidden(estimator, X, hide_entries(X, hidden), hidden, metric)
+    visible, hidden = first_split(estimator, X, splitter)
+    return score_hidden(estimator, X, visible, hidden, metric)
+
+
+def first_split(estimator, X, splitter):
+    """What is left of X by a splitter's first split for an estimator, and the hidden entries."""
+    mark = mark_of(estimator)
+    _, hidden = next(splitter.split(check_holed(X, mark)))
+    return hide_entries(X, hidden, missing_values=mark), hidden
 
 
 def _r2(prediction):

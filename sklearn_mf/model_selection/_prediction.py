@@ -5,6 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import gen_batches
 
 from sklearn_mf.model_selection._entries import check_holed
+from sklearn_mf.model_selection._marks import mark_of
 from sklearn_mf.utils._tables import column_names, native
 from sklearn_mf.utils._validation import input_names
 
@@ -79,7 +80,7 @@ def _places(step, before, after):
 
     Raises a ValueError if it is none, as what it was given has changed.
     """
-    before, after = check_holed(before), check_holed(after)
+    before, after = check_holed(before, mark_of(step)), check_holed(after)
     places = np.arange(before.shape[1])
     if hasattr(step, "get_feature_names_out"):
         names = list(enumerate(step.get_feature_names_out()))

@@ -44,7 +44,8 @@ class MaskedEntryScorer(BaseEstimator):
 
     Notes
     -----
-    Missing is what is NaN, or what a sparse X does not store.
+    Missing is what is NaN, or `missing_values` of the estimator, in a pipeline of the first step
+    that has it; of a sparse X what it does not store.
 
     References
     ----------

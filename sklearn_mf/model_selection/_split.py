@@ -286,19 +286,23 @@ class EntryTimeSeriesSplit(BaseEntrySplit):
         return train, test & known[lines]
 
 
-def train_test_entry_split(X, *, test_size=0.2, stratify=None, random_state=None):
+def train_test_entry_split(
+    X, *, test_size=0.2, stratify=None, random_state=None, missing_values=np.nan
+):
     """Split a matrix into one to train on and one that holds the hidden entries.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data. Missing entries are NaN, or, in a sparse X, not stored. Never changed.
+        Data. What a sparse X does not store is missing, too. Never changed.
     test_size : float or int, default=0.2
         Share of the observed entries to hide, in (0, 1), or their number.
     stratify : {"rows", "columns"} or None, default=None
         Whether the same share of each row, or of each column, is hidden.
     random_state : int, RandomState instance or None, default=None
         Source of random numbers; an int gives the same split every time.
+    missing_values : int, float, np.nan or pandas.NA, default=np.nan
+        How missing entries are marked, and how hidden ones will be.
 
     Returns
     -------
@@ -324,8 +328,9 @@ def train_test_entry_split(X, *, test_size=0.2, stratify=None, random_state=None
     splitter = EntryShuffleSplit(
         1, test_size=test_size, stratify=stratify, random_state=random_state
     )
-    [(train, test)] = splitter.split(X)
-    return hide_entries(X, test), hide_entries(X, train)
+    [parts] = splitter.split(check_holed(X, missing_values))
+    train, test = (hide_entries(X, part, missing_values=missing_values) for part in parts)
+    return test, train
 
 
 def _refuse_to_split_rows(name):

@@ -189,21 +189,27 @@ def _shifted(problem, gram, Ht, scale):
     if problem.columns.has_bias:
         price = problem.columns.bias_ridge
         pull = row_ridge * gram[:k, -1] - price * (H.T * scale) @ Ht[:, k]
-        shift = np.linalg.solve(
-            row_ridge * gram[-1, -1] * np.eye(k) + price * (H.T * scale) @ H, pull
-        )
+        system = row_ridge * gram[-1, -1] * np.eye(k) + price * (H.T * scale) @ H
+        shift = _least_solution(system, pull)
         right[:, k] += H @ shift
         change[:k, -1] = -shift
     if problem.rows.has_bias:
         price = problem.rows.bias_ridge
         moved = change @ gram @ change.T
         pull = price * moved[:k, k] - column_ridge * scale @ H
-        shift = np.linalg.solve(
-            column_ridge * scale.sum() * np.eye(k) + price * moved[:k, :k], pull
-        )
+        system = column_ridge * scale.sum() * np.eye(k) + price * moved[:k, :k]
+        shift = _least_solution(system, pull)
         right[:, :k] += shift
         change[k] -= shift @ change[:k]
     return right, change
+
+
+def _least_solution(system, pull):
+    """Of a symmetric system, which one of two penalties may make all but singular beside the other.
+
+    A shift along what components do not see would be rounding error.
+    """
+    return np.linalg.lstsq(system, pull, rcond=None)[0]
 
 
 def _cheapest(problem, W, Ht):

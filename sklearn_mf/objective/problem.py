@@ -13,7 +13,13 @@ import numpy as np
 from sklearn_mf.losses import BaseLoss
 from sklearn_mf.objective.layout import Layout
 from sklearn_mf.objective.multiplicative import first_codes
-from sklearn_mf.observations import ObservedMatrix, Runaways, parabola_of, value_of
+from sklearn_mf.observations import (
+    ObservedMatrix,
+    Runaways,
+    of_ordinary_size,
+    parabola_of,
+    value_of,
+)
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.systems import RowPenalty
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
@@ -430,7 +436,8 @@ class Problem(Twins):
         W = np.zeros_like(Ht, shape=(self.observations.shape[0], self.width))
         design, offsets = self.layout.design(Ht)
         if self.loss.is_squared:
-            return self._solve_fully(self.observations, design, offsets, self.row_penalty, W)
+            design, penalty, size = of_ordinary_size(design, self.row_penalty)
+            return self._solve_fully(self.observations, design, offsets, penalty, W) / size
         problem, penalty = self._without_zeros(design)
         problem = replace(problem, loss=problem.loss.for_codes)
         design, offsets = design.astype(np.float64), offsets.astype(np.float64)
@@ -465,7 +472,7 @@ class Problem(Twins):
 
     @property
     def _solve_fully(self):
-        return _solve if self.rows.penalty.is_smooth else _best
+        return _solve if self.rows.penalty.is_smooth else ObservedMatrix.best_rows
 
     def _fold_in_block(self, block, design, offsets, penalty, tol):
         if self.loss.takes_any_model:
@@ -522,10 +529,6 @@ def _refine(observations, design, offsets, penalty, start, reduction):
 
 def _descend(observations, design, offsets, penalty, start, accuracy):
     return observations.descend_rows(design, offsets, penalty, start, accuracy).rows
-
-
-def _best(observations, design, offsets, penalty, start):
-    return observations.best_rows(design, offsets, penalty, start)
 
 
 def _even_scale(row_squares, column_squares):

@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn_mf.observations._base import HeldOut, ObservedMatrix
 from sklearn_mf.observations.answers import gradient_of, parabola_of, value_of
 from sklearn_mf.observations.dense import DenseObservations
+from sklearn_mf.observations.ordinary import of_ordinary_size
 from sklearn_mf.observations.runaways import Runaways
 from sklearn_mf.observations.stored import StoredObservations, keep_entries
 from sklearn_mf.observations.zero_filled import ZeroFilledObservations
@@ -26,6 +27,7 @@ __all__ = [
     "ZeroFilledObservations",
     "gradient_of",
     "observe",
+    "of_ordinary_size",
     "parabola_of",
     "value_of",
 ]

@@ -56,5 +56,6 @@ class Runaways:
         spent = gains >= HARDLY_LESS * self.last[rows]
         self.last[rows] = gains
         self.largest[rows] = np.maximum(self.largest[rows], gains)
-        spent &= gains <= SPENT * self.largest[rows]
+        # Steps that lead back from far away gain less and less too, but more than an entry tells.
+        spent &= gains <= SPENT * np.minimum(self.largest[rows], 1)
         return self.possible[rows] & spent

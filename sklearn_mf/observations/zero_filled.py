@@ -111,7 +111,8 @@ class ZeroFilledObservations(SharedRows):
         The cells are a block, as in bi-cross-validation (Owen & Perry 2009,
         :doi:`10.1214/08-AOAS227`); each is as likely to be in it as any other.
         """
-        aside, columns = random_block(self.shape, self.row_weight, share, rng)
+        told = multiply(self.row_totals(), self.row_weight)  # rows may miss all entries
+        aside, columns = random_block(self.shape, told, share, rng)
         return HeldOut(
             self._part(~aside, np.ones_like(columns)),
             self._part(aside, columns),

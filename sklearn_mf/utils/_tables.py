@@ -190,11 +190,11 @@ def rebuilt(table, values):
     return _wrapped_like(table, new)
 
 
-def without(table, hidden):
+def without(table, hidden, mark=np.nan):
     """A copy of a frame from which some entries are missing.
 
-    Columns keep the types that they had, as far as these know missing entries; those of a table
-    of Arrow are floats.
+    Columns keep the types that they had, as far as these know missing entries, or have a number
+    for the mark; those of a table of Arrow are floats.
 
     Parameters
     ----------
@@ -202,22 +202,39 @@ def without(table, hidden):
         Of numbers.
     hidden : ndarray of bool of shape (n_rows, n_columns)
         Which entries to leave out.
+    mark : float, default=np.nan
+        What is to stand there instead.
 
     Returns
     -------
     visible : DataFrame
         Of the make of the table.
     """
-    frame = native(table)
-    if hasattr(frame, "iloc"):
-        return _wrapped_like(table, frame.mask(hidden))
+    frame, instead = native(table), ()
     if not hasattr(frame, "dtypes"):
-        return rebuilt(table, np.where(hidden, np.nan, np.asarray(frame, dtype=np.float64)))
+        return rebuilt(table, np.where(hidden, mark, np.asarray(frame, dtype=np.float64)))
+    if not _is_nan(mark):
+        frame, instead = _with_room_for(mark, frame), (mark,)
+    if hasattr(frame, "iloc"):
+        return _wrapped_like(table, frame.mask(hidden, *instead))
     columns = frame.get_columns()
     series = [
-        column.set(type(column)(mask), None) for column, mask in zip(columns, hidden.T, strict=True)
+        column.set(type(column)(mask), *(instead or (None,)))
+        for column, mask in zip(columns, hidden.T, strict=True)
     ]
     return _wrapped_like(table, type(frame)(series))
+
+
+def _with_room_for(number, frame):
+    """A frame whose columns of integers or booleans are floats where these have no such number."""
+    names = column_names(frame)
+    narrow = [
+        names[j]
+        for j, (dtype, (least, largest)) in integer_columns(frame).items()
+        if str(dtype).lower().startswith("bool")
+        or not (least <= number <= largest and number == int(number))
+    ]
+    return retyped(frame, dict.fromkeys(narrow, float))
 
 
 def _wrapped_like(table, frame):
@@ -228,9 +245,43 @@ def _wrapped_like(table, frame):
     return narwhals.from_native(frame)
 
 
-def retyped(frame, dtypes):
-    """A frame of pandas or polars with other types of some columns, given by their names."""
-    return frame.astype(dtypes) if hasattr(frame, "iloc") else frame.cast(dtypes)
+def retyped(frame, dtypes, table, missing):
+    """A frame of pandas or polars in which some columns are those of a table, but filled.
+
+    What the table has is taken from there: large integers are no floats.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of floats: the table, filled.
+    dtypes : dict of {int: tuple}
+        Of such a column of the table, its name in the frame and the dtype that it gets.
+    table : DataFrame, or anything else
+        Of another make, or none at all, it is not looked at.
+    missing : ndarray of bool of shape (n_rows, n_columns)
+        Which entries the table has not.
+
+    Returns
+    -------
+    frame : DataFrame
+        Of the same make and names.
+    """
+    is_pandas = hasattr(frame, "iloc")
+    new = dict(dtypes.values())
+    new = frame.astype(new) if is_pandas else frame.cast(new)
+    if make_of(table) != make_of(frame):
+        return new
+    for j, (name, dtype) in dtypes.items():
+        if is_pandas:
+            (rows,) = np.nonzero(~missing[:, j])
+            column = new[name].copy()
+            column.iloc[rows] = table.iloc[rows, j].astype(dtype).array
+            new[name] = column
+        else:
+            seen = table.to_series(j)
+            seen = seen.alias(name).cast(dtype)
+            new = new.with_columns(seen.zip_with(type(seen)(~missing[:, j]), new[name]))
+    return new
 
 
 def make_of(X):

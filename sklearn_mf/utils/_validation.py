@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 from sklearn.base import _fit_context
-from sklearn.utils import check_array, get_tags
+from sklearn.utils import check_array
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
@@ -51,6 +51,7 @@ __all__ = [
     "check_complete",
     "check_entry_weight",
     "check_growth",
+    "check_holed",
     "check_matplotlib_support",
     "check_numbers",
     "check_parameters",
@@ -206,48 +207,58 @@ def check_X(estimator, X, *, reset):
     X itself is never changed, and not copied unless it must be converted. With ``reset=None``
     its columns are not the features of the estimator.
     """
-    labels = column_names(native(X))
-    X = _check_holed(estimator, X, reset, accept_sparse="csr")
-    if not is_nan(estimator.missing_values):
-        return X
-    if not get_tags(estimator).input_tags.allow_nan and _has_nan(X):
+    table, mark = native(X), estimator.missing_values
+    keep_sparse = getattr(estimator, "unstored", "zero") == "missing"
+    X = check_holed(X, mark, keep_sparse=keep_sparse, estimator=estimator)
+    if reset is not None:
+        validate_data(estimator, table, reset=reset, skip_check_array=True)
+    if not getattr(estimator, "_takes_holes", True) and _has_nan(X):
         if isinstance(getattr(estimator, "n_components", None), RealNotInt):
             whom, remedy = f"n_components={estimator.n_components}", "n_components='auto'"
         else:
             whom, remedy = f"solver={estimator.solver!r}", "solver='als'"
+        what = "NaN" if is_nan(mark) else f"missing_values={mark!r}"
         _, place = _first_not_finite(X, X.dtype, allow_nan=False)
         raise ValueError(
-            f"Input X contains NaN in {_place(place, labels)}, but {whom} needs complete data. "
-            f"Use {remedy}."
+            f"Input X contains {what} in {_place(place, column_names(table))}, but {whom} needs "
+            f"complete data. Use {remedy}."
         )
     return X
 
 
-def _check_holed(estimator, X, reset, **checks):
-    """Validate X with NaN where something is missing, then the names of its features."""
-    mark, table = estimator.missing_values, native(X)
-    mark_is_nan = is_nan(mark)
-    keep_sparse = getattr(estimator, "unstored", "zero") == "missing"
+def check_holed(X, missing_values=np.nan, *, keep_sparse=True, **checks):
+    """Validate data with holes, as `check_X` does, of no estimator or of any.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or DataFrame
+        What a user hands over; never changed.
+    missing_values : float or pandas.NA, default=np.nan
+        How missing entries are marked.
+    keep_sparse : bool, default=True
+        See `admit`.
+    **checks : dict
+        For `check_array`.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix
+        Of floats, with NaN where missing.
+    """
+    mark, mark_is_nan, labels = missing_values, is_nan(missing_values), column_names(native(X))
     X = admit(X, missing=np.nan if mark_is_nan else mark, keep_sparse=keep_sparse)
     hint = f"missing_values={mark!r} says how missing entries are marked: have one mark for all."
     X = check_numbers(
-        X,
-        allow_nan=mark_is_nan,
-        labels=column_names(table),
-        hint=hint,
-        estimator=estimator,
-        **checks,
+        X, allow_nan=mark_is_nan, labels=labels, hint=hint, accept_sparse="csr", **checks
     )
-    if sparse.issparse(X) and not mark_is_nan and mark == 0:
+    if mark_is_nan:
+        return X
+    if sparse.issparse(X) and mark == 0:
         raise ValueError(
             "missing_values=0 is not possible for sparse X, whose zeros are not stored. Pass "
             "X.toarray(). Where the entries that X does not store are missing, estimators have "
             "unstored='missing'."
         )
-    if reset is not None:
-        validate_data(estimator, table, reset=reset, skip_check_array=True)
-    if mark_is_nan:
-        return X
     with np.errstate(over="ignore"):
         mark = X.dtype.type(mark)  # as X has it, if it has it
     if sparse.issparse(X):
