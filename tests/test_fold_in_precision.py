@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from sklearn_mf import NMF, MatrixFactorization
 from sklearn_mf.losses import Absolute, Logistic, Quantile
-from sklearn_mf.objective.problem import Problem
+from sklearn_mf.objective.regression import RowRegression
 from sklearn_mf.observations import descent
 
 # Where rounding error once led: penalties of next to nothing, bounds, rows of few entries, losses
@@ -121,8 +121,8 @@ def test_separable_rows_rest_soon(monkeypatch):
     model = MatrixFactorization(4, loss="logistic", alpha_W=0.0, max_iter=200, random_state=0)
     model.fit(X)
     model.components_, steps = components, []
-    bounded = Problem._bounded
-    monkeypatch.setattr(Problem, "_bounded", lambda *a: steps.append(1) or bounded(*a))
+    bounded = RowRegression.bounded
+    monkeypatch.setattr(RowRegression, "bounded", lambda *a: steps.append(1) or bounded(*a))
     codes = model.transform(X)
     assert len(steps) <= 50
     assert ((codes @ components + model.feature_bias_ > 0) == X).mean() > 0.99
@@ -134,8 +134,8 @@ def test_codes_of_negligible_components_do_not_follow_rounding_error(monkeypatch
     model = NMF(3, solver="mu", beta_loss=1.5, tol=1e-2, random_state=0).fit(X)
     components = [[8e-11, 0.1, 1e-6, 2e-3], [6e-5, 0.5, 1e-3, 0.3], [5e-2, 3e-7, 0.4, 4e-5]]
     model.components_, steps = np.array(components), []
-    bounded = Problem._bounded
-    monkeypatch.setattr(Problem, "_bounded", lambda *a: steps.append(1) or bounded(*a))
+    bounded = RowRegression.bounded
+    monkeypatch.setattr(RowRegression, "bounded", lambda *a: steps.append(1) or bounded(*a))
     few = np.array([[0.67, np.nan, np.nan, np.nan]])
     codes = model.transform(few)
     assert len(steps) <= 250

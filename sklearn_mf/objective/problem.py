@@ -11,25 +11,14 @@ from functools import cached_property, partial
 import numpy as np
 
 from sklearn_mf.losses import BaseLoss
+from sklearn_mf.objective.fold_in import fold_in
 from sklearn_mf.objective.layout import Layout
-from sklearn_mf.objective.multiplicative import first_codes
-from sklearn_mf.observations import (
-    ObservedMatrix,
-    Runaways,
-    of_ordinary_size,
-    parabola_of,
-    value_of,
-)
+from sklearn_mf.objective.regression import RowRegression
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.systems import RowPenalty
-from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._twins import Twins, twin
 
-# A fold-in under a loss that is not squared iterates; rows stop one by one. So many entries at a
-# time are several blocks for every thread, each worth the calls.
-FOLD_IN_ITERATIONS = 500
-FOLD_IN_ENTRIES = 1 << 18
-MAX_HALVINGS = 30
 # Coordinate descent in a sweep of alternation: what a round's largest move may be beside the
 # largest coefficient, and rounds at most.
 ROUGH = (1e-2, 10)
@@ -329,22 +318,33 @@ class Problem(Twins):
 
     # One factor, the other fixed --------------------------------------------------------
 
+    def regression(self, Ht):
+        """The rows of W as regressions on this Ht."""
+        return RowRegression(
+            self.observations, self.loss, *self.layout.design(Ht), self.row_penalty
+        )
+
     def solve_rows(self, Ht, W):
         """Best W for this Ht under the quadratic bound of the loss at (W, Ht).
 
         Exact for the squared loss and smooth penalties; for others the objective does not
         rise.
         """
-        improve = _solve if self.rows.penalty.is_smooth else partial(_descend, accuracy=ROUGH)
-        return self._improved_rows(Ht, W, improve)
+        if not self.rows.penalty.is_smooth:
+            return self.descend_rows(Ht, W)
+        return self._improved(Ht, W, RowRegression.solved)
 
     def refine_rows(self, Ht, W, reduction):
         """Better W for this Ht: conjugate gradients leave a share of what W lacks."""
-        return self._improved_rows(Ht, W, partial(_refine, reduction=reduction))
+        return self._improved(Ht, W, partial(RowRegression.refined, reduction=reduction))
 
     def descend_rows(self, Ht, W):
         """Better W for this Ht by a few rounds of coordinate descent, whatever the penalty."""
-        return self._improved_rows(Ht, W, partial(_descend, accuracy=ROUGH))
+        return self._improved(Ht, W, lambda part, W: part.descended(W, ROUGH).rows)
+
+    def _improved(self, Ht, W, improve):
+        self.check_factors(W, Ht)
+        return self.regression(Ht).improved(W, improve)
 
     def descend(self, Ht, W, accuracy, order):
         """Coordinate descent of W for this Ht under the squared loss, and what it saw.
@@ -365,10 +365,13 @@ class Problem(Twins):
         descent : Descent
             The rows, their loss and how far they were from rest.
         """
-        design, offsets = self.layout.design(Ht)
-        penalty = self.row_penalty.of_coefficients(order)
-        design = np.ascontiguousarray(design[:, order])
-        descent = self.observations.descend_rows(design, offsets, penalty, W[:, order], accuracy)
+        regression = self.regression(Ht)
+        regression = replace(
+            regression,
+            design=np.ascontiguousarray(regression.design[:, order]),
+            penalty=regression.penalty.of_coefficients(order),
+        )
+        descent = regression.descended(W[:, order], accuracy)
         if isinstance(order, slice):  # there is nothing to put back
             return descent
         rows = np.empty_like(descent.rows)
@@ -388,18 +391,6 @@ class Problem(Twins):
         """The nearest rows that the penalty allows."""
         return self._prox_rows(W, W.dtype.type(0))
 
-    def _improved_rows(self, Ht, W, improve):
-        self.check_factors(W, Ht)
-        design, offsets = self.layout.design(Ht)
-        if self.loss.is_squared:
-            return improve(self.observations, design, offsets, self.row_penalty, W)
-        solution = np.empty_like(W)
-        for rows, block in self.observations.blocks():
-            bound = self._bounded(block, design, offsets, W[rows])
-            penalty = self.row_penalty.of_rows(rows)
-            solution[rows] = improve(bound, design, offsets, penalty, W[rows])
-        return solution
-
     def bounds(self, W, design):
         """Yield (slice of rows, observations): the squared loss of these bounds this one.
 
@@ -409,126 +400,17 @@ class Problem(Twins):
             yield slice(0, len(W)), self.observations
             return
         no_offsets = np.zeros_like(design, shape=len(design))
+        all_rows = RowRegression(self.observations, self.loss, design, no_offsets, self.row_penalty)
         for rows, block in self.observations.blocks():
-            yield rows, self._bounded(block, design, no_offsets, W[rows])
-
-    def _bounded(self, block, design, offsets, W):
-        """The observations of which the squared loss is the bound of this loss at W."""
-        model = self._row_model(block, design, offsets, W)
-        weights, targets = parabola_of(self.loss.at(block.kinds), block.values, model)
-        return block.reweighted(targets, weights)
-
-    def _row_model(self, block, design, offsets, W):
-        left = np.column_stack([W, np.ones_like(W, shape=len(W))])
-        return block.model(left, np.column_stack([design, offsets]))
+            yield rows, all_rows.of(block, rows).bounded(W[rows]).observations
 
     def row_systems(self, Ht):
         """The normal equations of the rows of W under the squared loss."""
         return self.observations.systems(*self.layout.design(Ht), self.row_penalty)
 
     def fold_in(self, Ht):
-        """Best W for this Ht: what a code means, whatever solver found Ht.
-
-        Rows do not influence one another: each starts at zero and stops by itself. What iterates
-        does so in double precision: in single precision, rounding error along directions that
-        cost next to nothing adds up.
-        """
-        W = np.zeros_like(Ht, shape=(self.observations.shape[0], self.width))
-        design, offsets = self.layout.design(Ht)
-        if self.loss.is_squared:
-            design, penalty, size = of_ordinary_size(design, self.row_penalty)
-            return self._solve_fully(self.observations, design, offsets, penalty, W) / size
-        problem, penalty = self._without_zeros(design)
-        problem = replace(problem, loss=problem.loss.for_codes)
-        design, offsets = design.astype(np.float64), offsets.astype(np.float64)
-        penalty = penalty.of_type(np.float64)
-        tol = 1e-8 if self.loss.takes_any_model else 1e-10
-        tol = max(tol, 10 * np.finfo(W.dtype).eps)
-
-        def fold_in(part):
-            rows, block = part
-            own = penalty.of_rows(rows)
-            W[rows] = problem._fold_in_block(block.in_double(), design, offsets, own, tol)
-
-        with one_blas_thread():  # between kernels and elementwise work its threads only wait
-            work = W.size * self.observations.shape[1]
-            in_threads(fold_in, problem.observations.blocks(FOLD_IN_ENTRIES), work)
-        return W
-
-    def _without_zeros(self, design):
-        """A problem that has the same codes, and their penalty.
-
-        Where a zero costs its model value, all of them together are a linear form of the codes,
-        which are not negative: a penalty of absolute values. It counts every column, so that
-        nonzeros are left with their loss less their model value.
-        """
-        nonzeros = self.observations.nonzeros if self.loss.is_sum_at_zero else None
-        if nonzeros is None:
-            return self, self.row_penalty
-        penalty = self.row_penalty
-        model = self.observations.weighted_sum(design) / penalty.scale[0]  # the same for all rows
-        problem = replace(self, observations=nonzeros, loss=self.loss.less_model)
-        return problem, penalty._replace(l1=penalty.l1 + model)
-
-    @property
-    def _solve_fully(self):
-        return _solve if self.rows.penalty.is_smooth else ObservedMatrix.best_rows
-
-    def _fold_in_block(self, block, design, offsets, penalty, tol):
-        if self.loss.takes_any_model:
-            codes = np.zeros((block.shape[0], self.width))
-        else:
-            codes = first_codes(block, self.loss, design, penalty)
-        moving = np.arange(len(codes))
-        runaways = Runaways(block, penalty, is_bounded=hasattr(self.loss, "quadratic"))
-        for _ in range(FOLD_IN_ITERATIONS):
-            part, before = block.take(moving), codes[moving]
-            part_penalty = penalty.of_rows(moving)
-            bound = self._bounded(part, design, offsets, before)
-            after = self._solve_fully(bound, design, offsets, part_penalty, before)
-            after = self._halved(part, design, offsets, part_penalty, before, after)
-            codes[moving] = after
-            change = np.abs(after - before).max(axis=1, initial=0)
-            moves = change > tol * np.abs(after).max(axis=1, initial=0)
-            moving = moving[moves & ~runaways.found(moving, bound, after - before, design)]
-            if len(moving) == 0:
-                break
-        return codes
-
-    def _halved(self, block, design, offsets, penalty, before, after):
-        """Shorten the step of the rows whose cost would rise: Newton's may be too long."""
-        if hasattr(self.loss, "quadratic"):
-            return after
-
-        def cost(rows, W):
-            part = block if len(rows) == block.shape[0] else block.take(rows)
-            model = self._row_model(part, design, offsets, W)
-            loss = value_of(self.loss.at(part.kinds), part.values, model)
-            return part.row_sums(loss) + penalty.of_rows(rows).cost(W)
-
-        rows = np.arange(len(after))
-        limit = cost(rows, before)
-        rows = rows[~(cost(rows, after) <= limit)]
-        for _ in range(MAX_HALVINGS):
-            if len(rows) == 0:
-                return after
-            after[rows] = (after[rows] + before[rows]) / 2
-            rows = rows[~(cost(rows, after[rows]) <= limit[rows])]
-        after[rows] = before[rows]
-        return after
-
-
-def _solve(observations, design, offsets, penalty, start):
-    return observations.solve_rows(design, offsets, penalty)
-
-
-def _refine(observations, design, offsets, penalty, start, reduction):
-    start = np.ascontiguousarray(start)
-    return observations.refine_rows(design, offsets, penalty, start, reduction)
-
-
-def _descend(observations, design, offsets, penalty, start, accuracy):
-    return observations.descend_rows(design, offsets, penalty, start, accuracy).rows
+        """Best W for this Ht: what a code means, whatever solver found Ht; see `fold_in`."""
+        return fold_in(self.regression(Ht))
 
 
 def _even_scale(row_squares, column_squares):

@@ -50,6 +50,11 @@ class RowPenalty(NamedTuple):
         return RowPenalty(*(part.astype(dtype) for part in self))
 
     @property
+    def is_quadratic(self):
+        """Whether squares are all there is, and no bound."""
+        return not (self.l1.any() or np.isfinite(self.lower).any())
+
+    @property
     def holds(self):
         """Whether it keeps any coefficient from growing for ever."""
         return bool(self.ridge.any() or self.l1.any() or np.isfinite(self.lower).any())

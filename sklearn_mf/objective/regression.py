@@ -1,0 +1,108 @@
+"""The rows of one factor as regressions of the data on the other factor, which is fixed."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklearn_mf.losses import BaseLoss, Squared
+from sklearn_mf.observations import ObservedMatrix, parabola_of, value_of
+from sklearn_mf.systems import Descent, RowPenalty
+
+
+@dataclass(frozen=True)
+class RowRegression:
+    """A penalized regression for every row; rows do not influence one another.
+
+    Attributes
+    ----------
+    observations : ObservedMatrix
+        The data.
+    loss : BaseLoss
+        Cost of an entry.
+    design : ndarray of shape (n_columns, k)
+        Regressors.
+    offsets : ndarray of shape (n_columns,)
+        The part of the model that the rows cannot change.
+    penalty : RowPenalty
+        Of the rows.
+    """
+
+    observations: ObservedMatrix
+    loss: BaseLoss
+    design: np.ndarray
+    offsets: np.ndarray
+    penalty: RowPenalty
+
+    def of_rows(self, rows):
+        """The regressions of some rows."""
+        observations, penalty = self.observations.take(rows), self.penalty.of_rows(rows)
+        return replace(self, observations=observations, penalty=penalty)
+
+    def of(self, observations, rows):
+        """The regressions of some rows whose observations are at hand."""
+        return replace(self, observations=observations, penalty=self.penalty.of_rows(rows))
+
+    def model(self, W):
+        """Model values, in the layout of the observed values."""
+        left = np.column_stack([W, np.ones_like(W, shape=len(W))])
+        return self.observations.model(left, np.column_stack([self.design, self.offsets]))
+
+    def costs(self, W):
+        """What each row costs, loss and penalty."""
+        block = self.observations
+        loss = value_of(self.loss.at(block.kinds), block.values, self.model(W))
+        return block.row_sums(loss) + self.penalty.cost(W)
+
+    def bounded(self, W):
+        """The regressions under the squared loss that bounds this loss at W."""
+        block = self.observations
+        weights, targets = parabola_of(self.loss.at(block.kinds), block.values, self.model(W))
+        return replace(self, observations=block.reweighted(targets, weights), loss=Squared())
+
+    def improved(self, W, improve):
+        """Rows that are better than W.
+
+        Parameters
+        ----------
+        W : ndarray of shape (n_rows, k)
+            Where they are.
+        improve : callable
+            Gets regressions under the squared loss, and where their rows are; one of the
+            methods below.
+
+        Returns
+        -------
+        W : ndarray of shape (n_rows, k)
+            Under another loss than the squared one, improved under its bound at W.
+        """
+        if self.loss.is_squared:
+            return improve(self, W)
+        solution = np.empty_like(W)
+        for rows, block in self.observations.blocks():
+            solution[rows] = improve(self.of(block, rows).bounded(W[rows]), W[rows])
+        return solution
+
+    # Under the squared loss ---------------------------------------------------------------
+
+    @property
+    def _numbers(self):
+        return self.design, self.offsets, self.penalty
+
+    def solved(self, W):
+        """The best rows under squares as penalties; where rows were does not matter."""
+        return self.observations.solve_rows(*self._numbers)
+
+    def best(self, W):
+        """The best rows under any penalty."""
+        if self.penalty.is_quadratic:
+            return self.solved(W)
+        return self.observations.best_rows(*self._numbers, W)
+
+    def refined(self, W, reduction):
+        """Rows of whose distance from the best conjugate gradients leave a share."""
+        start = np.ascontiguousarray(W)
+        return self.observations.refine_rows(*self._numbers, start, reduction)
+
+    def descended(self, W, accuracy) -> Descent:
+        """Rows after a few rounds of coordinate descent, and what it saw."""
+        return self.observations.descend_rows(*self._numbers, W, accuracy)
