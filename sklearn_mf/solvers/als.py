@@ -127,9 +127,10 @@ class ALS(BaseSolver):
         return objective
 
     def unit_of(self, problem):
-        """See `BaseSolver.unit_of`: conjugate gradients weigh biases beside components."""
+        """See `BaseSolver.unit_of`: what iterates inside weighs biases beside components."""
         has_bias = problem.rows.has_bias or problem.columns.has_bias
-        return Unit.of_size(problem) if has_bias and self._takes_cg(problem) else Unit.of(problem)
+        iterates = self._takes_cg(problem) or self.inner == "cd" or not problem.is_smooth
+        return Unit.of_size(problem) if has_bias and iterates else Unit.of(problem)
 
     def _takes_cg(self, problem):
         wanted = self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK)
