@@ -18,6 +18,8 @@ PATIENCE = 5
 HOLD = 10
 # Rounding errors of a sum in units of its terms.
 DOUBT = 10
+# Share of the rounding error of costs that is worth another system: next to no penalty tells less.
+LEAST_FALL = 1e-3
 # How many times as much as the largest contribution of a component one may become in a step.
 REACH = 10
 
@@ -115,16 +117,17 @@ def settle(equations, penalty, start):
 
 
 def _falls(equations, penalty, before, after):
-    """Whether rows cost less than before, by more than rounding error."""
-    (_, moments), (scale, _, l1, _) = equations, penalty
+    """Whether rows cost less than before, by more than rounding error.
 
-    def costs(rows):
-        rows = rows.astype(np.float64)
-        smooth = 0.5 * _curved(equations, penalty, rows) - moments
-        return (rows * smooth).sum(axis=1) + scale * (np.abs(rows) * l1).sum(axis=1)
-
-    cost = costs(before)
-    return cost - costs(after) > np.finfo(np.float64).eps * np.abs(cost)
+    Of the way between them: costs themselves, one less the other, would have half the digits.
+    """
+    (scale, _, l1, _), start = penalty, before.astype(np.float64)
+    way = after - start
+    slope, noise = _slope(equations, penalty, before)
+    absolute = scale[:, None] * l1 * (np.abs(start + way) - np.abs(start))
+    fall = way * (slope - 0.5 * _curved(equations, penalty, way)) - absolute
+    least = LEAST_FALL * np.finfo(np.float64).eps * np.abs(start * equations[1]).sum(axis=1)
+    return fall.sum(axis=1) > (noise * np.abs(way)).sum(axis=1) + least
 
 
 def _curved(equations, penalty, rows):
@@ -134,12 +137,16 @@ def _curved(equations, penalty, rows):
 
 
 def _slope(equations, penalty, rows):
-    """How steeply the cost without absolute values falls; rounding error leads nowhere."""
+    """How steeply the cost without absolute values falls, and what of it is rounding error.
+
+    That leads nowhere.
+    """
     grams, moments = equations
     slope = moments - _curved(equations, penalty, rows)
     terms = np.abs(moments) + (np.abs(grams) @ np.abs(rows)[:, :, None])[:, :, 0]
-    slope[np.abs(slope) <= DOUBT * float(np.finfo(rows.dtype).eps) * terms] = 0
-    return slope
+    noise = DOUBT * float(np.finfo(rows.dtype).eps) * terms
+    slope[np.abs(slope) <= noise] = 0
+    return slope, noise
 
 
 def _solved(equations, penalty, before):
@@ -155,7 +162,7 @@ def _solved(equations, penalty, before):
     if held.any():
         part, before = _of_rows(equations, penalty, held), before[held]
         (grams, _), (scale, ridge, l1, _) = part
-        k, slope = before.shape[1], _slope(*part, before)
+        k, (slope, _) = before.shape[1], _slope(*part, before)
         diagonals = np.einsum("ikk->ik", grams) + scale[:, None] * ridge
         hold = HOLD * np.sqrt(k * np.finfo(before.dtype).eps) * diagonals
         moments = _curved(*part, before) + slope + hold * before
@@ -173,8 +180,9 @@ def _beyond(equations, penalty, before, after):
     (grams, _), (scale, _, l1, _) = equations, penalty
     at = after.astype(np.float64)
     way = at - before
-    slope = _slope(equations, penalty, after) - scale[:, None] * l1 * np.sign(at)
-    fall = np.maximum((slope * way).sum(axis=1), 0)
+    slope, noise = _slope(equations, penalty, after)
+    slope = slope - scale[:, None] * l1 * np.sign(at)
+    fall = np.maximum((slope * way - noise * np.abs(way)).sum(axis=1), 0)
     curvature = (way * _curved(equations, penalty, way)).sum(axis=1)
     step = np.divide(fall, curvature, out=np.full_like(fall, np.inf), where=curvature > 0)
     to_zero = np.divide(-at, way, out=np.full_like(way, np.inf), where=way * at < 0)
@@ -185,8 +193,7 @@ def _beyond(equations, penalty, before, after):
     step = np.minimum(step, np.minimum(to_zero.min(axis=1), most))
     beyond = at + step[:, None] * way
     beyond[to_zero <= step[:, None]] = 0
-    beyond = beyond.astype(after.dtype)
-    return np.where(_falls(equations, penalty, after, beyond)[:, None], beyond, after)
+    return beyond.astype(after.dtype)
 
 
 def _descend(equations, penalty, start, accuracy):
