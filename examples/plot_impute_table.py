@@ -75,7 +75,7 @@ for name in imputers:
 import matplotlib.pyplot as plt
 
 colors = dict(zip(imputers, ["0.85", "0.65", "0.45", "C0"], strict=True))
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 places = np.arange(len(tables))
 for shift, name in enumerate(imputers):
     for ax, numbers in zip(axes, (errors, seconds), strict=True):
@@ -84,8 +84,8 @@ for shift, name in enumerate(imputers):
 for ax, what in zip(axes, ("Error of hidden entries", "Seconds"), strict=True):
     ax.set_xticks(places, list(tables))
     ax.set_title(what)
-axes[0].legend(loc="lower left", framealpha=0.9)
 axes[1].set_yscale("log")
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(imputers))
 plt.show()
 
 # %%

@@ -177,6 +177,7 @@ TABLES = {
     "digits": lambda: load_digits().data[:600],
     "breast cancer": lambda: load_breast_cancer().data,
     "wine": lambda: load_wine().data,
+    "all digits": lambda: load_digits().data,
     "roll": lambda: np.hstack([make_swiss_roll(600, random_state=0)[0]] * 2),
 }
 
@@ -186,7 +187,7 @@ class TestAccuracy:
     @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:.*Early stopping criterion")
     @pytest.mark.parametrize("share", [0.1, 0.3])
-    @pytest.mark.parametrize("name", TABLES)
+    @pytest.mark.parametrize("name", ["digits", "breast cancer", "wine", "roll"])
     def test_it_is_as_good_as_the_best_imputer_of_scikit_learn(self, name, share):
         X = TABLES[name]()
         X = StandardScaler().fit_transform(X[:, X.std(axis=0) > 0])
@@ -199,16 +200,25 @@ class TestAccuracy:
         found = FactorizationImputer(random_state=0).fit_transform(holed)
         assert rms(found - X, missing) < 1.03 * best
 
-    @pytest.mark.parametrize("name", ["wine", "roll"])
-    def test_seeds_agree(self, name):
-        X = StandardScaler().fit_transform(TABLES[name]())
-        holed = punch_holes(X, 0.2)
+    # All digits are more rows than choose; of rare pixels these show what the others do not.
+    @pytest.mark.parametrize(
+        ("name", "share", "limit"),
+        [
+            ("wine", 0.2, 0.03),
+            ("roll", 0.2, 0.03),
+            pytest.param("all digits", 0.3, 0.01, marks=pytest.mark.slow),
+        ],
+    )
+    def test_seeds_agree(self, name, share, limit):
+        X = TABLES[name]()
+        X = StandardScaler().fit_transform(X[:, X.std(axis=0) > 0])
+        holed = punch_holes(X, share)
         missing = np.isnan(holed)
         errors = [
             rms(FactorizationImputer(random_state=s).fit_transform(holed) - X, missing)
             for s in range(4)
         ]
-        assert np.ptp(errors) < 0.03 * np.mean(errors)
+        assert np.ptp(errors) < limit * np.mean(errors)
 
     @pytest.mark.parametrize("n_samples", [5, 6, 7, 8, 10, 15])
     @pytest.mark.parametrize("unit", [1.0, 1e-20])

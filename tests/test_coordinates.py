@@ -249,3 +249,18 @@ def test_every_kind_of_storage_gives_the_same_rows(with_weights):
     squares = np.sum(zeros.toarray() ** 2, axis=1)
     np.testing.assert_allclose(dense.total_squares, squares.sum())
     np.testing.assert_allclose(filled.total_squares, squares @ filled.row_weight)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rows_settle_where_hardly_any_penalty_puts_them(seed):
+    # Two entries do not tell four coefficients: a ridge far below the digits of costs does.
+    rng, ridge = np.random.default_rng(seed), 1e-8
+    designs, targets = rng.random((6, 2, 4)), rng.random((6, 2)) + 0.5
+    grams = designs.transpose(0, 2, 1) @ designs
+    moments = (designs.transpose(0, 2, 1) @ targets[:, :, None])[:, :, 0]
+    numbers = RowPenalty(np.ones(6), np.full(4, ridge), np.zeros(4), np.zeros(4))
+    found = solve_active_set(RowSystems(grams, moments, numbers), np.zeros((6, 4))).rows
+    for row, design, target in zip(found, designs, targets, strict=True):
+        system = np.vstack([design, np.sqrt(ridge) * np.eye(4)])
+        expected, _ = nnls(system, np.concatenate([target, np.zeros(4)]))
+        np.testing.assert_allclose(row, expected, atol=1e-4 * expected.max())

@@ -212,6 +212,17 @@ class TestUncertainty:
         assert 0.85 < inside.mean() < 0.95
         assert (std[~missing] == 0).all()
 
+    @pytest.mark.parametrize(("n_samples", "n_features"), [(100, 8), (300, 40)])
+    def test_intervals_are_not_too_short(self, n_samples, n_features):
+        X = low_rank(n_samples, n_features, noise=0.3)
+        holed = punch_holes(X, 0.3)
+        missing = np.isnan(holed)
+        values, std = imputer().fit(holed).transform(holed, return_std=True)
+        inside = np.abs(values - X)[missing] < stats.norm.ppf(0.975) * std[missing]
+        # Within three standard errors of the share.
+        error = np.sqrt(0.95 * 0.05 / missing.sum())
+        assert inside.mean() == pytest.approx(0.95, abs=3 * error)
+
     def test_a_search_tells_by_its_best_estimator(self, holed):
         search = GridSearchCV(FACTORIZATION, {"n_components": [1, 2]}, cv=2)
         _, std = imputer(search).fit(holed).transform(holed, return_std=True)

@@ -391,3 +391,32 @@ def test_single_precision_at_its_ends(unit):
 def test_what_cannot_be_squared_is_refused(kind):
     with pytest.raises(ValueError, match="X is too large: its squares overflow"):
         MatrixFactorization(K).fit(contained(real(), kind, np.float64, 1e160))
+
+
+@pytest.mark.parametrize("side", [True, "W", "H"])
+@pytest.mark.parametrize("solver", ["als", "cd"])
+def test_positive_factors_beside_biases_know_no_unit(side, solver):
+    parameters = {"positive": side, "solver": solver, "bias": "features", "random_state": 0}
+    for dtype, kind in [(np.float64, "nan"), (np.float64, "zeros"), (np.float32, "complete")]:
+        make = lambda: MatrixFactorization(K, alpha_W=0.0, max_iter=12, **parameters)  # noqa: E731
+        check(make, positive(), kind, dtype)
+        if dtype == np.float64:
+            X = contained(positive(), kind, dtype, 1)
+            expected, counts = outcome(make, X, 1)
+            for unit in (1e-30, 1e-3, 1e30):
+                found, others = outcome(make, contained(positive(), kind, dtype, unit), unit)
+                np.testing.assert_allclose(found["values"], expected["values"], rtol=0, atol=1e-6)
+                assert others == counts
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("momentum", [0.0, "auto"])
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_a_descent_that_starts_at_the_minimum_ends_there_in_any_unit(
+    preconditioned, momentum, dtype
+):
+    solver = GradientDescent(momentum=momentum, preconditioned=preconditioned)
+    for kind in ("complete", "zeros"):
+        for unit in (1, *UNITS[dtype]):
+            X = contained(real(), kind, dtype, unit)
+            assert MatrixFactorization(K, solver=solver, init="svd").fit(X).n_iter_ == 1

@@ -112,8 +112,8 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
         another.
     hidden_errors_ : dict of {int: float}
         Without an estimator: mean squared error of hidden entries, of standardized columns,
-        at each rank that was tried, 0 for the means of the columns. NaN where nothing could be
-        hidden. Neighbours are not asked yet.
+        at each rank that was tried, in their order; 0 for the means of the columns. NaN where
+        nothing could be hidden. Neighbours are not asked yet.
     noise_variance_ : ndarray of shape (n_features_used,)
         Without an estimator: variance of each feature, given all others, in units of X
         squared.

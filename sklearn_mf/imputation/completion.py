@@ -173,15 +173,17 @@ def fit_completion(X, random_state):
     trials = [Trial.of(some, hidden) for hidden in parts]
     shrinkage, errors, trials = _choose(trials, X.shape[1])
     trials = [trial.shrunk(shrinkage) for trial in trials]
-    shares, spread = _correction(trials, rng)
+    shares, rests = _correction(trials, rng)
     of_all = shrinkage.of_more_rows(len(X) / len(some))
-    first = replace(trials[0].model, n_seen=Normal.of_means(X).n_seen)
+    first = Normal.of_pairs(X)
+    if min(errors.values()) < NEARLY_EXACT:  # which takes many iterations to get near to
+        first = replace(trials[0].model, n_seen=first.n_seen)
     is_tiny = np.isfinite(X).sum() < TINY
     model = first.fitted(X, of_all, TINY_ITER if is_tiny else LAST_ITER)
     neighbours = None
     if shares is not None:
         neighbours = Neighbours.of(model, _some_rows(X, MAX_DONORS, rng))
-    return Completion(model, neighbours, shares, spread), errors
+    return Completion(model, neighbours, shares, _spread(model, trials, rests)), errors
 
 
 def _some_rows(X, n_rows, rng):
@@ -255,7 +257,7 @@ def _choose(trials, n_features):
 
 
 def _correction(trials, rng):
-    """Shares of the shifts of neighbours, None if they do not help, and the spread after that."""
+    """Shares of the shifts of neighbours, None if they do not help, and the rests after that."""
     rests, shifts, variances = [], [], []
     for trial in trials:
         model, X = trial.model, trial.visible[trial.rows]
@@ -278,5 +280,15 @@ def _correction(trials, rng):
     error = gains.std() / np.sqrt(len(gains))
     if gains.mean() < max(LEAST_GAIN * np.mean(weights * rests**2), CERTAINTY * error):
         shares, corrected = None, rests
+    return shares, corrected
+
+
+def _spread(model, trials, rests):
+    """What trials leave of hidden entries, squared, as a multiple of what a model expects.
+
+    It is the last model, fitted to all, whose variances are to be right.
+    """
+    variances = [model.variances(trial.visible[trial.rows])[trial.hidden] for trial in trials]
+    variances = np.concatenate(variances)
     prior = SPREAD_PRIOR * variances.mean()
-    return shares, (np.sum(corrected**2) + prior) / (np.sum(variances) + prior)
+    return (np.sum(rests**2) + prior) / (np.sum(variances) + prior)

@@ -204,7 +204,7 @@ class Normal:
         filled = np.zeros((len(X), holes.n_columns))
         for cells, means, which, _, spread in drawn._given(deviations, holes):
             normal = random_state.standard_normal((*means.shape, 1))
-            filled[cells] = means + (np.linalg.cholesky(spread)[which] @ normal)[:, :, 0]
+            filled[cells] = means + (_root(spread)[which] @ normal)[:, :, 0]
         return np.where(holes.missing, filled[:, : X.shape[1]] + drawn.mean, X)
 
     def _drawn(self, random_state):
@@ -214,7 +214,7 @@ class Normal:
         # Bartlett: normal numbers below a diagonal of roots of chi squares.
         triangle = np.tril(random_state.standard_normal((p, p)), -1)
         triangle += np.diag(np.sqrt(random_state.chisquare(freedom - np.arange(p))))
-        root = np.linalg.cholesky(self.covariance) @ np.linalg.inv(triangle).T
+        root = _root(self.covariance) @ np.linalg.inv(triangle).T
         root *= np.sqrt(freedom)
         shift = root @ random_state.standard_normal(p) / np.sqrt(self.n_seen)
         return replace(self, mean=self.mean + shift, covariance=root @ root.T)
@@ -251,3 +251,12 @@ class Normal:
             of_rows = spread if len(rows) == len(spread) else spread[which]
             means = -(of_rows @ moments[cells][:, :, None])[:, :, 0]
             yield cells, means, which, columns, spread
+
+
+def _root(covariances):
+    """R with ``R R'`` the covariance, or each of several: of exact data all but singular ones."""
+    try:
+        return np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariances)
+        return vectors * np.sqrt(np.maximum(values, 0))[..., None, :]

@@ -127,10 +127,9 @@ class ALS(BaseSolver):
         return objective
 
     def unit_of(self, problem):
-        """See `BaseSolver.unit_of`: conjugate gradients weigh biases beside components."""
-        if problem.layout.has_bias and self._takes_cg(problem):
-            return Unit.of_size(problem)
-        return Unit.of(problem)
+        """See `BaseSolver.unit_of`: what iterates inside weighs biases beside components."""
+        iterates = self._takes_cg(problem) or self.inner == "cd" or not problem.is_smooth
+        return Unit.of_size(problem) if problem.layout.has_bias and iterates else Unit.of(problem)
 
     def _takes_cg(self, problem):
         wanted = self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK)

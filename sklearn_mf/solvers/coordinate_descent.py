@@ -4,6 +4,7 @@ from math import sqrt
 
 from numpy import finfo
 
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, TINY
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
@@ -102,6 +103,11 @@ class CoordinateDescent(ExtrapolatedSolver):
         self.rounds = rounds
         self.extrapolated = extrapolated
         self.shuffle = shuffle
+
+    def unit_of(self, problem):
+        """See `BaseSolver.unit_of`: rounds end by moves of biases beside those of components."""
+        has_bias = problem.rows.has_bias or problem.columns.has_bias
+        return Unit.of_size(problem) if has_bias else Unit.of(problem)
 
     def _improve(self, problem, fixed, rows, state):
         order = slice(None)

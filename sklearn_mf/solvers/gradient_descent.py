@@ -141,16 +141,17 @@ class GradientDescent(BaseSolver):
         lengths = (0.5, 0.5) if self.preconditioned else _lipschitz_lengths(problem, *here)
         share = min(1.0, 2 * memory["share"])
         directions = _directions(problem, base, metrics)
-        if ahead is not here:
+        # A smaller fall cannot be told from rounding error of the objective.
+        rounding = np.finfo(here[0].dtype).eps * abs(state.objective)
+        if ahead[0] is not here[0]:
             steps = [share * length for length in lengths]
             there = _moved(problem, ahead, directions, steps)
             objective = problem.value(*there)
             if objective <= state.objective:
                 return there, objective
             memory["age"] = 1.0
-        if base is not here:
+        if base[0] is not here[0]:
             directions = _directions(problem, here, metrics)
-        rounding = np.finfo(np.float64).eps * abs(state.objective)
         while True:
             steps = [share * length for length in lengths]
             there = _moved(problem, here, directions, steps)

@@ -19,6 +19,8 @@ PATIENCE = 5
 HOLD = 10
 # Rounding errors of a sum in units of its terms.
 DOUBT = 10
+# Share of the rounding error of costs that is worth another system: next to no penalty tells less.
+LEAST_FALL = 1e-3
 # How many times as much as the largest contribution of a component one may become in a step.
 REACH = 10
 
@@ -70,16 +72,17 @@ def solve_active_set(systems: RowSystems, start):
 
 
 def _falls(systems, before, after):
-    """Whether rows cost less than before, by more than rounding error."""
-    scale, _, l1, _ = systems.penalty
+    """Whether rows cost less than before, by more than rounding error.
 
-    def costs(rows):
-        rows = rows.astype(np.float64)
-        smooth = 0.5 * _curved(systems, rows) - systems.moments
-        return (rows * smooth).sum(axis=1) + scale * (np.abs(rows) * l1).sum(axis=1)
-
-    cost = costs(before)
-    return cost - costs(after) > np.finfo(np.float64).eps * np.abs(cost)
+    Of the way between them: costs themselves, one less the other, would have half the digits.
+    """
+    (scale, _, l1, _), start = systems.penalty, before.astype(np.float64)
+    way = after - start
+    slope, noise = _slope(systems, before)
+    absolute = scale[:, None] * l1 * (np.abs(start + way) - np.abs(start))
+    fall = way * (slope - 0.5 * _curved(systems, way)) - absolute
+    least = LEAST_FALL * np.finfo(np.float64).eps * np.abs(start * systems.moments).sum(axis=1)
+    return fall.sum(axis=1) > (noise * np.abs(way)).sum(axis=1) + least
 
 
 def _curved(systems, rows):
@@ -90,12 +93,16 @@ def _curved(systems, rows):
 
 
 def _slope(systems, rows):
-    """How steeply the cost without absolute values falls; rounding error leads nowhere."""
+    """How steeply the cost without absolute values falls, and what of it is rounding error.
+
+    That leads nowhere.
+    """
     slope = systems.moments - _curved(systems, rows)
     sizes = (np.abs(systems.grams) @ np.abs(rows)[:, :, None])[:, :, 0]
     terms = np.abs(systems.moments) + sizes
-    slope[np.abs(slope) <= DOUBT * float(np.finfo(rows.dtype).eps) * terms] = 0
-    return slope
+    noise = DOUBT * float(np.finfo(rows.dtype).eps) * terms
+    slope[np.abs(slope) <= noise] = 0
+    return slope, noise
 
 
 def _solved(systems, before):
@@ -109,7 +116,7 @@ def _solved(systems, before):
     held = (solved == before).all(axis=1) & before.any(axis=1)
     if held.any():
         part, before = systems.of_rows(held), before[held]
-        k, slope = before.shape[1], _slope(part, before)
+        k, (slope, _) = before.shape[1], _slope(part, before)
         diagonals = (
             np.einsum("ikk->ik", part.grams) + part.penalty.scale[:, None] * part.penalty.ridge
         )
@@ -134,8 +141,9 @@ def _beyond(systems, before, after):
     scale, _, l1, _ = systems.penalty
     at = after.astype(np.float64)
     way = at - before
-    slope = _slope(systems, after) - scale[:, None] * l1 * np.sign(at)
-    fall = np.maximum((slope * way).sum(axis=1), 0)
+    slope, noise = _slope(systems, after)
+    slope = slope - scale[:, None] * l1 * np.sign(at)
+    fall = np.maximum((slope * way - noise * np.abs(way)).sum(axis=1), 0)
     curvature = (way * _curved(systems, way)).sum(axis=1)
     step = np.divide(fall, curvature, out=np.full_like(fall, np.inf), where=curvature > 0)
     to_zero = np.divide(-at, way, out=np.full_like(way, np.inf), where=way * at < 0)
@@ -146,5 +154,4 @@ def _beyond(systems, before, after):
     step = np.minimum(step, np.minimum(to_zero.min(axis=1), most))
     beyond = at + step[:, None] * way
     beyond[to_zero <= step[:, None]] = 0
-    beyond = beyond.astype(after.dtype)
-    return np.where(_falls(systems, after, beyond)[:, None], beyond, after)
+    return beyond.astype(after.dtype)
