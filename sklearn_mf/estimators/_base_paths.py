@@ -11,6 +11,7 @@ from sklearn_mf.estimators._base import SquaredErrorOfMean, threads_for
 from sklearn_mf.fitting.early_stopping import hold_out
 from sklearn_mf.fitting.paths import (
     PRECISION,
+    Hidden,
     follow,
     has_risen,
     n_enough,
@@ -23,8 +24,9 @@ from sklearn_mf.fitting.paths import (
 from sklearn_mf.objective.constants import column_means
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
-from sklearn_mf.solvers import ALS
+from sklearn_mf.solvers import ALS, Spectral
 from sklearn_mf.starts.start import start
+from sklearn_mf.utils._hiding import HIDDEN_COLUMNS
 from sklearn_mf.utils._threads import is_in_vain
 
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
@@ -56,7 +58,10 @@ class PathsMixin:
         if self.early_stopping or self.warm_start or not isinstance(self.init, str):
             return False
         problem = self._problem(observations, loss, 1)
-        return isinstance(self._check_solver(problem), ALS) and problem.is_smooth
+        solver = self._check_solver(problem)
+        # Of data without holes "auto" takes singular vectors, which alternation finds too.
+        solves = isinstance(solver, ALS) or (self.solver == "auto" and isinstance(solver, Spectral))
+        return solves and problem.is_smooth
 
     def _unit_of_paths(self, observations, loss):
         """The unit in which paths are followed."""
@@ -67,8 +72,8 @@ class PathsMixin:
 
         Parameters
         ----------
-        parts : tuple of StoredObservations
-            What is to be seen, and groups of what is hidden, in a unit.
+        parts : tuple of (ObservedMatrix, Hidden)
+            What is to be seen, and what is hidden, in a unit.
         terms : tuple of (BaseLoss, Unit)
             The loss of the data, resolved, and the unit.
         grid : tuple of sequences
@@ -85,7 +90,7 @@ class PathsMixin:
         times : ndarray of shape (n_alphas, n_ranks, 2)
             Of each fit, and of each score.
         """
-        (visible, *groups), (loss, unit) = parts, terms
+        (visible, hidden), (loss, unit) = parts, terms
         ranks, alphas = grid
         rng = check_random_state(seed)
 
@@ -103,23 +108,17 @@ class PathsMixin:
                 raise KeyboardInterrupt  # no path goes on from half a fit
             return problem.fold_in(state.Ht), state.Ht
 
-        def errors_of(factors):
-            factors = problem.model_factors(*factors)
-            totals = np.array([group.total_loss(*factors, error) for group in groups])
-            return 2 * totals / weights
-
         def mean_of(errors):
-            return errors @ weights / weights.sum()
+            return errors @ hidden.weights / hidden.weights.sum()
 
         def error_of(factors):
-            return mean_of(errors_of(factors))
+            return mean_of(hidden.errors(problem, factors, error))
 
         error = loss if loss.is_squared else SquaredErrorOfMean(loss.in_unit(unit.size))
-        weights = np.array([group.total(np.ones_like(group.values)) for group in groups])
-        n_hidden = sum(group.n_observed for group in groups)
-        scores = np.full((len(alphas), len(ranks), len(groups)), np.nan)
+        scores = np.full((len(alphas), len(ranks), len(hidden.weights)), np.nan)
         times, offset = np.full((*scores.shape[:2], 2), np.nan), 0.0
-        with threads_for(visible):
+        # As in solves: BLAS may tell of numbers that are in no result.
+        with threads_for(visible), np.errstate(over="ignore", invalid="ignore"):
             problem, _ = self._prepared(problem_of(ranks[0], alphas[0]), ALS(), rng)
             offset, corner, leasts = problem.offset, (None, np.inf), []
             for number, alpha in enumerate(alphas):
@@ -133,17 +132,17 @@ class PathsMixin:
                         path = sweeps(problem, *widened(problem, *factors, rng))
                         factors = rested(path, error_of, before, n_sweeps)
                     fitted = perf_counter()
-                    of_groups = errors_of(factors)
+                    of_groups = hidden.errors(problem, factors, error)
                     scores[number, step] = -of_groups * unit.size**2
                     times[number, step] = fitted - began, perf_counter() - fitted
                     before = mean_of(of_groups)
                     errors.append(before)
                     if step == 0:
                         corner = factors, before
-                    if has_risen(errors, n_hidden) or is_in_vain():
+                    if has_risen(errors, hidden.n_observed) or is_in_vain():
                         break
                 leasts.append(min(errors))
-                if has_risen(leasts, n_hidden) or is_in_vain():
+                if has_risen(leasts, hidden.n_observed) or is_in_vain():
                     break
         return scores, times
 
@@ -185,6 +184,8 @@ class PathsMixin:
     def _hold_outs(self, observations):
         """Seeds of as many hold-outs as are enough."""
         n_hidden = HIDDEN_SHARE * observations.n_observed
+        if isinstance(observations, ZeroFilledObservations):  # of rows, in which some are hidden
+            n_hidden *= HIDDEN_COLUMNS
         n_hold_outs = min(n_enough(n_hidden), N_HOLD_OUTS)
         return check_random_state(self.random_state).randint(2**31 - 1, size=n_hold_outs)
 
@@ -194,13 +195,8 @@ class PathsMixin:
 
     def _check_paths(self, parameter, observations, loss, remedy):
         """Refuse "auto" for a parameter where no path tells what fits would."""
-        if isinstance(observations, ZeroFilledObservations):
-            raise ValueError(
-                f"{parameter}='auto' cannot hide the zeros that a sparse X does not store. Use "
-                f"{remedy}, or unstored='missing' if they are missing."
-            )
         solves = self.solver == "auto" or self.solver == "als" or isinstance(self.solver, ALS)
-        if solves and self._can_follow_paths(observations.stored(), loss):
+        if solves and self._can_follow_paths(_of_entries(observations), loss):
             return
         raise ValueError(
             f"{parameter}='auto' needs what alternating least squares solves exactly: "
@@ -229,11 +225,15 @@ class PathsMixin:
 
 
 def _parts(observations, seed, names, n_groups=1):
-    """What is visible, entry by entry, and groups of what is hidden."""
+    """What is visible, and what is hidden."""
     held_out = hold_out(observations, HIDDEN_SHARE, seed, names)
-    hidden = held_out.hidden
-    group = np.arange(hidden.n_observed) % n_groups
-    return held_out.visible.stored(), *(hidden.only(group == number) for number in range(n_groups))
+    return _of_entries(held_out.visible), Hidden(held_out, n_groups)
+
+
+def _of_entries(observations):
+    """Observations entry by entry, unless that would store zeros."""
+    is_sparse = isinstance(observations, ZeroFilledObservations)
+    return observations if is_sparse else observations.stored()
 
 
 def outside(share, unit, l1_ratio):

@@ -470,8 +470,6 @@ default=None
         tags = super().__sklearn_tags__()
         if isinstance(self.n_components, RealNotInt):
             tags.input_tags.sparse = False
-        elif isinstance(self.n_components, str):
-            tags.input_tags.sparse = self.unstored == "missing"
         tags.input_tags.positive_only = any(
             getattr(loss, "positive_only", False) for loss in stated_losses(self.loss)
         )

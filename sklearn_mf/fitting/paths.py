@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_mf.observations import gradient_of
+from sklearn_mf.observations import StoredObservations, gradient_of
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._warnings import quiet
 
@@ -34,6 +34,75 @@ SHRINKAGE = 0.1
 # Components smaller than this share of the data have been shrunk away by a larger penalty.
 # Alternation would bring them back slowly, and from zero never.
 GONE = 1e-3
+
+
+class Hidden:
+    """What is hidden from the problems of a path, in groups whose errors tell their spread.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+        Single entries, or a block in rows of which other columns are known.
+    n_groups : int, default=1
+        Of entries, or of rows of the block: fewer, where it has fewer.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_groups,)
+        What the entries of each group count for.
+    n_observed : int
+        Number of hidden entries.
+    """
+
+    def __init__(self, held_out, n_groups=1):
+        hidden, self._columns = held_out.hidden, held_out.columns
+        if self._columns is None:
+            group = np.arange(hidden.n_observed) % n_groups
+            self._groups = [(hidden.only(group == number), None) for number in range(n_groups)]
+        else:
+            rows = np.arange(hidden.shape[0])
+            parts = [rows[number::n_groups] for number in range(min(n_groups, len(rows)))]
+            self._groups = [(hidden.subset(part), held_out.known.subset(part)) for part in parts]
+        self.weights = np.array([total_weight(group) for group, _ in self._groups])
+        self.n_observed = hidden.n_observed
+
+    def errors(self, problem, factors, error):
+        """Mean of an error over each group.
+
+        Parameters
+        ----------
+        problem : Problem
+            Of what is visible.
+        factors : tuple of two ndarrays
+            Found for it.
+        error : BaseLoss
+            Half of what is to be averaged.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_groups,)
+            Weighted as the entries are.
+        """
+        totals = [
+            group.total_loss(*self._model_factors(problem, factors, known), error)
+            for group, known in self._groups
+        ]
+        return 2 * np.array(totals) / self.weights
+
+    def _model_factors(self, problem, factors, known):
+        W, Ht = factors
+        if known is not None:  # rows that have no code yet
+            W = replace(problem, observations=known).fold_in(Ht[~self._columns])
+            Ht = Ht[self._columns]
+        return problem.model_factors(W, Ht)
+
+
+def total_weight(observations):
+    """What all entries of some observations count for together."""
+    totals = observations.row_totals()
+    if observations.row_weight is None:
+        return float(totals.sum(dtype=np.float64))
+    return float(totals @ observations.row_weight.astype(np.float64))
 
 
 def sweeps(problem, W, Ht):
@@ -172,17 +241,46 @@ def widened(problem, W, Ht, random_state):
 
 def _directions(problem, W, Ht, n_new, random_state):
     """What the residuals of rows, and of columns, have in common."""
-    samples = problem.observations
-    model = samples.model(*problem.model_factors(W, Ht))
-    slopes = gradient_of(problem.loss.at(samples.kinds), samples.values, model)
-    residuals = samples.matrix(-slopes)
-    weights = samples.matrix(np.ones_like(slopes) if samples.weights is None else samples.weights)
-    V, images = _leading(residuals, n_new, random_state)
-    U = _regressed(images, weights, V)
+    samples, factors = problem.observations, problem.model_factors(W, Ht)
+    if isinstance(samples, StoredObservations):
+        slopes = gradient_of(
+            problem.loss.at(samples.kinds), samples.values, samples.model(*factors)
+        )
+        weights = np.ones_like(slopes) if samples.weights is None else samples.weights
+        V, images = _leading(samples.matrix(-slopes), n_new, random_state)
+        squares = samples.matrix(weights) @ V**2
+    else:
+        V, images = _leading(_Residuals(samples, factors, problem.loss), n_new, random_state)
+        squares = np.tile((V**2).sum(axis=0), (len(images), 1))
+    U = _regressed(images, squares, V)
     # Entries of both factors of the same size, where penalties want them.
     size = np.sqrt(np.linalg.norm(U, axis=0) * (len(V) / len(U)) ** 0.5)
     size += np.finfo(V.dtype).tiny
     return U / size, V * size
+
+
+class _Residuals:
+    """What a model leaves of sparse data whose zeros count: nothing dense but blocks of rows."""
+
+    def __init__(self, samples, factors, loss):
+        self._samples, self._factors, self._loss = samples, factors, loss
+        self._is_sum = loss.is_squared and samples.complete
+        self.shape, self.dtype = samples.shape, samples.dtype
+
+    @property
+    def T(self):
+        """The same, rows and columns exchanged."""
+        return _Residuals(self._samples.T, self._factors[::-1], self._loss)
+
+    def __matmul__(self, V):
+        W, Ht = self._factors
+        if self._is_sum:  # of a sparse matrix and one of low rank
+            return self._samples.product(V, np.zeros_like(V, shape=len(V))) - W @ (Ht.T @ V)
+        out = np.empty_like(V, shape=(self.shape[0], V.shape[1]))
+        for rows, block in self._samples.blocks():
+            slopes = gradient_of(self._loss.at(block.kinds), block.values, block.model(W[rows], Ht))
+            out[rows] = -block.pull_rows(slopes, V)
+        return out
 
 
 def _leading(residuals, n_vectors, random_state):
@@ -206,12 +304,11 @@ def _leading(residuals, n_vectors, random_state):
     return basis @ leading, images @ leading
 
 
-def _regressed(images, weights, V):
+def _regressed(images, squares, V):
     """Each row of residuals regressed on each column of V by itself, where it is observed.
 
     Rows that see little of a column are shrunk, or rounding error would fill them.
     """
-    squares = weights @ V**2
     return images / (squares + SHRINKAGE * squares.mean(axis=0) + np.finfo(V.dtype).tiny)
 
 

@@ -13,11 +13,18 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mf.estimators._base import SquaredErrorOfMean
-from sklearn_mf.fitting.paths import PRECISION, follow, has_risen, n_enough, of_every_rank
-from sklearn_mf.model_selection._entries import hide_entries, observed_entries
+from sklearn_mf.fitting.paths import (
+    PRECISION,
+    Hidden,
+    follow,
+    has_risen,
+    n_enough,
+    of_every_rank,
+    total_weight,
+)
+from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
 from sklearn_mf.objective.factor_model import FactorModel
-from sklearn_mf.observations import observe
-from sklearn_mf.utils._hiding import random_block
+from sklearn_mf.observations import HeldOut, observe
 from sklearn_mf.utils._sparse import entries_at
 from sklearn_mf.utils._tables import is_frame, native, rebuilt
 from sklearn_mf.utils._validation import check_entry_weight, check_parameters, check_sample_weight
@@ -58,6 +65,10 @@ class Candidates:
             params["sample_weight"] = check_sample_weight(params["sample_weight"], X)
         if "entry_weight" in params:
             E = check_entry_weight(params["entry_weight"], X, estimator.unstored)
+            if sparse.issparse(X) and estimator.unstored == "zero":
+                # What has no weight is missing: of the zeros those count which have one.
+                E, X = _weighted_zeros(E, X)
+                estimator = clone(estimator).set_params(unstored="missing")
             params["entry_weight"] = E
             X = hide_entries(X, np.flatnonzero(_entries_of(E, X) == 0))
         return cls(estimator, X, table, grid, params)
@@ -138,7 +149,8 @@ def results_of(candidates, tasks, n_sweeps, n_jobs):
         NaN where errors had risen for good. Where the one ``alpha_W`` is "auto", those of each
         rank are of the strength that suits it best.
     """
-    if candidates.counts_zeros or not (found := _paths_of(candidates)):
+    found = _paths_of(candidates)
+    if found is None:
         judge = partial(_by_blocks if candidates.counts_zeros else _one_by_one, candidates)
         return np.array(_judged(judge, tasks, 0, n_jobs))
     judge, strengths, first, work = found
@@ -150,7 +162,8 @@ def results_of(candidates, tasks, n_sweeps, n_jobs):
     ranks, alphas = candidates.grid
     if alphas != ["auto"]:
         return on_grid(ranks, strengths)
-    enough = n_enough(np.mean([len(test) for _, test, _ in tasks]))
+    n_hidden = [_n_hidden(*fold) for *fold, _ in tasks]
+    enough = n_enough(np.mean(n_hidden))
     least = PRECISION**2 * candidates.variance
     return of_every_rank(ranks, strengths, on_grid, first, enough, least)[:, None]
 
@@ -162,7 +175,9 @@ def _paths_of(candidates):
         return None
     check_parameters(estimator)
     loss = estimator._resolve_loss(candidates.table, X)
-    observations = estimator._observe(X, loss, **candidates.params).stored()
+    observations = estimator._observe(X, loss, **candidates.params)
+    if not candidates.counts_zeros:
+        observations = observations.stored()
     if not estimator._can_follow_paths(observations, loss):
         return None
     ranks, alphas = candidates.grid
@@ -170,7 +185,9 @@ def _paths_of(candidates):
     if alphas == ["auto"]:
         strengths, first = estimator._strengths_for_ranks(observations, loss)
     unit = estimator._unit_of_paths(observations, loss)
-    observations = unit.observations(observations).in_short(PRECISION)
+    observations = unit.observations(observations)
+    if not candidates.counts_zeros:
+        observations = observations.in_short(PRECISION)
     judge = partial(_along_path, estimator, (observations, (loss, unit)))
     return judge, strengths, first, observations.n_observed * int(ranks[-1]) ** 2
 
@@ -184,30 +201,24 @@ def _judged(judge, tasks, work, n_jobs):
     return [_quietly(judge, *task) for task in tasks]
 
 
-def blocks(candidates, n_blocks, rng):
-    """Blocks of complete data to be hidden: rows that are set aside, and columns of these.
-
-    Parameters
-    ----------
-    candidates : Candidates
-        Of sparse data whose zeros count.
-    n_blocks : int
-        How many, each of that share of the rows.
-    rng : Generator
-        See `hiding_stream`.
-
-    Returns
-    -------
-    blocks : list of tuple of two ndarrays of bool
-        Masks of rows and of columns.
-    """
-    weight = candidates.params.get("sample_weight")
-    return [random_block(candidates.X.shape, weight, 1 / n_blocks, rng) for _ in range(n_blocks)]
+def _n_hidden(train, test, columns=None):
+    """How many entries a fold hides, or how many cells of a block."""
+    return len(test) if columns is None else int(test.sum()) * int(columns.sum())
 
 
 def _quietly(judge, *task):
     with quiet(ConvergenceWarning):
         return judge(*task)
+
+
+def _weighted_zeros(E, X):
+    """Weights that are not zero, and what X has there, zeros stored."""
+    E = sparse.csr_array(E, copy=True)
+    E.sum_duplicates()
+    E.eliminate_zeros()
+    rows, columns, _ = observed_entries(E)
+    values = entries_at(check_holed(X), rows, columns)
+    return E, sparse.csr_array((values, E.indices, E.indptr), shape=E.shape)
 
 
 def _entries_of(E, X):
@@ -216,14 +227,24 @@ def _entries_of(E, X):
     return entries_at(E, rows, columns) if sparse.issparse(E) else E[rows, columns]
 
 
-def _along_path(estimator, data, grid, n_sweeps, train, test, seed):
-    (observations, terms), parts = data, []
+def _along_path(estimator, data, grid, n_sweeps, *task):
+    (observations, terms), (*fold, seed) = data, task
+    held_out = _held_out(observations, *fold)
+    parts = held_out.visible, Hidden(held_out)
+    scores, times = estimator._path_results(parts, terms, grid, n_sweeps, seed)
+    return np.concatenate([scores, times], axis=-1)
+
+
+def _held_out(observations, train, test, columns=None):
+    """The parts of a fold, of entries or of a block."""
+    if columns is not None:
+        return observations.without_block(train, test, columns)
+    parts = []
     for entries in (train, test):
         chosen = np.zeros(observations.n_observed, dtype=bool)
         chosen[entries] = True
         parts.append(observations.only(chosen))
-    scores, times = estimator._path_results(parts, terms, grid, n_sweeps, seed)
-    return np.concatenate([scores, times], axis=-1)
+    return HeldOut(*parts)
 
 
 def _one_by_one(candidates, train, test, seed):
@@ -252,39 +273,34 @@ def _visible(candidates, train):
     return rebuilt(candidates.table, visible) if named else visible
 
 
-def _by_blocks(candidates, aside, columns, seed):
+def _by_blocks(candidates, train, test, columns, seed):
     """Of rows that no model saw some columns tell the codes, and the others are predicted."""
     X, params = sparse.csr_array(candidates.X), dict(candidates.params)
     weight = params.pop("sample_weight", None)
     if weight is not None:
-        params["sample_weight"], weight = weight[~aside], weight[aside].astype(np.float64)
-    visible, rows = X[~aside], X[aside]
+        params["sample_weight"], weight = weight[train], weight[test].astype(np.float64)
+    visible, rows = X[train], X[test]
     known, hidden = rows[:, ~columns], rows[:, columns].astype(np.float64)
-    hidden = observe(hidden, sample_weight=weight)
-    total_weight = hidden.row_totals().sum() if weight is None else hidden.row_totals() @ weight
 
     def judge(rank, alpha):
         model = candidates.fitted(visible, rank, alpha, params)
         fitted = perf_counter()
         codes = _of_columns(model, ~columns).transform(known).astype(np.float64)
-        factors = FactorModel.of(model).of_features(columns).factors(codes)
-        error = SquaredErrorOfMean(model.loss_)
-        if model.loss_.is_squared:
-            error = model.loss_
-        return -2 * hidden.total_loss(*factors, error) / total_weight, fitted
+        part = _of_columns(model, columns)
+        seen = observe(hidden, sample_weight=weight, column_kinds=part.loss_.kinds)
+        error = part.loss_ if part.loss_.is_squared else SquaredErrorOfMean(part.loss_)
+        total = seen.total_loss(*FactorModel.of(part).factors(codes), error)
+        return -2 * total / total_weight(seen), fitted
 
-    return candidates.results(judge, hidden.n_observed)
+    return candidates.results(judge, _n_hidden(train, test, columns))
 
 
 def _of_columns(model, columns):
     """A fitted model of some of its features alone."""
-    if model.loss_.kinds is not None:
-        raise ValueError(
-            "RankSearchCV hides blocks of a sparse X that stores no zeros, and needs one loss for "
-            "all features. Use X.toarray()."
-        )
     model = copy.copy(model).set_output(transform="default")
     model.components_ = np.ascontiguousarray(model.components_[:, columns])
     model.feature_bias_ = model.feature_bias_[columns]
     model.n_features_in_ = int(columns.sum())
+    if model.loss_.kinds is not None:
+        model.loss_ = model.loss_.at_columns(columns)
     return model

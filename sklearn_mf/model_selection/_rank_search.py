@@ -12,7 +12,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.fitting.paths import PRECISION, simplest_of_the_best
-from sklearn_mf.model_selection._candidates import Candidates, blocks, results_of
+from sklearn_mf.model_selection._blocks import block_folds_of
+from sklearn_mf.model_selection._candidates import Candidates, results_of
 from sklearn_mf.model_selection._split import EntryKFold, folds_of
 from sklearn_mf.utils._callbacks import CallbackSupportMixin, SearchTasks
 from sklearn_mf.utils._hiding import hiding_stream
@@ -90,9 +91,12 @@ class RankSearchCV(
     cv : int, splitter or iterable, default=5
         Number of random folds of the observed entries, or how to split them: pairs of arrays
         ``(train, test)`` that number the observed entries of X in the order of its rows. An
-        int leaves every row and column an entry to train on. Of a sparse X whose zeros count,
-        an int is the number of blocks that are hidden, each of that share of the rows and a
-        fifth of the columns, as in bi-cross-validation (Owen & Perry 2009).
+        int leaves every row and column an entry to train on. Of a sparse X whose zeros count
+        blocks are hidden, as in bi-cross-validation (Owen & Perry 2009): a fifth of the columns,
+        in rows that are set aside. An int is the number of random blocks, each of that share of
+        the rows. A splitter of scikit-learn, or pairs of arrays, numbers rows then: its test
+        rows are set aside. With an ``entry_weight`` what has one is observed, also where X
+        stores nothing, and single entries are hidden.
     one_standard_error : bool, default=True
         Whether to prefer the smallest rank within one standard error of the best. Otherwise
         the best is chosen.
@@ -240,7 +244,8 @@ class RankSearchCV(
         ------
         ValueError
             If the estimator is of another kind, X is too small for the ranks, or the folds
-            are not pairs of arrays which number the observed entries of X.
+            are not pairs of arrays which number the observed entries of X, or, where blocks are
+            hidden, its rows.
         """
         fit_params, split_params = self._routed_to_fit(params)
         checker = _check_estimator(self.estimator)
@@ -528,13 +533,7 @@ def _check_folds(cv, candidates, params, rng):
     """Pairs of arrays that number observed entries, or that mask blocks of rows and columns."""
     X = candidates.X
     if candidates.counts_zeros:
-        if not isinstance(cv, Integral) or "entry_weight" in candidates.params:
-            raise ValueError(
-                "Of a sparse X whose zeros count, RankSearchCV hides blocks: cv must be an int, "
-                "and entry_weight is not possible. Use unstored='missing' for the estimator if "
-                "what X does not store is missing, else X.toarray()."
-            )
-        return blocks(candidates, cv, hiding_stream(rng))
+        return block_folds_of(cv, candidates, params.get("groups"), hiding_stream(rng))
     weights = candidates.weights()
     n_entries = len(weights)
     if isinstance(cv, Integral):

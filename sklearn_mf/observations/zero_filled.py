@@ -113,8 +113,27 @@ class ZeroFilledObservations(SharedRows):
         """
         told = multiply(self.row_totals(), self.row_weight)  # rows may miss all entries
         aside, columns = random_block(self.shape, told, share, rng)
+        return self.without_block(~aside, aside, columns)
+
+    def without_block(self, rows, aside, columns):
+        """What a solver may see if some columns are hidden in rows that are set aside.
+
+        Parameters
+        ----------
+        rows : ndarray of bool of shape (n_rows,)
+            Rows for the solver.
+        aside : ndarray of bool of shape (n_rows,)
+            Rows that are set aside.
+        columns : ndarray of bool of shape (n_columns,)
+            The hidden ones of these.
+
+        Returns
+        -------
+        held_out : HeldOut
+            The parts.
+        """
         return HeldOut(
-            self._part(~aside, np.ones_like(columns)),
+            self._part(rows, np.ones_like(columns)),
             self._part(aside, columns),
             self._part(aside, ~columns),
             columns,
@@ -241,6 +260,10 @@ class ZeroFilledObservations(SharedRows):
 
     @cached_property
     def _squares(self):
+        with np.errstate(over="ignore"):  # infinite where it overflows
+            return self._sum_of_squares()
+
+    def _sum_of_squares(self):
         X = self._filled
         if self.complete and self.row_weight is None and self.column_weight is None:
             parts = np.split(X.data, range(PART, X.nnz, PART))

@@ -104,8 +104,25 @@ def random_block(shape, row_weight, share, rng):
         Likewise.
     """
     candidates = np.ones(shape[0], dtype=bool) if row_weight is None else row_weight > 0
-    rows = _some_but_not_all(candidates, share, rng)
-    return rows, _some_but_not_all(np.ones(shape[1], dtype=bool), HIDDEN_COLUMNS, rng)
+    return _some_but_not_all(candidates, share, rng), random_columns(shape[1], rng)
+
+
+def random_columns(n_columns, rng):
+    """Choose the columns that are hidden in rows that are set aside.
+
+    Parameters
+    ----------
+    n_columns : int
+        How many there are.
+    rng : Generator
+        See `hiding_stream`.
+
+    Returns
+    -------
+    columns : ndarray of bool of shape (n_columns,)
+        The chosen ones: one at least where there are two, and never all.
+    """
+    return _some_but_not_all(np.ones(n_columns, dtype=bool), HIDDEN_COLUMNS, rng)
 
 
 def _some_but_not_all(candidates, share, rng):
