@@ -1,6 +1,7 @@
 """Imports go downward only, and no file outgrows its reader."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -10,28 +11,22 @@ import sklearn_mf
 PACKAGE = Path(sklearn_mf.__file__).parent
 MAX_LINES = 600
 
+DESIGN = PACKAGE.parent / "doc" / "design.md"
+
+
+def floors():
+    """The floor of every module in the list of the design, by the prefix of its dotted name."""
+    found = {"sklearn_mf": 10}
+    section = DESIGN.read_text(encoding="utf-8").partition("## Floors")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", section, flags=re.M)
+    for floor, modules in rows:
+        for module in re.findall(r"`([\w.]+)`", modules):
+            found[f"sklearn_mf.{module}"] = int(floor)
+    return found
+
+
 # A module stands on the floor of the longest prefix of its name.
-FLOORS = {
-    "sklearn_mf": 10,
-    "sklearn_mf.components": 10,
-    "sklearn_mf.model_selection": 10,
-    "sklearn_mf.plotting": 10,
-    "sklearn_mf.utils.discovery": 10,
-    "sklearn_mf.utils._show_versions": 10,
-    "sklearn_mf.estimators": 9,
-    "sklearn_mf.fitting": 8,
-    "sklearn_mf.imputation": 8,
-    "sklearn_mf.solvers": 7,
-    "sklearn_mf.starts": 6,
-    "sklearn_mf.objective": 5,
-    "sklearn_mf.losses": 4,
-    "sklearn_mf.penalties": 4,
-    "sklearn_mf.observations": 3,
-    "sklearn_mf.systems": 2,
-    "sklearn_mf.utils": 1,
-    "sklearn_mf.kernels": 0,
-    "sklearn_mf.utils._warnings": 0,
-}
+FLOORS = floors()
 # Helpers of one floor may use one another; elsewhere siblings share only their base.
 SOCIABLE = {0, 1, 2, 3, 5, 6, 8, 10}
 # Allowed by their floors, but not meant to know of one another.
