@@ -25,9 +25,9 @@ class Runaways:
     """
 
     def __init__(self, block, penalty, *, is_bounded):
-        _, ridge, l1, lower = penalty
+        _, ridge, l1, _ = penalty
         n_rows, k = block.shape[0], len(ridge)
-        held = ridge.any() or l1.any() or np.isfinite(lower).any()
+        held = ((ridge > 0) | (l1 > 0)).all()  # from below alone is not enough
         self.possible = np.full(n_rows, not held)
         if is_bounded and not held:
             self.possible = np.diff(block.stored().indptr) < k
