@@ -55,6 +55,14 @@ def test_a_batch_leads_no_farther_than_to_what_it_observes(largest, dtype):
 
 
 @pytest.mark.parametrize("loss", [Poisson(), Poisson().for_codes])
+def test_parabolas_at_the_data_stay_there(loss):
+    x = np.array([1e-9, 1.0, 1e9, 1e30])
+    weight, target = loss.parabola(x, np.log(x))
+    assert_allclose(weight, np.maximum(x, 1e-6))
+    assert_allclose(target, np.log(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [Poisson(), Poisson().for_codes])
 def test_parabolas_have_the_slope_of_the_loss(loss):
     x, m = (part.ravel() for part in np.meshgrid([0.0, 1e-9, 0.3, 7.0, 1e9], np.linspace(-40, 40)))
     weight, target = loss.parabola(x, m)
@@ -77,6 +85,7 @@ def test_no_step_goes_beyond_an_observed_count():
         assert (Poisson().value(x, at) <= bound + 1e-9 * size)[up].all()
 
 
+@pytest.mark.filterwarnings("ignore:.* fewer observed entries than their codes:UserWarning")
 @pytest.mark.filterwarnings("ignore:alpha_H=.* has hardly any effect:UserWarning")
 @pytest.mark.parametrize("positive", ["W", False])
 @pytest.mark.parametrize("loss", [Poisson(), Logistic()])
