@@ -340,9 +340,10 @@ def check_imputer(case):
     kept = imputer.get_feature_names_out()
     if filled.shape[1] != len(kept):
         raise FuzzFailure(f"{filled.shape[1]} columns, but the names are {kept}")
-    repeated = clone(case.estimator).fit(case.X).transform(case.X)
-    if np.asarray(repeated).tobytes() != np.asarray(filled).tobytes():
-        raise FuzzFailure("a second fit fills otherwise")
+    if case.seed % 4 == 0:  # half of all time goes into imputers
+        repeated = clone(case.estimator).fit(case.X).transform(case.X)
+        if np.asarray(repeated).tobytes() != np.asarray(filled).tobytes():
+            raise FuzzFailure("a second fit fills otherwise")
     if not case.estimator.add_indicator:
         seen = ~np.isnan(case.dense).all(axis=0) | case.estimator.keep_empty_features
         known, out = case.dense[:, seen], np.asarray(filled)

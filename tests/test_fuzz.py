@@ -8,6 +8,7 @@ CHUNKS, CASES = 8, 125
 # Each failed once, for a reason of its own: runaway codes, thousands of systems, overflow.
 FOUND = [5006245, 5012647, 5016112, 701073, 203384, 5014430, 601267]
 FOUND += [14000844, 14001574, 14005250, 15002165, 16001372, 16004736, 16009644]
+FOUND += [16005286, 17002253, 17002113, 17003024, 17003016, 17001836, 20002140, 20007557]
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.losses import Poisson
+from sklearn_mf.losses import Logistic, Poisson
+from sklearn_mf.observations import descent
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,14 @@ def test_a_batch_leads_no_farther_than_to_what_it_observes(largest, dtype):
 
 
 @pytest.mark.parametrize("loss", [Poisson(), Poisson().for_codes])
+def test_parabolas_at_the_data_stay_there(loss):
+    x = np.array([1e-9, 1.0, 1e9, 1e30])
+    weight, target = loss.parabola(x, np.log(x))
+    assert_allclose(weight, np.maximum(x, 1e-6))
+    assert_allclose(target, np.log(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [Poisson(), Poisson().for_codes])
 def test_parabolas_have_the_slope_of_the_loss(loss):
     x, m = (part.ravel() for part in np.meshgrid([0.0, 1e-9, 0.3, 7.0, 1e9], np.linspace(-40, 40)))
     weight, target = loss.parabola(x, m)
@@ -74,3 +83,20 @@ def test_no_step_goes_beyond_an_observed_count():
         up = m < np.log(x)
         size = np.abs(Poisson().value(x, m)) + 1e-300
         assert (Poisson().value(x, at) <= bound + 1e-9 * size)[up].all()
+
+
+@pytest.mark.filterwarnings("ignore:.* fewer observed entries than their codes:UserWarning")
+@pytest.mark.filterwarnings("ignore:alpha_H=.* has hardly any effect:UserWarning")
+@pytest.mark.parametrize("positive", ["W", False])
+@pytest.mark.parametrize("loss", [Poisson(), Logistic()])
+def test_biases_without_a_best_value_end_soon(monkeypatch, loss, positive):
+    # A bias of next to minus infinity is best for a row of zeros, whatever holds its other codes.
+    X = np.random.default_rng(0).integers(0, 2, size=(12, 4)).astype(float)
+    model = MatrixFactorization(
+        1, loss=loss, bias="both", positive=positive, alpha_W=0.0, alpha_H=0.1, solver="lbfgs"
+    ).fit(X)
+    solved, n_systems = descent._solved, []
+    monkeypatch.setattr(descent, "_solved", lambda *a: n_systems.append(1) or solved(*a))
+    codes = model.transform(np.array([[0.0, np.nan, np.nan, np.nan], [0.0, 0.0, 0.0, np.nan]]))
+    assert len(n_systems) <= 200  # 500 iterations of 50 systems took 26 seconds
+    assert (model.inverse_transform(codes)[:, 0] <= 1e-3).all()

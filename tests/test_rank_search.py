@@ -330,3 +330,13 @@ def test_other_estimators_start_anew():
 @parametrize_with_checks([RankSearchCV(MODEL, [1, 2], cv=2, random_state=0)])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("seed", range(6))
+def test_errors_beyond_the_squares_of_float32_are_numbers(seed):
+    # Without a penalty, rows that share no column with others have codes of any size.
+    X = np.array([[-1.04e-5, 7.16], [-9.37e-6, 13.0], [-6.51e-6, -11.3]], dtype=np.float32)
+    model = MatrixFactorization(1, alpha_W=0.0, max_iter=10, random_state=4)
+    search = RankSearchCV(model, [1], alphas=[0.0, 0.1], cv=2, random_state=seed).fit(X)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()

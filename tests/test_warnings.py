@@ -76,6 +76,7 @@ NOT_CONVERGED, NOTHING, NO_SCORE = "did not converge", "this batch", "score is n
 # What to call, and how the warning begins.
 CASES = {
     "fit": (lambda: model().fit(without_row()), EMPTY_ROW),
+    "weights as y": (lambda: model().fit(holed(), np.linspace(0.5, 2, 30)), "y is not used"),
     "fit_transform": (lambda: model().fit_transform(without_row()), EMPTY_ROW),
     "fit_transform of frames": (lambda: as_frames(model()).fit_transform(without_row()), EMPTY_ROW),
     "transform": (lambda: fitted().transform(without_row()), EMPTY_ROW),

@@ -361,7 +361,8 @@ class SquaredErrorOfMean:
 
     def value(self, x, m):
         """Half the squared distance of the data to their mean."""
-        return Squared().value(x, self.loss.mean(m))
+        # In double precision: without a penalty what is hidden may be beyond single's squares.
+        return Squared().value(x, self.loss.mean(m).astype(np.float64))
 
 
 def threads_for(observations, uses_kernels=False):

@@ -12,7 +12,11 @@ from sklearn_mf.estimators._base import (
     warn_of_empty_columns,
     warn_of_empty_rows,
 )
-from sklearn_mf.estimators._base_traps import warn_of_short_rows, warn_of_traps
+from sklearn_mf.estimators._base_traps import (
+    warn_of_short_rows,
+    warn_of_traps,
+    warn_of_weights_as_y,
+)
 from sklearn_mf.objective.canonical_form import canonical, is_unpenalized, spectrum_of
 from sklearn_mf.objective.constants import column_means, overall_constant
 from sklearn_mf.objective.factor_model import FactorModel
@@ -42,6 +46,7 @@ class SolvedFactorization(BaseFactorization):
         problem = self._posed(observations, loss)
         n_components, chosen = problem.n_components, self._chosen(problem)
         solver = self._check_solver(problem)
+        warn_of_weights_as_y(y, sample_weight)
         warn_of_traps(self, X, loss, entry_weight is not None)
         unit = solver.unit_of(problem)
         if not np.isfinite(unit.of_objective):

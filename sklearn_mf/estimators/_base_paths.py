@@ -114,7 +114,7 @@ class PathsMixin:
         def error_of(factors):
             return mean_of(hidden.errors(problem, factors, error))
 
-        error = loss if loss.is_squared else SquaredErrorOfMean(loss.in_unit(unit.size))
+        error = SquaredErrorOfMean(loss.in_unit(unit.size))
         scores = np.full((len(alphas), len(ranks), len(hidden.weights)), np.nan)
         times, offset = np.full((*scores.shape[:2], 2), np.nan), 0.0
         # As in solves: BLAS may tell of numbers that are in no result.

@@ -8,7 +8,7 @@ import re
 import numpy as np
 from scipy import sparse
 
-from sklearn_mf.utils._warnings import warn
+from sklearn_mf.utils._warnings import is_called_by, warn
 
 # Ratings are judged by so many of them.
 N_EXAMPLES = 10_000
@@ -54,6 +54,29 @@ def warn_of_traps(estimator, X, loss, has_entry_weight):
             "features. Fit scipy.sparse.csr_array((ratings, (users, items))) instead, with "
             "unstored='missing'."
         )
+
+
+def warn_of_weights_as_y(y, sample_weight):
+    """Say that y is not used, where it may be the weights of samples, by their place.
+
+    In a pipeline, or a search, y is what others predict: only who calls `fit` may mean weights.
+
+    Parameters
+    ----------
+    y : array-like or None
+        What `fit` got.
+    sample_weight : array-like or None
+        Likewise.
+    """
+    if y is None or sample_weight is not None or is_called_by("sklearn"):
+        return
+    y = np.asarray(y)
+    if y.dtype.kind != "f" or y.ndim != 1 or not (y >= 0).all() or (y == np.rint(y)).all():
+        return
+    warn(
+        "y is not used: fit(X, y) takes it by convention. If these are weights of samples, pass "
+        "them as sample_weight=..."
+    )
 
 
 def warn_of_short_rows(estimator, observations):

@@ -131,6 +131,7 @@ def _parabola(x, m, far):
     least = np.log(np.where(positive, x, EDGE))
     excess, rate = m - least, _rate(m)
     is_chord = (positive & ((excess < -far) | (excess > FAR))) | (m > ANYWHERE)
+    is_chord &= excess != 0
     run = np.where(is_chord, excess, 1)
     with np.errstate(over="ignore"):
         weight = np.where(is_chord, np.exp(least) * (np.expm1(run) / run), rate)

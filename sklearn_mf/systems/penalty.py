@@ -56,8 +56,8 @@ class RowPenalty(NamedTuple):
 
     @property
     def holds(self):
-        """Whether it keeps any coefficient from growing for ever."""
-        return bool(self.ridge.any() or self.l1.any() or np.isfinite(self.lower).any())
+        """Whether it keeps every coefficient from growing for ever; bounds from below do not."""
+        return bool(((self.ridge > 0) | (self.l1 > 0)).all())
 
     def cost(self, rows):
         """What each row costs."""

@@ -66,6 +66,27 @@ def warn(message, category=UserWarning):
         warnings.warn(message, category, stacklevel=_levels_up())
 
 
+def is_called_by(package):
+    """Whether the nearest line outside of this package, and of base classes, is in a package.
+
+    Parameters
+    ----------
+    package : str
+        Its name.
+
+    Returns
+    -------
+    is_called : bool
+        For instance whether a pipeline or a search calls, and not a user.
+    """
+    frame, name = sys._getframe(1), "sklearn_mf"
+    wrappers = "sklearn.base", "sklearn.utils._set_output"
+    while frame is not None and (name.startswith("sklearn_mf") or name in wrappers):
+        frame = frame.f_back
+        name = frame.f_globals.get("__name__", "") if frame else ""
+    return name.partition(".")[0] == package
+
+
 def _levels_up():
     """The ``stacklevel`` of the caller's caller outside; beyond the last frame if there is none.
 
