@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from conftest import low_rank, minutes_on_reference, punch_holes
-from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_swiss_roll
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_moons, make_swiss_roll
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.metrics import nan_euclidean_distances
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mf import FactorizationImputer
-from sklearn_mf.imputation.neighbours import Neighbours
+from sklearn_mf.imputation.neighbours import N_NEIGHBORS, PRIOR, Neighbours
 from sklearn_mf.imputation.normal import Normal, Shrinkage
 from sklearn_mf.utils._holes import Holes
 
@@ -138,18 +139,35 @@ class TestNeighbours:
     def test_only_observed_entries_are_averaged(self, normal, rows):
         donors = Neighbours.of(normal, rows)
         completed = normal.completed(rows)
-        shifts = donors.shifts(completed)
+        shifts = donors.shifts(rows, completed)
         assert shifts.shape == (2, *rows.shape)
         assert np.isfinite(shifts).all()
         hidden = rows.copy()
         hidden[:, 2] = np.nan
-        np.testing.assert_array_equal(Neighbours.of(normal, hidden).shifts(completed)[:, :, 2], 0)
+        np.testing.assert_array_equal(
+            Neighbours.of(normal, hidden).shifts(rows, completed)[:, :, 2], 0
+        )
+
+    def test_they_are_near_in_what_a_row_shows(self, normal):
+        # As KNNImputer has it; what is filled in a row may be anything.
+        X = punch_holes(np.random.default_rng(0).normal(size=(200, 6)), 0.3)
+        donors = Neighbours.of(normal, X)
+        observed = ~np.isnan(X)
+        distances = nan_euclidean_distances(X, donors.completed, squared=True)
+        wanted = np.argsort(distances, axis=1)[:, : N_NEIGHBORS + 1]
+        farthest = np.take_along_axis(distances, wanted[:, -1:], axis=1)
+        weights = 1 - 0.99 * np.take_along_axis(distances, wanted, axis=1) / farthest
+        counts = np.einsum("ik,ikj->ij", weights, observed[wanted])
+        sums = np.einsum("ik,ikj->ij", weights, donors.residuals[wanted])
+        for filled in donors.completed, np.where(observed, X, 100.0):
+            shifts = donors.shifts(X, filled)
+            np.testing.assert_allclose(shifts[0], sums / (counts + PRIOR), atol=1e-10)
 
     def test_what_is_filled_in_a_row_says_nothing_of_the_row(self, normal):
         X = np.tile(np.random.default_rng(0).normal(size=6), (25, 1))
         X[0, 1] = np.nan
-        without = Neighbours.of(normal, X[1:]).shifts(normal.completed(X[:1]))
-        found = Neighbours.of(normal, X).shifts(normal.completed(X[:1]))
+        without = Neighbours.of(normal, X[1:]).shifts(X[:1], normal.completed(X[:1]))
+        found = Neighbours.of(normal, X).shifts(X[:1], normal.completed(X[:1]))
         np.testing.assert_allclose(found[:, 0, 1], without[:, 0, 1], rtol=0.1)
 
 
@@ -184,6 +202,22 @@ TABLES = {
 
 @minutes_on_reference
 class TestAccuracy:
+    @pytest.mark.parametrize("share", [0.1, 0.3])
+    def test_curves_are_seen(self, share):
+        # Two moons seen by eight noisy instruments: a normal distribution is a poor model.
+        rng = np.random.default_rng(0)
+        moons, _ = make_moons(800, noise=0.05, random_state=0)
+        views = np.column_stack([moons, moons[:, 0] * moons[:, 1]])
+        views = np.hstack([views, views @ rng.normal(size=(3, 5))])
+        X = StandardScaler().fit_transform(views)
+        X += 0.15 * rng.normal(size=X.shape)
+        holed = punch_holes(X, share)
+        missing = np.isnan(holed)
+        peers = [KNNImputer(), KNNImputer(n_neighbors=20)]
+        best = min(rms(peer.fit_transform(holed) - X, missing) for peer in peers)
+        found = FactorizationImputer(random_state=0).fit_transform(holed)
+        assert rms(found - X, missing) < (0.98 if share == 0.1 else 0.8) * best
+
     @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:.*Early stopping criterion")
     @pytest.mark.parametrize("share", [0.1, 0.3])

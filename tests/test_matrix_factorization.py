@@ -357,10 +357,6 @@ class TestRankOfTheData:
         with pytest.raises(ValueError, match=message):
             MatrixFactorization(**parameters).fit(X)
 
-    def test_zeros_that_are_not_stored_are_not_hidden(self):
-        with pytest.raises(ValueError, match="unstored='missing'"):
-            MatrixFactorization("auto").fit(sparse.eye_array(5, format="csr"))
-
     @pytest.mark.parametrize("n_components", ["auto", 0.9])
     def test_batches_have_no_rank_of_their_own(self, n_components):
         model = MatrixFactorization(n_components).partial_fit(np.eye(5))

@@ -285,10 +285,11 @@ def test_an_empty_row_is_warned_of_once_and_gets_a_mean_code(solver, bias, loss,
         expected = np.zeros(W.shape[1])
         if not bias:
             expected = np.delete(W, empty, axis=0).mean(axis=0)
-        same(W[empty], np.tile(expected, (len(empty), 1)))
+        # Codes under other losses are iterated, in the form of the fit or in the last one.
+        same(W[empty], np.tile(expected, (len(empty), 1)), rtol=1e-8)
         reconstruction = estimator.inverse_transform(W)
         means = expected[:RANK] @ estimator.components_ + estimator.feature_bias_
-        same(reconstruction[empty], np.tile(means, (len(empty), 1)))
+        same(reconstruction[empty], np.tile(means, (len(empty), 1)), rtol=1e-8)
 
 
 @every_loss

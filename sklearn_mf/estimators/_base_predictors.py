@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf.imputation.completion import Completion, fit_completion
+from sklearn_mf.utils._threads import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class StandardizedTable:
         mean, scale = np.nanmean(wide, axis=0), np.nanstd(wide, axis=0)
         # What a constant column has beside its mean are rounding errors.
         scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)] = 0
-        completion, errors = fit_completion(_standardized(wide, mean, scale), random_state)
+        # Of thousands of small systems each alone: threads of BLAS would wait for one another.
+        with one_blas_thread():
+            completion, errors = fit_completion(_standardized(wide, mean, scale), random_state)
         return cls(completion, mean, scale, seen), errors
 
     @property
@@ -67,13 +70,17 @@ class StandardizedTable:
     def predict(self, X, cells, return_std=False):
         """Expected values of missing entries, and their standard deviations."""
         X, cells, mean, scale = self._rows_of(X, cells)
-        values = self.completion.predict(X)[cells] * scale + mean
-        return values, np.sqrt(self.completion.variances(X)[cells]) * scale if return_std else None
+        with one_blas_thread():
+            values = self.completion.predict(X)[cells] * scale + mean
+            if not return_std:
+                return values, None
+            return values, np.sqrt(self.completion.variances(X)[cells]) * scale
 
     def sample(self, X, cells, random_state):
         """One draw of missing entries, of the model and of the noise."""
         X, cells, mean, scale = self._rows_of(X, cells)
-        return self.completion.sample(X, random_state)[cells] * scale + mean
+        with one_blas_thread():
+            return self.completion.sample(X, random_state)[cells] * scale + mean
 
     def _rows_of(self, X, cells):
         """Rows that have the cells, standardized; where these are in them; and their units."""

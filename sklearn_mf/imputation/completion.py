@@ -75,7 +75,7 @@ class Completion:
         completed = self.model.completed(X)
         if self.neighbours is None:
             return completed
-        shifts = np.tensordot(self.shares, self.neighbours.shifts(completed), 1)
+        shifts = np.tensordot(self.shares, self.neighbours.shifts(X, completed), 1)
         return np.where(np.isnan(X), completed + shifts, X)
 
     def variances(self, X):
@@ -264,7 +264,7 @@ def _correction(trials, rng):
         donors = Neighbours.of(model, _some_rows(trial.visible, MAX_DONORS, rng))
         completed = model.completed(X)
         rests.append(trial.values - completed[trial.hidden])
-        shifts.append(donors.shifts(completed)[:, trial.hidden])
+        shifts.append(donors.shifts(X, completed)[:, trial.hidden])
         variances.append(model.variances(X)[trial.hidden])
     rests, shifts = np.concatenate(rests), np.concatenate(shifts, axis=1)
     # As if errors had a t-distribution: few entries that are far off must not decide. Beforehand

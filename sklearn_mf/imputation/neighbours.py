@@ -8,7 +8,7 @@ from scipy import sparse
 # Rows that are averaged, and neighbours that a model of all rows counts as among them.
 N_NEIGHBORS, PRIOR = 20, 0.5
 # Rows that are looked at together.
-BLOCK = 4096
+BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,18 @@ class Neighbours:
         completed, observed = model.completed(X), (~np.isnan(X)).astype(X.dtype)
         return cls(completed, observed, model.residuals(completed) * observed)
 
-    def shifts(self, completed):
+    def shifts(self, X, completed):
         """How neighbours differ from a model of all rows.
+
+        Neighbours are near in what a row shows: what the model fills in is what they are to
+        correct.
 
         Parameters
         ----------
+        X : ndarray of shape (n_samples, n_features)
+            Rows, NaN where missing.
         completed : ndarray of shape (n_samples, n_features)
-            Rows, filled by the model.
+            The same, filled by the model.
 
         Returns
         -------
@@ -49,24 +54,25 @@ class Neighbours:
             Average residual of the neighbours of each row, and how far their average entry is from
             that of the row. Both are zero where no neighbour has an observed entry.
         """
-        # Here, because most of a session may pass without neighbours.
-        from sklearn.neighbors import NearestNeighbors
-
         # A row may be a donor itself, which has nothing to tell of what is filled in it.
         n_neighbors = min(N_NEIGHBORS + 1, len(self.completed))
-        search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(self.completed)
         values = self.completed * self.observed
+        donors, squares = self.completed.T, self.completed.T**2
         shifts = np.empty((2, *completed.shape))
         for start in range(0, len(completed), BLOCK):
             rows = slice(start, start + BLOCK)
-            distances, indices = search.kneighbors(completed[rows])
-            squares = distances**2
-            farthest = np.maximum(squares[:, -1:], np.finfo(squares.dtype).tiny)
-            weights = 1 - 0.99 * squares / farthest
+            seen = ~np.isnan(X[rows])
+            shown = np.where(seen, X[rows], 0)
+            distances = (shown**2).sum(axis=1, keepdims=True) - 2 * shown @ donors
+            distances += seen.astype(X.dtype) @ squares
+            indices = np.argpartition(distances, n_neighbors - 1, axis=1)[:, :n_neighbors]
+            nearest = np.maximum(np.take_along_axis(distances, indices, axis=1), 0)
+            farthest = np.maximum(nearest.max(axis=1, keepdims=True), np.finfo(float).tiny)
+            weights = 1 - 0.99 * nearest / farthest
             ends = np.arange(len(indices) + 1) * n_neighbors
             shape = len(indices), len(self.completed)
             average = sparse.csr_array((weights.ravel(), indices.ravel(), ends), shape=shape)
-            seen = average @ self.observed
-            shifts[0, rows] = average @ self.residuals / (seen + PRIOR)
-            shifts[1, rows] = (average @ values - seen * completed[rows]) / (seen + PRIOR)
+            counts = average @ self.observed
+            shifts[0, rows] = average @ self.residuals / (counts + PRIOR)
+            shifts[1, rows] = (average @ values - counts * completed[rows]) / (counts + PRIOR)
         return shifts
