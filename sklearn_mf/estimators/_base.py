@@ -1,7 +1,7 @@
 """The one way in and the one way out for all estimators: validation, codes, containers."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mf.estimators._base_traps import warn_of_short_rows
 from sklearn_mf.estimators._base_uncertainty import standard_deviations
 from sklearn_mf.fitting.early_stopping import explained_share
-from sklearn_mf.losses import BaseLoss, Squared
 from sklearn_mf.losses.columns import check_data
 from sklearn_mf.objective.constants import column_constants
 from sklearn_mf.objective.factor_model import FactorModel
@@ -339,30 +338,6 @@ default=None
         tags.input_tags.allow_nan = is_nan(self.missing_values) and self._takes_holes
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-@dataclass(frozen=True)
-class SquaredErrorOfMean:
-    """Half the squared error on the scale of the data, whatever the link of the loss.
-
-    Attributes
-    ----------
-    loss : BaseLoss
-        Says what to expect of the data at a model value.
-    """
-
-    loss: BaseLoss
-    is_squared = False
-    is_sum_at_zero = False
-
-    def at(self, kinds):
-        """The same for entries whose losses are of these kinds."""
-        return replace(self, loss=self.loss.at(kinds))
-
-    def value(self, x, m):
-        """Half the squared distance of the data to their mean."""
-        # In double precision: without a penalty what is hidden may be beyond single's squares.
-        return Squared().value(x, self.loss.mean(m).astype(np.float64))
 
 
 def threads_for(observations, uses_kernels=False):

@@ -7,7 +7,6 @@ from sklearn.utils import check_random_state
 
 from sklearn_mf.estimators._base import (
     BaseFactorization,
-    SquaredErrorOfMean,
     threads_for,
     warn_of_empty_columns,
     warn_of_empty_rows,
@@ -17,6 +16,7 @@ from sklearn_mf.estimators._base_traps import (
     warn_of_traps,
     warn_of_weights_as_y,
 )
+from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.objective.canonical_form import canonical, is_unpenalized, spectrum_of
 from sklearn_mf.objective.constants import column_means, overall_constant
 from sklearn_mf.objective.factor_model import FactorModel

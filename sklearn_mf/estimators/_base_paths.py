@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_mf.estimators._base import SquaredErrorOfMean, threads_for
+from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.fitting.early_stopping import hold_out
 from sklearn_mf.fitting.paths import (
     PRECISION,
@@ -21,6 +21,7 @@ from sklearn_mf.fitting.paths import (
     sweeps,
     widened,
 )
+from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.objective.constants import column_means
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import DenseObservations, ZeroFilledObservations

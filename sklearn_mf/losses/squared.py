@@ -1,5 +1,7 @@
 """The squared error."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from sklearn_mf.losses._base import LOSSES, BaseLoss
@@ -90,3 +92,27 @@ class Squared(BaseLoss):
             The bound's curvature and its minimum.
         """
         return np.ones_like(m), x
+
+
+@dataclass(frozen=True)
+class SquaredErrorOfMean:
+    """Half the squared error on the scale of the data, whatever the link of the loss.
+
+    Attributes
+    ----------
+    loss : BaseLoss
+        Says what to expect of the data at a model value.
+    """
+
+    loss: BaseLoss
+    is_squared = False
+    is_sum_at_zero = False
+
+    def at(self, kinds):
+        """The same for entries whose losses are of these kinds."""
+        return replace(self, loss=self.loss.at(kinds))
+
+    def value(self, x, m):
+        """Half the squared distance of the data to their mean."""
+        # In double precision: without a penalty what is hidden may be beyond single's squares.
+        return Squared().value(x, self.loss.mean(m).astype(np.float64))

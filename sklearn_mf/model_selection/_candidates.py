@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_mf.estimators._base import SquaredErrorOfMean
 from sklearn_mf.fitting.paths import (
     PRECISION,
     Hidden,
@@ -22,6 +21,7 @@ from sklearn_mf.fitting.paths import (
     of_every_rank,
     total_weight,
 )
+from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
 from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.observations import HeldOut, observe
