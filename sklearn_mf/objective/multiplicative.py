@@ -14,62 +14,20 @@ FIRST_UPDATES = 30
 
 
 @dataclass(frozen=True)
-class Pull:
-    """What the entries of each row want of its coefficients.
+class GradientParts:
+    """A derivative to non-negative rows as the difference of two parts that are not negative.
 
     Attributes
     ----------
-    up, down : ndarray of shape (n_rows, k)
-        The derivative to the rows is the second less the first, neither of them negative.
+    negative, positive : ndarray of shape (n_rows, k)
+        The derivative is the second less the first.
     loss : float or None
         Of all entries, where it was asked for.
     """
 
-    up: np.ndarray
-    down: np.ndarray
+    negative: np.ndarray
+    positive: np.ndarray
     loss: float | None = None
-
-
-def pull(problem, W, Ht):
-    """The two parts of the derivative to W at these factors.
-
-    Parameters
-    ----------
-    problem : Problem
-        The data, and a loss with ``split``.
-    W : ndarray of shape (n_rows, k)
-        The rows.
-    Ht : ndarray of shape (n_columns, k)
-        The other factor.
-
-    Returns
-    -------
-    pull : Pull
-        Without the loss.
-    """
-    _, up, down = problem.observations.split_gradient(W, Ht, problem.loss)
-    return Pull(up, down)
-
-
-def pull_and_loss(problem, W, Ht):
-    """As `pull`, and the loss, which costs logarithms or powers more.
-
-    Parameters
-    ----------
-    problem : Problem
-        The data, and a loss with ``value_and_split``.
-    W : ndarray of shape (n_rows, k)
-        The rows.
-    Ht : ndarray of shape (n_columns, k)
-        The other factor.
-
-    Returns
-    -------
-    pull : Pull
-        With the loss.
-    """
-    loss, up, down = problem.observations.split_gradient(W, Ht, problem.loss, with_loss=True)
-    return Pull(up, down, loss)
 
 
 def multiplied(at, penalty, W, exponent):
@@ -77,12 +35,12 @@ def multiplied(at, penalty, W, exponent):
 
     .. math::
 
-        w \leftarrow w \left(\frac{\mathrm{up}}
-        {\mathrm{down} + \lambda_1 + \lambda_2 w}\right)^\gamma
+        w \leftarrow w \left(\frac{\nabla^-}
+        {\nabla^+ + \lambda_1 + \lambda_2 w}\right)^\gamma
 
     Parameters
     ----------
-    at : Pull
+    at : GradientParts
         At these rows.
     penalty : RowPenalty
         Of the rows.
@@ -96,9 +54,9 @@ def multiplied(at, penalty, W, exponent):
     W : ndarray of shape (n_rows, k)
         The rows updated; what was zero stays zero.
     """
-    divisor = at.down + penalty.slope(W)
+    divisor = at.positive + penalty.slope(W)
     divisor[divisor == 0] = FLOOR
-    ratio = np.divide(at.up, divisor, out=divisor)
+    ratio = np.divide(at.negative, divisor, out=divisor)
     if exponent != 1:
         ratio **= ratio.dtype.type(exponent)
     ratio *= W
@@ -181,5 +139,5 @@ def first_codes(observations, loss, design, penalty):
     np.divide(of_data, of_model[:, None], out=codes, where=of_model[:, None] > 0)
     for _ in range(FIRST_UPDATES):
         _, *parts = observations.split_gradient(codes, design, loss)
-        codes = multiplied(Pull(*parts), penalty, codes, loss.exponent)
+        codes = multiplied(GradientParts(*parts), penalty, codes, loss.exponent)
     return codes

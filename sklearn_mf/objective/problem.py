@@ -13,6 +13,7 @@ import numpy as np
 from sklearn_mf.losses import BaseLoss
 from sklearn_mf.objective.fold_in import fold_in
 from sklearn_mf.objective.layout import Layout
+from sklearn_mf.objective.multiplicative import GradientParts
 from sklearn_mf.objective.regression import RowRegression
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import BasePenalty
@@ -164,6 +165,25 @@ class Problem(Twins):
         W_gradient, Ht_gradient = self.layout.gradients(*gradients)
         total += self._penalty_value(W) + self.T._penalty_value(Ht)
         return total, self._with_penalty(W_gradient, W), self.T._with_penalty(Ht_gradient, Ht)
+
+    def gradient_parts(self, W, Ht, *, with_loss=False):
+        """Derivative of a loss that splits its own to non-negative W, penalties left out.
+
+        Parameters
+        ----------
+        W, Ht : ndarray
+            The factors, neither of them negative.
+        with_loss : bool
+            Whether to sum up the loss, too, which costs logarithms or powers more.
+
+        Returns
+        -------
+        parts : GradientParts
+            Per unit of row weight.
+        """
+        parts = self.observations.split_gradient(W, Ht, self.loss, with_loss=with_loss)
+        loss, negative, positive = parts
+        return GradientParts(negative, positive, loss if with_loss else None)
 
     def prox(self, W, Ht, row_step, column_step):
         """Where the parts of the penalties that are not smooth lead after steps so long."""

@@ -10,8 +10,6 @@ from sklearn_mf.objective.multiplicative import (
     flush,
     multiplied,
     multiply,
-    pull,
-    pull_and_loss,
 )
 from sklearn_mf.solvers._base import BaseSolver
 from sklearn_mf.starts.nonnegative import observed_mean
@@ -65,11 +63,11 @@ class RunningSums:
             Of the batch, at the components so far.
         """
         loss, dtype = batch.loss, Ht.dtype.type
-        at = pull_and_loss(batch.T, Ht, W)
-        divisor = at.down + batch.T.row_penalty.slope(Ht)
+        at = batch.T.gradient_parts(Ht, W, with_loss=True)
+        divisor = at.positive + batch.T.row_penalty.slope(Ht)
         divisor[divisor == 0] = FLOOR
         base = Ht if loss.exponent == 1 else Ht ** dtype(1 / loss.exponent)
-        up = dtype(self.kept) * self.up + at.up * base
+        up = dtype(self.kept) * self.up + at.negative * base
         flush(up, beta=2)
         down = dtype(self.kept) * self.down + divisor
         after = up / down
@@ -279,7 +277,7 @@ def _row_update(batch, Ht):
         return lambda W: multiply(systems, W, 1).rows
 
     def improve(W):
-        W = multiplied(pull(batch, W, Ht), penalty, W, loss.exponent)
+        W = multiplied(batch.gradient_parts(W, Ht), penalty, W, loss.exponent)
         flush(W, loss.beta)
         return W
 

@@ -9,8 +9,6 @@ from sklearn_mf.objective.multiplicative import (
     flush,
     multiplied,
     multiply,
-    pull,
-    pull_and_loss,
 )
 from sklearn_mf.solvers._base import SOLVERS
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
@@ -127,11 +125,11 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
     def _swept(self, problem, state, share, exponent):
         """One update of each factor from those of the state, which both go on beyond it."""
         beta = problem.loss.beta
-        at = self._pull_at(problem, state)
+        at = self._parts_at(problem, state)
         W = multiplied(at, problem.row_penalty, state.W, exponent)
         flush(W, beta)
         W = self._beyond(problem, W, state.W, share)
-        at_columns = pull(problem.T, state.Ht, W)
+        at_columns = problem.T.gradient_parts(state.Ht, W)
         Ht = multiplied(at_columns, problem.T.row_penalty, state.Ht, exponent)
         if beta <= 1:
             Ht[Ht < LEAST] = 0
@@ -139,15 +137,15 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         if self.extrapolated:
             W, Ht = problem.balanced(W, Ht)
         # The model that the objective needs is that of the next update: no more is computed.
-        following = pull_and_loss(problem, W, Ht)
-        state.memory["pulls"] = [(state.W, state.Ht, at), (W, Ht, following)]
+        following = problem.gradient_parts(W, Ht, with_loss=True)
+        state.memory["parts"] = [(state.W, state.Ht, at), (W, Ht, following)]
         return W, Ht, following.loss + problem.penalty(W, Ht), 0.0
 
-    def _pull_at(self, problem, state):
-        for W, Ht, known in state.memory.get("pulls", ()):
+    def _parts_at(self, problem, state):
+        for W, Ht, known in state.memory.get("parts", ()):
             if W is state.W and Ht is state.Ht:
                 return known
-        return pull(problem, state.W, state.Ht)
+        return problem.gradient_parts(state.W, state.Ht)
 
     def _ahead(self, problem, after, before, share):
         if problem.loss.is_squared:
