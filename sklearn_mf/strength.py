@@ -34,8 +34,6 @@ NEAR, EXACT = 1.04, 0.01
 WORSE, PART = 1.1, 4
 # Up to so many ranks are all tried.
 FEW = 5
-# A penalty forgives a rank that is too large, but not one so weak.
-WEAK = 2.0**-12
 
 
 @dataclass
@@ -243,10 +241,10 @@ class Slope:
                 break
 
     def chosen(self):
-        """The best rank; where hardly a penalty is left, the smallest that is not clearly worse."""
-        if SHARES[self.lowest[self.best]] >= WEAK:
+        """The best rank; under a penalty that forgives nothing the smallest that is as good."""
+        if self.lowest[self.best] < LAST:
             return self.best
-        return min(rank for rank in self.lowest if self.is_near(rank, WORSE))
+        return min(rank for rank in self.lowest if self.is_near(rank, 1 / GAIN))
 
     def start(self, rank):
         """Where a fit to all entries may start: the columns' factor of the first trial."""
