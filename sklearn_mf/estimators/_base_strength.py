@@ -18,7 +18,7 @@ from sklearn_mf.fitting.paths import PRECISION, n_enough
 from sklearn_mf.fitting.strength import (
     TYPICAL_OF_RATES,
     TYPICAL_SHARE,
-    Trial,
+    Trials,
     rank_and_strength,
     strength_at,
 )
@@ -27,9 +27,9 @@ from sklearn_mf.utils._hiding import hiding_stream
 
 # Entries are hidden in so many hold-outs that enough are, fewer than a rank asks for; fewer than so
 # many tell nothing.
-ENOUGH_FOR_STRENGTH, FEWEST_HIDDEN = 1000, 3
+ENOUGH_FOR_STRENGTH, FEWEST_HIDDEN = 500, 3
 # Entries of a table that are enough to choose by.
-MANY_ENTRIES = 1 << 20
+MANY_ENTRIES, ROWS_PER_COLUMN = 1 << 15, 4
 NOTHING = Strength(0.0, 0.0)
 
 
@@ -49,19 +49,22 @@ class AutomaticPenalty(PathsMixin):
         rank = None if is_free else self._choose_n_components(observations, loss)
         if self._goes_on:
             return rank, self._strength
-        unit, trials = self._unit_of_shares(observations, loss), []
+        unit, trials = self._unit_of_shares(observations, loss), None
         if self._can_choose_strength(observations, loss):
             rng = check_random_state(self.random_state)
             trials = self._trials(_some_rows(observations, rng), (loss, unit), rng)
-        if not trials:
+        if trials is None:
             rank = self._choose_n_components(observations, loss) if rank is None else rank
             return rank, self._strength_of_batch(observations, loss)
-        with threads_for(trials[0].hidden):
+        with threads_for(trials.hidden):
             if rank is None:
                 largest = min(*observations.shape, MOST_COMPONENTS)
-                rank, share = rank_and_strength(trials, largest)
+                is_full = largest == min(observations.shape)
+                rank, share, Ht = rank_and_strength(trials, largest, is_full)
             else:
-                share = strength_at(trials, rank)
+                share, Ht = strength_at(trials, rank)
+        if loss.is_squared:
+            self._walked = unit.outside(Ht.astype(observations.dtype), rank)
         return rank, outside(share, unit, self.l1_ratio)
 
     def _strength_of_batch(self, observations, loss):
@@ -77,26 +80,21 @@ class AutomaticPenalty(PathsMixin):
         loss, unit = terms
         observations = unit.observations(observations).stored().in_short(PRECISION)
         n_trials = n_enough(HIDDEN_SHARE * observations.n_observed, ENOUGH_FOR_STRENGTH)
-        trials = []
-        for seed in rng.randint(2**31 - 1, size=min(n_trials, N_HOLD_OUTS)):
-            held_out = observations.hold_out(HIDDEN_SHARE, hiding_stream(seed))
-            if held_out.hidden.n_observed:
-                random_state = check_random_state(seed)
-                problem_of = self._problem_of(held_out.visible.stored(), loss, unit)
-                trials.append(Trial(problem_of, held_out.hidden, random_state))
-        enough = sum(trial.hidden.n_observed for trial in trials) >= FEWEST_HIDDEN
-        return trials if enough else []
+        n_trials = min(n_trials, N_HOLD_OUTS)
+        held_out = observations.repeated(n_trials).hold_out(HIDDEN_SHARE, hiding_stream(rng))
+        if held_out.hidden.n_observed < FEWEST_HIDDEN:
+            return None
+        if loss.kinds is not None:
+            loss = loss.at(np.tile(loss.kinds, n_trials))
+        with threads_for(observations):
+            offset = self._with_offset(unit.terms(self._problem(observations, loss, 1))).offset
 
-    def _problem_of(self, visible, loss, unit):
-        """The problem of what is visible, in units of its deviation, for a rank and a strength."""
-
-        def in_unit(rank, share):
+        def problem_of(rank, share):
             strength = outside(share, unit, self.l1_ratio)
-            return unit.terms(self._problem(visible, loss, rank, strength))
+            problem = self._problem(held_out.visible, loss, rank, strength)
+            return replace(unit.terms(problem), offset=offset)
 
-        with threads_for(visible):
-            offset = self._with_offset(in_unit(1, TYPICAL_SHARE)).offset
-        return lambda rank, share: replace(in_unit(rank, share), offset=offset)
+        return Trials(problem_of, held_out.hidden, n_trials, rng)
 
     def _can_choose_strength(self, observations, loss):
         """Whether alternation solves what entries can be hidden of."""
@@ -108,7 +106,7 @@ class AutomaticPenalty(PathsMixin):
 def _some_rows(observations, rng):
     """All rows, or of large tables that are not sparse as many as can be copied cheaply."""
     n_rows, n_columns = observations.shape
-    n_chosen = max(MANY_ENTRIES // n_columns, n_columns)
+    n_chosen = max(MANY_ENTRIES // n_columns, ROWS_PER_COLUMN * n_columns)
     if not isinstance(observations, DenseObservations) or n_rows <= n_chosen:
         return observations
     return observations.take(np.sort(rng.permutation(n_rows)[:n_chosen]))

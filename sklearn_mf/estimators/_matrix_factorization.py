@@ -404,6 +404,7 @@ default=None
         return replace(problem, offset=overall_constant(problem))
 
     def _start(self, X, problem, solver, random_state, unit):
+        walked = vars(self).pop("_walked", None)
         if not solver.needs_start:
             if not isinstance(self.init, str):
                 self._check_init(X, problem, solver, random_state, unit)
@@ -412,6 +413,8 @@ default=None
             init = without_saddles(problem, self._last_factor(problem, unit), random_state)
         else:
             init = self._check_init(X, problem, solver, random_state, unit)
+        if walked is not None and self.init == "auto" and solver.init == "svd":
+            init = unit.inside(walked, problem.n_components)
         return start(problem, init, random_state)
 
     def _chosen(self, problem):

@@ -29,6 +29,8 @@ ENOUGH_HIDDEN = 10_000
 NEGLIGIBLE = 1e-3
 # Products with residuals towards new components: cheaper than sweeps that make up for fewer.
 STEPS = 5
+# Tables of so few columns and entries are decomposed exactly instead.
+FEW_COLUMNS, FEW_ENTRIES = 64, 1 << 18
 # Added to what a row sees of a new component, beside the average of all rows.
 SHRINKAGE = 0.1
 # Components smaller than this share of the data have been shrunk away by a larger penalty.
@@ -206,7 +208,7 @@ def has_risen(errors, n_hidden):
     return len(errors) > LATE and min(errors[-LATE:]) > (1 + rise) * min(errors)
 
 
-def widened(problem, W, Ht, random_state):
+def widened(problem, W, Ht, random_state, n_blocks=1):
     """Factors for a problem, from those for one of fewer components or a larger penalty.
 
     Parameters
@@ -217,6 +219,8 @@ def widened(problem, W, Ht, random_state):
         Where to start.
     random_state : RandomState
         Draws where the search for new components starts.
+    n_blocks : int, default=1
+        Of how many tables along a diagonal the observations consist; each gets its own components.
 
     Returns
     -------
@@ -232,25 +236,56 @@ def widened(problem, W, Ht, random_state):
         return W, Ht
     parts = [(components[:, kept], bias) for components, bias in parts]
     old = replace(problem, n_components=problem.n_components - n_new)
-    new = _directions(old, *(np.hstack(part) for part in parts), n_new, random_state)
+    factors = tuple(np.hstack(part) for part in parts)
+    new = _directions(old, factors, n_new, (n_blocks, random_state))
     return tuple(
         np.hstack([components, found, bias])
         for (components, bias), found in zip(parts, new, strict=True)
     )
 
 
-def _directions(problem, W, Ht, n_new, random_state):
+def narrowed(problem, W, Ht, n_blocks=1):
+    """Factors for a problem, from those for one of more components: the largest are kept.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the same observations.
+    W, Ht : ndarray of shape (n_rows, k), (n_columns, k)
+        Where to start.
+    n_blocks : int, default=1
+        As in `widened`.
+
+    Returns
+    -------
+    W, Ht : ndarray
+        As many components as the problem has, and biases as they were.
+    """
+    before, after = Ht.shape[1] - problem.columns.has_bias, problem.n_components
+    bases, triangles = zip(
+        *(np.linalg.qr(V[:, :before].reshape(n_blocks, -1, before)) for V in (W, Ht)), strict=True
+    )
+    left, sizes, right = np.linalg.svd(triangles[0] @ triangles[1].swapaxes(1, 2))
+    roots = np.sqrt(sizes[:, None, :after])
+    turned = left[..., :after] * roots, right.swapaxes(1, 2)[..., :after] * roots
+    return tuple(
+        np.hstack([(basis @ turn).reshape(-1, after), V[:, before:]])
+        for basis, turn, V in zip(bases, turned, (W, Ht), strict=True)
+    )
+
+
+def _directions(problem, factors, n_new, search):
     """What the residuals of rows, and of columns, have in common."""
-    samples, factors = problem.observations, problem.model_factors(W, Ht)
+    samples, factors = problem.observations, problem.model_factors(*factors)
     if isinstance(samples, StoredObservations):
         slopes = gradient_of(
             problem.loss.at(samples.kinds), samples.values, samples.model(*factors)
         )
         weights = np.ones_like(slopes) if samples.weights is None else samples.weights
-        V, images = _leading(samples.matrix(-slopes), n_new, random_state)
+        V, images = _leading(samples.matrix(-slopes), n_new, *search)
         squares = samples.matrix(weights) @ V**2
     else:
-        V, images = _leading(_Residuals(samples, factors, problem.loss), n_new, random_state)
+        V, images = _leading(_Residuals(samples, factors, problem.loss), n_new, *search)
         squares = np.tile((V**2).sum(axis=0), (len(images), 1))
     U = _regressed(images, squares, V)
     # Entries of both factors of the same size, where penalties want them.
@@ -283,25 +318,45 @@ class _Residuals:
         return out
 
 
-def _leading(residuals, n_vectors, random_state):
+def _leading(residuals, n_vectors, n_blocks, random_state):
     """Right singular vectors, the best in a block Krylov subspace (Musco & Musco 2015), and images.
 
-    The images are the products of the residuals with them.
+    The images are the products of the residuals with them. Blocks along the diagonal have each
+    their own.
     """
-    n_columns = residuals.shape[1]
-    block = random_state.standard_normal((n_columns, n_vectors)).astype(residuals.dtype)
+    n_columns = residuals.shape[1] // n_blocks
+    is_small = n_columns <= FEW_COLUMNS and residuals.shape[0] * n_columns <= FEW_ENTRIES
+    if is_small and not isinstance(residuals, _Residuals):
+        return _leading_of_few(residuals, n_vectors, n_blocks)
+
+    def times(matrix, stacked):
+        """The product with each block."""
+        return (matrix @ stacked.reshape(-1, n_vectors)).reshape(n_blocks, -1, n_vectors)
+
+    block = random_state.standard_normal((n_blocks, n_columns, n_vectors)).astype(residuals.dtype)
     basis, _ = np.linalg.qr(block)
-    images = residuals @ basis
+    images = times(residuals, basis)
     for _ in range(1, min(STEPS, n_columns // n_vectors)):
-        block = residuals.T @ images[:, -n_vectors:]
+        block = times(residuals.T, images[..., -n_vectors:])
         for _ in range(2):  # once more, or what was lost in rounding error would stay in
-            block -= basis @ (basis.T @ block)
+            block -= basis @ (basis.swapaxes(1, 2) @ block)
         block, _ = np.linalg.qr(block)
-        basis = np.hstack([basis, block])
-        images = np.hstack([images, residuals @ block])
-    _, rotation = np.linalg.eigh(images.T @ images)
-    leading = rotation[:, ::-1][:, :n_vectors]
-    return basis @ leading, images @ leading
+        basis = np.concatenate([basis, block], axis=2)
+        images = np.concatenate([images, times(residuals, block)], axis=2)
+    _, rotation = np.linalg.eigh(images.swapaxes(1, 2) @ images)
+    leading = rotation[..., ::-1][..., :n_vectors]
+    return (basis @ leading).reshape(-1, n_vectors), (images @ leading).reshape(-1, n_vectors)
+
+
+def _leading_of_few(residuals, n_vectors, n_blocks):
+    """The same of small tables, whose Gram matrices take less time than the calls of a search."""
+    n_rows, n_columns = residuals.shape[0], residuals.shape[1] // n_blocks
+    dense = np.zeros((n_blocks, n_rows // n_blocks, n_columns), residuals.dtype)
+    rows = np.repeat(np.arange(n_rows), np.diff(residuals.indptr))
+    dense.reshape(n_rows, -1)[rows, residuals.indices % n_columns] = residuals.data
+    _, vectors = np.linalg.eigh(dense.swapaxes(1, 2) @ dense)
+    leading = vectors[..., ::-1][..., :n_vectors]
+    return leading.reshape(-1, n_vectors), (dense @ leading).reshape(-1, n_vectors)
 
 
 def _regressed(images, squares, V):

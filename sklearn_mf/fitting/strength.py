@@ -1,8 +1,8 @@
 """How strong the penalty of data with holes must be, and of what rank their model: downhill.
 
 Some entries are hidden, and predicted at one point of the grid of ranks and strengths after the
-other, each from the factors of the one before. Ranks are doubled, and at each of them strengths are
-left for weaker or stronger ones as long as hidden entries are predicted better.
+other, each from the factors of the best one before. Ranks are doubled as long as that helps, or
+other strengths do; then smaller ones are tried under the strength that was found.
 """
 
 from dataclasses import dataclass, field
@@ -11,33 +11,33 @@ from itertools import islice
 
 import numpy as np
 
-from sklearn_mf.fitting.paths import sweeps, widened
-from sklearn_mf.starts.start import start
-from sklearn_mf.utils._threads import in_threads
+from sklearn_mf.fitting.paths import narrowed, sweeps, widened
+from sklearn_mf.objective.constants import first_bias
 
-# Strengths in units of the deviation of the data, and where to begin. None at all is not among
-# them: the last leaves hardly an error where there is no noise, and forgives too large a rank.
-# A step must bring a gain. What is clearly worse at one rank is not tried at the next, unless that
-# predicts much better.
-SHARES = (2, 1, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.008, 0.004, 0.002, 0.001)
-SHARES = (*SHARES, 5e-4, 2.5e-4, 1.2e-4, 6e-5, 3e-5, 1e-5)
-FIRST, GAIN, CLEARLY, NEWS = 4, 0.999, 1.04, 0.9
+# Strengths in units of the deviation of the data, each half the one before, and where to begin.
+# None at all is not among them: the last leaves hardly an error where there is no noise, and
+# forgives too large a rank. A step must bring a gain. Before the rank is settled it ends at the one
+# of number LAST: under weaker ones large ranks are slow.
+SHARES = tuple(2.0**power for power in range(1, -17, -1))
+FIRST, GAIN, LAST, WEAKEST = 4, 0.995, 10, len(SHARES) - 1
 # Where nothing can be hidden, or no alternation tells what hidden entries would say; and of losses
 # without a quadratic bound, whose rates run away sooner.
 TYPICAL_SHARE, TYPICAL_OF_RATES = 0.1, 0.4
-# Sweeps at a point: until the hidden error rests, after a few until it does not fall fast.
-FEW_SWEEPS, MOST_SWEEPS, REST, FAST = 3, 30, 5e-3, 0.7
-# The largest rank is taken whose mean square is at most so much above the least: a penalty forgives
-# too large a rank, and nothing too small a one. Under a weak one the smallest is taken that is
-# not so much worse. Ranks are tried until they are worse.
-FORGIVEN, WEAK, UNFORGIVEN, RISEN = 1.01, 2.5e-4, 2.0, 1.02
-# Up to so many ranks are all tried; of more the last but one is so many times smaller than the
-# last, at least.
-FEW, CLOSE = 8, 1.75
+# Sweeps at a point: two, and more while the hidden error falls fast.
+MOST_SWEEPS, FAST = 30, 0.7
+# What mean squares are compared by. Of a rank that is neither clearly worse nor clearly better than
+# the best, other strengths are tried; beyond one that is worse, no larger rank. Nor is it where so
+# little is left of the error of one component: nothing is noise there, and weak penalties are slow.
+NEAR, EXACT = 1.04, 0.01
+# Smaller ranks are looked for below those that are not so much worse, and between them and those
+# that are, until they differ by such a part.
+WORSE, PART = 1.1, 4
+# Up to so many ranks are all tried.
+FEW = 5
 
 
 @dataclass
-class Trial:
+class Trials:
     """Factors of what is visible at points of the grid, and their errors of what is hidden.
 
     Attributes
@@ -46,12 +46,15 @@ class Trial:
         The problem of what is visible, for a rank and a strength.
     hidden : StoredObservations
         What it does not see.
+    n_trials : int
+        How many hold-outs lie along the diagonal of both.
     random_state : RandomState
         Draws starts.
     """
 
     problem_of: callable
     hidden: object
+    n_trials: int
     random_state: object
     factors: dict = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
@@ -60,18 +63,16 @@ class Trial:
         """Go to a rank and the number of a strength, from another point or from the start."""
         rank, index = point
         problem = self.problem_of(rank, SHARES[index])
-        if source is None:
-            init = "svd" if problem.loss.is_squared else "random"
-            path = sweeps(problem, *start(problem, init, self.random_state))
-        elif source[1] > index and source[0] == rank:
-            path = sweeps(problem, *self.factors[source])
-        else:  # components that stronger penalties had shrunk away are found again
-            path = sweeps(problem, *widened(problem, *self.factors[source], self.random_state))
+        factors = _nothing(problem) if source is None else self.factors[source]
+        if source and source[0] > rank:
+            factors = narrowed(problem, *factors, self.n_trials)
+        elif not source or source[0] < rank or source[1] < index:
+            # Components that stronger penalties had shrunk away are found again.
+            factors = widened(problem, *factors, self.random_state, self.n_trials)
         error = np.inf
-        for n, (W, Ht) in enumerate(islice(path, MOST_SWEEPS), start=1):
+        for W, Ht in islice(sweeps(problem, *factors), MOST_SWEEPS):
             before, error = error, self._error(problem, W, Ht)
-            rests = abs(error - before) <= REST * error
-            if rests or (n >= FEW_SWEEPS and not error <= FAST * before):
+            if not error <= FAST * before:
                 break
         self.factors[point], self.errors[point] = (W, Ht), error
 
@@ -86,12 +87,19 @@ class Trial:
         return self.hidden.total(np.ones_like(self.hidden.values))
 
 
+def _nothing(problem):
+    """Factors without components: biases where they start."""
+    shape = problem.observations.shape[0], int(problem.rows.has_bias)
+    W = np.zeros(shape, problem.observations.dtype)
+    return W, first_bias(problem)[:, None][:, : int(problem.columns.has_bias)]
+
+
 def strength_at(trials, rank):
     """The share of the deviation that predicts hidden entries of a rank best.
 
     Parameters
     ----------
-    trials : list of Trial
+    trials : Trials
         In each of them other entries are hidden.
     rank : int
         Number of components.
@@ -100,124 +108,158 @@ def strength_at(trials, rank):
     -------
     share : float
         Between the strengths that were tried.
+    Ht : ndarray of shape (n_columns, k)
+        The columns' factor of one of the trials nearby.
     """
     slope = Slope(trials)
-    return slope.refined(rank, slope.walk(rank, FIRST, None))
+    slope.visit(rank)
+    return slope.refined(rank), slope.start(rank)
 
 
-def rank_and_strength(trials, largest):
+def rank_and_strength(trials, largest, is_full):
     """The rank and the share of the deviation that predict hidden entries best.
 
     Parameters
     ----------
-    trials : list of Trial
+    trials : Trials
         In each of them other entries are hidden.
     largest : int
         Largest rank.
+    is_full : bool
+        Whether a model of that rank can follow any data.
 
     Returns
     -------
     rank : int
-        The largest of those that are nearly as good.
+        The best of those that were tried.
     share : float
         See `strength_at`.
+    Ht : ndarray of shape (n_columns, k)
+        See `strength_at`.
     """
-    slope, index, source, worse = Slope(trials), FIRST, None, 0
-    lowest = {}  # of every rank the number of its strength
-    for rank in _growing(largest):
-        index = lowest[rank] = slope.walk(rank, index, source)
-        source = rank, index
-        errors = [slope.error((rank, index)) for rank, index in lowest.items()]
-        worse = worse + 1 if errors[-1] > RISEN * min(errors) else 0
-        if worse == 2:
-            break
-    best = min(lowest, key=lambda rank: slope.error((rank, lowest[rank])))
-    for rank in _between(best, sorted(lowest)) if best < largest else ():
-        below = max(other for other in lowest if other < rank)
-        lowest[rank] = slope.walk(rank, lowest[best], (below, lowest[below]))
-    rank = slope.best(lowest)
-    return rank, slope.refined(rank, lowest[rank])
+    slope = Slope(trials)
+    slope.ascend(largest, is_full)
+    slope.walk(slope.best, (1,), LAST)
+    slope.descend()
+    rank = slope.chosen()
+    return rank, slope.refined(rank), slope.start(rank)
 
 
 class Slope:
-    """Mean errors of some trials, which visit a point when it is asked for.
+    """Which strength is best at every rank that was tried.
 
     Parameters
     ----------
-    trials : list of Trial
-        All of them go the same way.
+    trials : Trials
+        What is walked on.
     """
 
     def __init__(self, trials):
-        self.trials = trials
-        self.refused, self.least = set(), np.inf  # numbers of strengths, and an error
+        self.trials, self.lowest = trials, {}  # of every rank the number of its strength
 
-    def error(self, point, source=None):
+    def error(self, rank, index, source=None):
         """Mean error at a point, reached from another one if it is new."""
-        if point not in self.trials[0].errors:
-            first = self.trials[0]
-            work = first.hidden.n_observed * point[0] ** 2
-            in_threads(lambda trial: trial.visit(point, source), self.trials, work)
-        return np.mean([trial.errors[point] for trial in self.trials])
+        point = rank, index
+        if point not in self.trials.errors:
+            self.trials.visit(point, source)
+        return self.trials.errors[point]
 
-    def walk(self, rank, index, source):
-        """The number of the strength at the bottom, from that of another rank."""
-        errors = {index: self.error((rank, index), source)}
-        if errors[index] < NEWS * self.least:
-            self.refused = set()
-        for step in (1, -1):
-            begin = index
-            while 0 <= index + step < len(SHARES) and index + step not in self.refused:
-                new = index + step
-                errors[new] = self.error((rank, new), (rank, index))
-                if errors[new] >= GAIN * errors[index]:
-                    break
-                index = new
-            if index != begin:
-                break
-        self.least, limit = errors[index], CLEARLY * errors[index]
-        self.refused = {other for other, error in errors.items() if error > limit}
-        return index
+    def error_of(self, rank):
+        """The least error of a rank."""
+        return self.error(rank, self.lowest[rank])
 
-    def best(self, lowest):
-        """The largest of the ranks, at their bottoms, that are nearly as good as any.
+    @property
+    def best(self):
+        """The rank of the least error."""
+        return min(self.lowest, key=self.error_of)
 
-        Where hardly any penalty is left to forgive, the smallest of those not much worse.
+    def is_near(self, rank, limit):
+        """Whether the error of a rank is at most so many times the least."""
+        return self.error_of(rank) <= limit * self.error_of(self.best)
+
+    def ascend(self, largest, is_full):
+        """Double the rank until that is worse, or hardly an error is left.
+
+        A model that can follow any data is a convex problem, of which smaller ranks say nothing.
         """
-        errors = {rank: self.error((rank, index)) for rank, index in lowest.items()}
-        least = min(errors.values())
-        n_hidden = sum(trial.hidden.n_observed for trial in self.trials)
-        limit = (FORGIVEN + 0.5 / np.sqrt(n_hidden)) * least
-        largest = max(rank for rank, error in errors.items() if error <= limit)
-        if SHARES[lowest[largest]] >= WEAK:
-            return largest
-        return min(rank for rank, error in errors.items() if error <= UNFORGIVEN * least)
+        ranks = [largest >> halvings for halvings in range(largest.bit_length())]
+        if largest <= FEW:
+            ranks = [*range(largest, 0, -1)]
+        rank = ranks.pop()
+        self.visit(rank)
+        enough = EXACT * self.error_of(rank)
+        while ranks and self.error_of(self.best) > enough:
+            if not self.is_near(rank, NEAR):
+                ranks = ranks[:is_full]
+            if ranks:
+                rank = ranks.pop()
+                self.visit(rank)
 
-    def refined(self, rank, index):
+    def descend(self):
+        """Smaller ranks than those that are not clearly worse than the best, as long as they help.
+
+        Those that were tried before, under another strength, and between them where it matters.
+        """
+        while True:
+            enough = min(rank for rank in self.lowest if self.is_near(rank, WORSE))
+            below = max((rank for rank in self.lowest if rank < enough), default=0)
+            if below == 0:
+                break
+            self.visit(below)
+            if self.is_near(below, WORSE):
+                continue
+            if enough - below <= max(1, enough // PART):
+                break
+            self.visit((below + enough) // 2)
+
+    def visit(self, rank):
+        """Try a rank from the best one, and other strengths if it may be better."""
+        if not self.lowest:
+            self.lowest[rank] = FIRST
+            self.error(rank, FIRST)
+            self.walk(rank)
+            return
+        best = self.best
+        index, least = self.lowest[best], self.error_of(best)
+        error = self.error(rank, index, (best, index))
+        if rank not in self.lowest or error < self.error_of(rank):
+            self.lowest[rank] = index
+        if least <= NEAR * error and error <= NEAR * least:
+            self.walk(rank, (1, -1) if error > least else (1,), LAST)
+
+    def walk(self, rank, sides=(1, -1), last=WEAKEST):
+        """Weaker penalties up to some number, or else stronger ones, as long as they are better."""
+        begin = self.lowest[rank]
+        for side in sides:
+            index = begin + side
+            while 0 <= index <= last:
+                if not self.error(rank, index, (rank, index - side)) < GAIN * self.error_of(rank):
+                    break
+                self.lowest[rank] = index
+                index += side
+            if self.lowest[rank] != begin:
+                break
+
+    def chosen(self):
+        """The best rank; under a penalty that forgives nothing the smallest that is as good."""
+        if self.lowest[self.best] < LAST:
+            return self.best
+        return min(rank for rank in self.lowest if self.is_near(rank, 1 / GAIN))
+
+    def start(self, rank):
+        """Where a fit to all entries may start: the columns' factor of the first trial."""
+        _, Ht = self.trials.factors[rank, self.lowest[rank]]
+        return Ht[: len(Ht) // self.trials.n_trials]
+
+    def refined(self, rank):
         """The strength at the lowest point of a parabola, of logarithms, around a bottom."""
-        around = [i for i in (index - 1, index, index + 1) if 0 <= i < len(SHARES)]
-        errors = {i: self.error((rank, i), (rank, index)) for i in around}
-        index = min(errors, key=errors.get)
-        if not (index - 1 in errors and index + 1 in errors and np.isfinite(sum(errors.values()))):
-            return float(SHARES[index])
-        logs = np.log([SHARES[i] for i in around])
-        curve, slope, _ = np.polyfit(logs - logs[1], [errors[i] for i in around], 2)
-        if not curve > 0:
-            return float(SHARES[index])
-        move = np.clip(-slope / (2 * curve), logs[2] - logs[1], logs[0] - logs[1])
-        return float(np.exp(logs[1] + move))
-
-
-def _growing(largest):
-    """Ranks to try: all if they are few, else doubled."""
-    if largest <= FEW:
-        return range(1, largest + 1)
-    doubled = (2**i for i in range(largest.bit_length()))
-    return [*(rank for rank in doubled if CLOSE * rank < largest), largest]
-
-
-def _between(rank, ranks):
-    """Ranks halfway from one of those that were tried to its neighbours."""
-    at = ranks.index(rank)
-    pairs = [ranks[at - 1 : at + 1], ranks[at : at + 2]]
-    return [sum(pair) // 2 for pair in pairs if len(pair) == 2 and pair[1] - pair[0] > 1]
+        self.walk(rank)
+        index = self.lowest[rank]
+        if not 0 < index < WEAKEST:
+            return SHARES[index]
+        around = range(index - 1, index + 2)
+        stronger, here, weaker = (self.error(rank, other, (rank, index)) for other in around)
+        curve = stronger - 2 * here + weaker
+        if not 0 < curve < np.inf:
+            return SHARES[index]
+        return float(SHARES[index] * 2.0 ** np.clip((weaker - stronger) / (2 * curve), -1, 1))

@@ -90,6 +90,27 @@ class StoredObservations(ObservedMatrix):
         """The same observations, entry by entry: themselves."""
         return self
 
+    def repeated(self, times):
+        """The same observations several times, along the diagonal of a table without any other.
+
+        Its factors are those of as many tables, one below the other.
+        """
+        (n_rows, n_columns), first = self.shape, np.arange(times)[:, None]
+        starts = (self.indptr[:-1] + first * self.n_observed).ravel()
+        indptr = np.append(starts, times * self.n_observed)
+        indices = (self.indices + first * n_columns).ravel()
+        kind = np.int32 if max(indptr[-1], times * n_columns) < 1 << 31 else np.int64
+        sides = self.row_weight, self.column_weight
+        values, *others = (
+            None if numbers is None else np.tile(numbers, times)
+            for numbers in (self.values, self.weights, *sides, self.kinds)
+        )
+        X = sparse.csr_array(
+            (values, indices.astype(kind), indptr.astype(kind)),
+            shape=(times * n_rows, times * n_columns),
+        )
+        return StoredObservations(X, *others)
+
     def times(self, factor):
         sides = self.row_weight, self.column_weight
         X = self.matrix(self.values * self.dtype.type(factor))
