@@ -135,8 +135,9 @@ class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, Solve
         Where H, of shape (n_components, n_features), starts. "svd": leading singular
         vectors, missing entries at their bias. "random": normal numbers of the scale of
         X. "auto": "svd" for the squared loss unless the solver is "sgd", else "random", as
-        an outlier's singular vector could lead other losses astray. An array is H itself; a
-        callable gets ``(X, n_components, random_state)`` and returns it.
+        an outlier's singular vector could lead other losses astray; where hidden entries have
+        chosen the penalty, the components that predicted them instead of "svd". An array is H
+        itself; a callable gets ``(X, n_components, random_state)`` and returns it.
     max_iter : int, default=200
         Iterations at most.
     tol : float, default=1e-4
