@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mf.canonical_form import is_unpenalized
 from sklearn_mf.estimators._base_traps import warn_of_short_rows
 from sklearn_mf.estimators._base_uncertainty import standard_deviations
 from sklearn_mf.initialization import column_constants
@@ -272,7 +273,7 @@ default=None
         for _, block in observations.blocks():
             visible, hidden = block.split(HIDDEN_SHARE, rng)
             with threads_for(visible):
-                W = replace(problem, observations=visible).fold_in(Ht)
+                W = codes_at(replace(problem, observations=visible), Ht, self._unit)
                 error += hidden.total_loss(*problem.model_factors(W, Ht), loss)
             ones = np.ones((block.shape[0], 1), dtype=block.dtype)
             baseline += hidden.total_loss(ones, constants, loss)
@@ -336,7 +337,7 @@ default=None
 
     def _fold_in(self, observations):
         problem, Ht = self._fitted_problem(observations)
-        return self._unit.outside(problem.fold_in(Ht), self.n_components_)
+        return self._unit.outside(codes_at(problem, Ht, self._unit), self.n_components_)
 
     def _fitted_problem(self, observations):
         """The problem of codes, and the features' factor that is fixed in it; in their unit."""
@@ -407,6 +408,35 @@ def problem_of_codes(problem, components, feature_bias, unit):
     Ht = unit.inside(np.column_stack([components.T, feature_bias]), len(components))
     problem = replace(problem, columns=replace(problem.columns, has_bias=True), offset=0.0)
     return problem, Ht.astype(problem.observations.dtype, copy=False)
+
+
+def codes_at(problem, Ht, unit):
+    """Codes for fixed components, in the unit.
+
+    Components of unpenalized factors are of length one whatever the unit, and so they must stay
+    where rows of few entries take the solution of least norm.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of codes, in the unit.
+    Ht : ndarray of shape (n_features, n_components + 1)
+        In the unit.
+    unit : Unit
+        What it is.
+
+    Returns
+    -------
+    W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
+        Codes, and biases.
+    """
+    k = problem.n_components
+    if not (problem.is_smooth and is_unpenalized(problem)):
+        return problem.fold_in(Ht)
+    root = Ht.dtype.type(unit.root)
+    W = problem.fold_in(np.hstack([Ht[:, :k] * root, Ht[:, k:]]))
+    W[:, :k] *= root
+    return W
 
 
 def threads_for(observations, uses_kernels=False):

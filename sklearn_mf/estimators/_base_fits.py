@@ -9,6 +9,7 @@ from sklearn_mf.canonical_form import canonical, is_unpenalized, spectrum_of
 from sklearn_mf.estimators._base import (
     BaseFactorization,
     SquaredErrorOfMean,
+    codes_at,
     problem_of_codes,
     threads_for,
     warn_of_empty_columns,
@@ -88,7 +89,7 @@ class SolvedFactorization(BaseFactorization):
             fixed = problem_of_codes(whole, *model, unit)
             W, error = None, formed.loss
             if error is None:
-                W = _codes_at(*fixed)
+                W = _codes_at(*fixed, unit)
                 error = _total_error(*fixed, W)
             codes_of_fit = W if formed.W is None else formed.W
             self._mean_code = _mean_code(whole, codes_of_fit, formed.Ht, unit)
@@ -106,7 +107,7 @@ class SolvedFactorization(BaseFactorization):
 
         def codes():
             """What `transform` would say, whatever W the solver had."""
-            found = _codes_at(*fixed) if W is None else W
+            found = _codes_at(*fixed, unit) if W is None else W
             found = unit.outside(found, n_components)
             return self._whitened(self._expected_where_empty(found, observations))
 
@@ -206,9 +207,9 @@ def _in_form(problem, state, unit):
     return replace(state, W=W, Ht=Ht, loss=error, spectrum=spectrum)
 
 
-def _codes_at(problem, Ht):
+def _codes_at(problem, Ht, unit):
     with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
-        return problem.fold_in(Ht)
+        return codes_at(problem, Ht, unit)
 
 
 def _total_error(problem, Ht, W):
