@@ -14,8 +14,9 @@ Every imputer fills five masks of a table for each way of hiding, the first of e
 second of any, until it has taken as many seconds as it may (`--budget`). Imputers are compared on
 masks that both have filled. Seconds are those of the processor, on one thread.
 
-A whole run takes about an hour and a half. `--results FILE` keeps what is done, so that a run that
-was cut off goes on; `--table NAME` and `--half` run a part. Cheap imputers come first, trees last.
+A whole run takes about an hour of a quiet machine. `--results FILE` keeps what is done, so that a
+run that was cut off goes on; `--table NAME` and `--half` run a part. Cheap imputers come first,
+trees last.
 """
 
 from collections.abc import Callable
@@ -344,13 +345,14 @@ def _print_ranks(halves):
         means = [[[way.get(peer, np.nan) for peer in PEERS] for way in t.values()] for t in tables]
         logs = np.array([[[np.mean(peer) for peer in way] for way in t] for t in means])
         ranks = rankdata(logs, axis=2, nan_policy="omit")
-        best = np.nanargmin(logs, axis=2) == 0
+        known = np.isfinite(logs[:, :, 0])
+        best = known & ~(logs < 0).any(axis=2)
         behind = (logs < np.log(1 / 1.03)).any(axis=2)
         for what, values in ("rank", ranks), ("error", np.exp(logs)):
             cells = [_mean_and_error(values[:, :, j]) for j in range(len(PEERS))]
             lines.append([half, what, *cells])
         print(
-            f"\n{half}: ours best in {best.sum()} of {best.size}, behind by more than 3 % in "
+            f"\n{half}: ours best in {best.sum()} of {known.sum()}, behind by more than 3 % in "
             f"{behind.sum()}"
         )
     print_table("Ranks, and errors beside ours", ["half", "", *map(_short, PEERS)], lines)

@@ -237,3 +237,9 @@ def test_holes_among_counts():
 def test_one_row_has_nothing_to_hide():
     X = sparse.csr_array(np.arange(1.0, 5)[None])
     assert model(n_components="auto").fit(X).n_components_ == 1
+    for one in (X, sparse.csr_array(X.T)):
+        with pytest.raises(ValueError, match=r"blocks .* need two of each"):
+            search(ranks=[1]).fit(one)
+    weight = np.eye(150)[3]
+    with pytest.raises(ValueError, match="sample_weight leaves fewer than two rows"):
+        search(ranks=[1]).fit(planted(), sample_weight=weight)

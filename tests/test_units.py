@@ -420,3 +420,27 @@ def test_a_descent_that_starts_at_the_minimum_ends_there_in_any_unit(
         for unit in (1, *UNITS[dtype]):
             X = contained(real(), kind, dtype, unit)
             assert MatrixFactorization(K, solver=solver, init="svd").fit(X).n_iter_ == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.filterwarnings("ignore:.*fewer observed entries", "ignore:.*no observed entry")
+def test_rows_of_too_few_entries_know_no_unit(bias, dtype):
+    """Of all solutions they take that of least norm, of codes and biases together."""
+    parameters = {"bias": bias, "alpha_W": 0.0, "max_iter": 12, "random_state": 0}
+    for kind in ("nan", "stored"):
+        unstored = "missing" if kind == "stored" else "zero"
+        check(
+            lambda u=unstored: MatrixFactorization(8, unstored=u, **parameters),
+            real(),
+            kind,
+            dtype,
+        )
+    X = contained(real(), "complete", dtype, 1)
+    few = np.where(np.random.default_rng(0).random(X.shape) < 0.3, X, dtype(np.nan))
+    expected = None
+    for unit in (1, *EXACT[dtype]):
+        model = MatrixFactorization(4, solver="als", **parameters).fit(X * dtype(unit))
+        found = model.inverse_transform(model.transform(few * dtype(unit))) / unit
+        expected = found if expected is None else expected
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

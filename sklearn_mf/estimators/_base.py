@@ -253,7 +253,8 @@ default=None
         X = check_X(self, X, reset=False)
         observations = self._observe(X, self.loss_, entry_weight)
         problem = self._unit.problem(self._problem(observations, self.loss_, self.n_components_))
-        problem, Ht = self._model.fixed(problem)
+        model = self._model
+        problem, Ht = model.fixed(problem)
         observations, loss = problem.observations, problem.loss
         with threads_for(observations):
             constants = column_constants(problem)[:, None]
@@ -264,7 +265,7 @@ default=None
         for _, block in observations.blocks():
             visible, hidden = block.split(HIDDEN_SHARE, rng)
             with threads_for(visible):
-                W = replace(problem, observations=visible).fold_in(Ht)
+                W = model.solve(replace(problem, observations=visible), Ht)
                 error += hidden.total_loss(*problem.model_factors(W, Ht), loss)
             ones = np.ones((block.shape[0], 1), dtype=block.dtype)
             baseline += hidden.total_loss(ones, constants, loss)

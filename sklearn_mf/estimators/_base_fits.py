@@ -85,10 +85,11 @@ class SolvedFactorization(BaseFactorization):
             fitted = attributes(formed)
             vars(self).update(fitted)
             found = fitted["components_"], fitted["feature_bias_"], self._has_sample_bias, loss
-            fixed = FactorModel(*found, unit).fixed(whole)
+            model = FactorModel(*found, unit)
+            fixed = model.fixed(whole)
             W, error = None, formed.loss
             if error is None:
-                W = _codes_at(*fixed)
+                W = _codes_at(model, *fixed)
                 error = _total_error(*fixed, W)
             codes_of_fit = W if formed.W is None else formed.W
             self._mean_code = _mean_code(whole, codes_of_fit, formed.Ht, unit)
@@ -106,7 +107,7 @@ class SolvedFactorization(BaseFactorization):
 
         def codes():
             """What `transform` would say, whatever W the solver had."""
-            found = _codes_at(*fixed) if W is None else W
+            found = _codes_at(model, *fixed) if W is None else W
             found = unit.outside(found, n_components)
             return self._whitened(self._expected_where_empty(found, observations))
 
@@ -204,9 +205,9 @@ def _in_form(problem, state, unit):
     return replace(state, W=W, Ht=Ht, loss=error, spectrum=spectrum)
 
 
-def _codes_at(problem, Ht):
+def _codes_at(model, problem, Ht):
     with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
-        return problem.fold_in(Ht)
+        return model.solve(problem, Ht)
 
 
 def _total_error(problem, Ht, W):

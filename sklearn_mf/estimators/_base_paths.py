@@ -66,7 +66,10 @@ class PathsMixin:
 
     def _unit_of_paths(self, observations, loss):
         """The unit in which paths are followed."""
-        return Unit.of(self._problem(observations, loss, 1))
+        problem = self._problem(observations, loss, 1)
+        # Rows of few entries weigh biases beside components, see `ALS.unit_of`.
+        has_bias = problem.rows.has_bias or problem.columns.has_bias
+        return Unit.of_size(problem) if has_bias else Unit.of(problem)
 
     def _path_results(self, parts, terms, grid, n_sweeps, seed):
         """Score, fit time and score time of every point of a grid.

@@ -68,7 +68,8 @@ class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, Solve
         is smaller; where entries are missing and ``alpha_W="auto"``, at most 50, the one with
         which hidden entries are predicted best. "auto": a fifth of the entries is hidden, up to
         five times, and the smallest rank is taken, of at most 50, whose error there is within one
-        standard error of the least, as in :class:`RankSearchCV`; 1 where no entry can be spared. A
+        standard error of the least, as in :class:`RankSearchCV`; 1 where no entry can be spared. Of
+        a sparse X whose zeros count a fifth of the columns is hidden, in a fifth of the rows. A
         float in (0, 1): the smallest rank that has at least this share of the variance, or with
         ``bias=False`` of the squares, of dense, complete X, as in
         :class:`sklearn.decomposition.PCA`.
@@ -129,8 +130,9 @@ class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, Solve
         Where H, of shape (n_components, n_features), starts. "svd": leading singular
         vectors, missing entries at their bias. "random": normal numbers of the scale of
         X. "auto": "svd" for the squared loss unless the solver is "sgd", else "random", as
-        an outlier's singular vector could lead other losses astray. An array is H itself; a
-        callable gets ``(X, n_components, random_state)`` and returns it.
+        an outlier's singular vector could lead other losses astray; where hidden entries have
+        chosen the penalty, the components that predicted them instead of "svd". An array is H
+        itself; a callable gets ``(X, n_components, random_state)`` and returns it.
     max_iter : int, default=200
         Iterations at most.
     tol : float, default=1e-4

@@ -32,8 +32,17 @@ def block_folds_of(cv, candidates, groups, rng):
         If cv splits something else, or a fold does not hide what it tests with.
     """
     shape, weight = candidates.X.shape, candidates.params.get("sample_weight")
+    if min(shape) < 2:
+        raise ValueError(
+            f"RankSearchCV has nothing to choose: X has n_samples={shape[0]} and n_features="
+            f"{shape[1]}, and blocks of some rows and columns need two of each. Use n_components=1."
+        )
     if isinstance(cv, Integral):
         blocks = [random_block(shape, weight, 1 / cv, rng) for _ in range(cv)]
+        if not all(aside.any() for aside, _ in blocks):
+            raise ValueError(
+                f"cv={cv} can set no row aside: sample_weight leaves fewer than two rows."
+            )
         return [(~aside, aside, columns) for aside, columns in blocks]
     if isinstance(cv, BaseEntrySplit):
         raise ValueError(

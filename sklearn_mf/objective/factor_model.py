@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf.losses import BaseLoss
+from sklearn_mf.objective.canonical_form import is_unpenalized
 from sklearn_mf.objective.layout import Layout
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
@@ -136,6 +137,31 @@ class FactorModel:
         problem = replace(problem, columns=replace(problem.columns, has_bias=True), offset=0.0)
         return problem, Ht.astype(problem.observations.dtype, copy=False)
 
+    def solve(self, problem: Problem, Ht):
+        """Codes of rows for what is fixed, all of them in the unit.
+
+        Components of unpenalized factors are of length one whatever the unit, and so they must stay
+        where rows of few entries take the solution of least norm.
+
+        Parameters
+        ----------
+        problem : Problem
+            See `fixed`.
+        Ht : ndarray of shape (n_features, n_components + 1)
+            See `fixed`.
+
+        Returns
+        -------
+        W : ndarray of shape (n_rows, n_codes)
+            In the unit.
+        """
+        if not (problem.is_smooth and is_unpenalized(problem)):
+            return problem.fold_in(Ht)
+        root = Ht.dtype.type(self.unit.root)
+        W = problem.fold_in(problem.layout.scaled(Ht, root, 1))
+        problem.layout.components(W)[:] *= root
+        return W
+
     def encode(self, problem: Problem):
         """Codes of rows.
 
@@ -149,5 +175,5 @@ class FactorModel:
         W : ndarray of shape (n_rows, n_codes)
             In the unit of the data.
         """
-        problem, Ht = self.fixed(self.unit.problem(problem))
-        return self.unit.outside(problem.fold_in(Ht), self.n_components)
+        fixed = self.fixed(self.unit.problem(problem))
+        return self.unit.outside(self.solve(*fixed), self.n_components)

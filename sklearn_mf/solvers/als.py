@@ -127,9 +127,14 @@ class ALS(BaseSolver):
         return objective
 
     def unit_of(self, problem):
-        """See `BaseSolver.unit_of`: what iterates inside weighs biases beside components."""
+        """See `BaseSolver.unit_of`: some solutions of rows weigh biases beside components."""
         iterates = self._takes_cg(problem) or self.inner == "cd" or not problem.is_smooth
-        return Unit.of_size(problem) if problem.layout.has_bias and iterates else Unit.of(problem)
+        # Where nothing is penalized, rows of few entries take their minimum-norm solution.
+        may_lack = problem.rows.has_bias or not problem.observations.complete
+        sides = problem.rows, problem.columns
+        is_free = may_lack and any(side.penalty.is_free for side in sides)
+        weighs = problem.layout.has_bias and (iterates or is_free)
+        return Unit.of_size(problem) if weighs else Unit.of(problem)
 
     def _takes_cg(self, problem):
         wanted = self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK)

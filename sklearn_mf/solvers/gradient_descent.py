@@ -143,13 +143,13 @@ class GradientDescent(BaseSolver):
         directions = _directions(problem, base, metrics)
         # A smaller fall cannot be told from rounding error of the objective.
         rounding = np.finfo(here[0].dtype).eps * abs(state.objective)
-        if ahead[0] is not here[0]:
-            steps = [share * length for length in lengths]
-            there = _moved(problem, ahead, directions, steps)
+        steps = [share * length for length in lengths]
+        there = _moved(problem, ahead, directions, steps)
+        if _squared_length(problem, ahead, there, metrics, steps) > rounding:
             objective = problem.value(*there)
             if objective <= state.objective:
                 return there, objective
-            memory["age"] = 1.0
+        memory["age"] = 1.0
         if base[0] is not here[0]:
             directions = _directions(problem, here, metrics)
         while True:
