@@ -7,6 +7,7 @@ from scipy import stats
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from sklearn_mf import FactorizationImputer, MatrixFactorization
+from sklearn_mf.utils._limits import Limits
 
 NAMES = ["a", "b", "c", "d", "e", "f"]
 
@@ -168,6 +169,15 @@ class TestDraws:
         assert (draws <= high).all()
         truth = stats.truncnorm(low - mean, high - mean, loc=mean)
         assert stats.kstest(draws, truth.cdf).pvalue > 0.01
+
+    @pytest.mark.parametrize("place", [-60.0, -48.0, 48.0, 60.0])
+    @pytest.mark.parametrize("limits", [(-1e9, np.inf), (-np.inf, 1e9), (-1e9, 1e9)])
+    def test_draws_far_out_stay_where_no_limit_is_near(self, place, limits):
+        draws = np.full(3, place)
+        ends = (np.full(3, limit) for limit in limits)
+        free = Limits(*ends, np.zeros(3, dtype=bool), {})
+        moved = free.truncated(draws, np.zeros(3), np.ones(3), np.arange(3))
+        np.testing.assert_allclose(moved, draws, rtol=1e-12)
 
     def test_of_the_default_model_too(self):
         X = low_rank(60, 6, noise=0.7)

@@ -169,10 +169,10 @@ def _refuse(wrong, low, high, names, why):
 def _truncated(z, low, high):
     """Standard normal numbers, moved to where they are in the distribution between two ends.
 
-    Probabilities are logarithms, and intervals lie on the left, where these are exact in the
-    tail, however far out an interval is.
+    Probabilities are logarithms, and numbers are moved on the left, where these are exact in the
+    tail: however far out an interval is, or a number in one that holds the middle.
     """
-    sign = np.where(low + high > 0, -1.0, 1.0)
+    sign = np.where((low > 0) | ((high >= 0) & (z > 0)), -1.0, 1.0)
     z, low, high = (
         sign * z,
         np.minimum(sign * low, sign * high),
