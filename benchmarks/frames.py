@@ -34,7 +34,8 @@ def deepest_stack(function):
 
     def watch(frame, event, _):
         nonlocal deepest
-        if event != "call" or frame.f_code.co_filename != KERNELS:
+        is_kernel = frame.f_code.co_filename == KERNELS and frame.f_code.co_name != "max_threads"
+        if event != "call" or not is_kernel:
             return
         if frame.f_back is not None and frame.f_back.f_code.co_filename == KERNELS:
             return

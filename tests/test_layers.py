@@ -192,3 +192,30 @@ def test_compiled_kernels_import_nothing_from_the_package_but_kernels(path):
         if line.split()[:1] in (["from"], ["import"], ["cimport"]) and "sklearn_mf" in line
     ]
     assert all(name.startswith("sklearn_mf.kernels") for name in imported)
+
+
+# What such a parameter holds, and which types a function may be about.
+HOLDS = {"problem": {"Problem"}, "observations": {"ObservedMatrix"}}
+# Asked by estimators, of observations that losses must not know of.
+UNTYPED = {("sklearn_mf.losses.columns", "check_data")}
+
+
+def untyped(source):
+    """Functions that take a problem or observations and do not say so."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            for argument in [*node.args.args, *node.args.kwonlyargs]:
+                stated = argument.annotation and ast.unparse(argument.annotation)
+                if argument.arg in HOLDS and stated not in HOLDS[argument.arg]:
+                    yield node.name
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_who_takes_a_problem_imports_its_type(module):
+    """So that the test of imports sees who depends on it."""
+    found = untyped(MODULES[module].read_text(encoding="utf-8"))
+    assert [name for name in found if (module, name) not in UNTYPED] == []
+
+
+def test_an_unstated_type_is_caught():
+    assert [*untyped("def f(problem): pass\ndef g(problem: Problem): pass")] == ["f"]

@@ -15,7 +15,7 @@ from sklearn_mf.losses.columns import check_data
 from sklearn_mf.objective.constants import column_constants
 from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.objective.units import Unit
-from sklearn_mf.observations import DenseObservations, observe
+from sklearn_mf.observations import DenseObservations, ObservedMatrix, observe
 from sklearn_mf.utils._callbacks import CallbackSupportMixin
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._threads import one_blas_thread
@@ -304,14 +304,14 @@ default=None
         check_data(loss, observations, getattr(self, "feature_names_in_", None))
         return observations
 
-    def _codes(self, observations):
+    def _codes(self, observations: ObservedMatrix):
         warn_of_empty_rows(observations, self._mean_code)
         warn_of_short_rows(self, observations)
         problem = self._problem(observations, self.loss_, self.n_components_)
         with threads_for(observations, uses_kernels=not problem.is_smooth):
             return self._expected_where_empty(self._model.encode(problem), observations)
 
-    def _expected_where_empty(self, W, observations):
+    def _expected_where_empty(self, W, observations: ObservedMatrix):
         """Codes, those of rows without an entry being what is to be expected."""
         empty = observations.row_totals() == 0
         if self._mean_code is not None and empty.any():
@@ -341,13 +341,13 @@ default=None
         return tags
 
 
-def threads_for(observations, uses_kernels=False):
+def threads_for(observations: ObservedMatrix, uses_kernels=False):
     """Context in which these data are solved: threads for BLAS, or for the kernels."""
     dense = isinstance(observations, DenseObservations) and observations.complete
     return nullcontext() if dense and not uses_kernels else one_blas_thread()
 
 
-def warn_of_empty_rows(observations, mean_code=None):
+def warn_of_empty_rows(observations: ObservedMatrix, mean_code=None):
     """Say which rows have no entry, and what their codes are."""
     empty = np.flatnonzero(observations.row_totals() == 0)
     if len(empty):
@@ -358,7 +358,7 @@ def warn_of_empty_rows(observations, mean_code=None):
         )
 
 
-def warn_of_empty_columns(observations, expected=""):
+def warn_of_empty_columns(observations: ObservedMatrix, expected=""):
     """Say which features have no entry, their components being zero."""
     empty = np.flatnonzero(observations.T.row_totals() == 0)
     if len(empty):

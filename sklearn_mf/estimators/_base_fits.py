@@ -20,7 +20,8 @@ from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.objective.canonical_form import canonical, is_unpenalized, spectrum_of
 from sklearn_mf.objective.constants import column_means, overall_constant
 from sklearn_mf.objective.factor_model import FactorModel
-from sklearn_mf.observations import observe
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import ObservedMatrix, observe
 from sklearn_mf.utils._all_at_once import Interrupted
 from sklearn_mf.utils._callbacks import FitTasks, has_callbacks
 from sklearn_mf.utils._monitors import Printer
@@ -113,20 +114,20 @@ class SolvedFactorization(BaseFactorization):
 
         return codes
 
-    def _posed(self, observations, loss):
+    def _posed(self, observations: ObservedMatrix, loss):
         """The problem, with what its parameters leave to the data."""
         n_components = self._check_n_components(observations.shape)
         return self._problem(observations, loss, n_components)
 
-    def _chosen(self, problem):
+    def _chosen(self, problem: Problem):
         """What `fit` has chosen of the problem and is to keep."""
         return {}
 
-    def _prepared(self, problem, solver, random_state):
+    def _prepared(self, problem: Problem, solver, random_state):
         """What the solver is to see of the problem, and who judges by the rest when to stop."""
         return problem, []
 
-    def _finish(self, problem, Ht, W):
+    def _finish(self, problem: Problem, Ht, W):
         """Keep what a later fit needs; W is None where nobody knows it."""
 
     def _monitors(self, solver, given, attributes, unit):
@@ -138,7 +139,7 @@ class SolvedFactorization(BaseFactorization):
             monitors.append(Printer(solver.name, self.verbose, unit.of_objective))
         return monitors
 
-    def _fitted_attributes(self, problem, solver, state, unit):
+    def _fitted_attributes(self, problem: Problem, solver, state, unit):
         """What `fit` sets, at the factors of a state."""
         return {
             **_with_means(model_attributes(problem, state.Ht, unit), problem, unit),
@@ -149,7 +150,7 @@ class SolvedFactorization(BaseFactorization):
         }
 
 
-def model_attributes(problem, Ht, unit):
+def model_attributes(problem: Problem, Ht, unit):
     """What a features' factor, of a problem in a unit, means for an estimator."""
     model = FactorModel.found(problem, Ht, unit)
     return {
@@ -159,7 +160,7 @@ def model_attributes(problem, Ht, unit):
     }
 
 
-def _with_means(attributes, problem, unit):
+def _with_means(attributes, problem: Problem, unit):
     """Attributes of a model that predicts a mean of all data where a feature has none."""
     unseen = problem.T.observations.row_totals() == 0
     if unseen.any() and not problem.rows.has_bias:  # whose deviations are from that mean
@@ -170,7 +171,7 @@ def _with_means(attributes, problem, unit):
     return attributes
 
 
-def _mean_code(problem, W, Ht, unit):
+def _mean_code(problem: Problem, W, Ht, unit):
     """Mean of the codes of samples that have an entry; None where biases say what to expect."""
     if problem.layout.has_bias:
         return None
@@ -184,7 +185,7 @@ def _mean_code(problem, W, Ht, unit):
     return unit.outside(code[None], problem.n_components)[0]
 
 
-def _in_form(problem, state, unit):
+def _in_form(problem: Problem, state, unit):
     """The state at the end of a fit: its factors in their one form, if they may be turned.
 
     Then W are the codes, and None where nobody knows them.
@@ -205,12 +206,12 @@ def _in_form(problem, state, unit):
     return replace(state, W=W, Ht=Ht, loss=error, spectrum=spectrum)
 
 
-def _codes_at(model, problem, Ht):
+def _codes_at(model, problem: Problem, Ht):
     with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
         return model.solve(problem, Ht)
 
 
-def _total_error(problem, Ht, W):
+def _total_error(problem: Problem, Ht, W):
     """What `reconstruction_err_` is made of: half the squared error, on the data's scale."""
     loss = problem.loss
     if not loss.is_squared and loss.takes_any_model:
@@ -227,7 +228,7 @@ def check_batch(Ht):
         )
 
 
-def _check_observed(observations, has_sample_bias):
+def _check_observed(observations: ObservedMatrix, has_sample_bias):
     """Refuse data without any entry; say which features have none."""
     if not observations.T.row_totals().any():
         raise ValueError("X has no observed entry: everything is missing, or has weight 0.")

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_non_negative
 from sklearn_mf.estimators._base_fits import SolvedFactorization
 from sklearn_mf.losses import BetaDivergence, Squared
 from sklearn_mf.objective.problem import Problem, Side
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.starts.nonnegative import NONNEGATIVE_INITS, nonnegative_start
 from sklearn_mf.utils._validation import (
@@ -152,7 +153,7 @@ default=None
         observations.refuse_negative(type(self).__name__, names)
         return observations
 
-    def _problem(self, observations, loss, n_components):
+    def _problem(self, observations: ObservedMatrix, loss, n_components):
         alpha_H = self.alpha_W if self.alpha_H == "same" else self.alpha_H
         rows, columns = (
             Side(ElasticNet(alpha, self.l1_ratio, positive=True))
@@ -160,13 +161,13 @@ default=None
         )
         return Problem(observations, loss, rows, columns, n_components)
 
-    def _check_solver(self, problem):
+    def _check_solver(self, problem: Problem):
         solver = self._solver()
         check_parameters(solver)
         solver.check(problem)
         return solver
 
-    def _start(self, X, problem, solver, random_state, unit):
+    def _start(self, X, problem: Problem, solver, random_state, unit):
         shape, k = problem.observations.shape, problem.n_components
         if self.init == "custom":
             W, H = self._custom

@@ -23,8 +23,9 @@ from sklearn_mf.fitting.paths import (
 )
 from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.objective.constants import column_means
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
-from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
+from sklearn_mf.observations import DenseObservations, ObservedMatrix, ZeroFilledObservations
 from sklearn_mf.solvers import ALS, Spectral
 from sklearn_mf.starts.start import start
 from sklearn_mf.utils._hiding import HIDDEN_COLUMNS
@@ -54,7 +55,7 @@ class Strength(NamedTuple):
 class PathsMixin:
     """For estimators of a `Problem` that alternation serves; mixed into MatrixFactorization."""
 
-    def _can_follow_paths(self, observations, loss):
+    def _can_follow_paths(self, observations: ObservedMatrix, loss):
         """Whether one sweep a step tells what fits would: of factors that each solves exactly."""
         if self.early_stopping or self.warm_start or not isinstance(self.init, str):
             return False
@@ -64,7 +65,7 @@ class PathsMixin:
         solves = isinstance(solver, ALS) or (self.solver == "auto" and isinstance(solver, Spectral))
         return solves and problem.is_smooth
 
-    def _unit_of_paths(self, observations, loss):
+    def _unit_of_paths(self, observations: ObservedMatrix, loss):
         """The unit in which paths are followed."""
         problem = self._problem(observations, loss, 1)
         # Rows of few entries weigh biases beside components, see `ALS.unit_of`.
@@ -102,7 +103,7 @@ class PathsMixin:
             problem = unit.terms(self._problem(visible, loss, rank, alpha))
             return replace(problem, offset=offset)
 
-        def solve(problem):
+        def solve(problem: Problem):
             solver = self._check_solver(problem)
             init = solver.init if problem.loss.is_squared else "random"
             factors = start(problem, init if self.init == "auto" else self.init, rng)
@@ -150,7 +151,7 @@ class PathsMixin:
                     break
         return scores, times
 
-    def _rank_of_hidden_entries(self, observations, loss):
+    def _rank_of_hidden_entries(self, observations: ObservedMatrix, loss):
         """The rank that ``n_components="auto"`` means."""
         self._check_paths("n_components", observations, loss, "RankSearchCV, or an int")
         ranks = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1)
@@ -177,7 +178,7 @@ class PathsMixin:
         index = simplest_of_the_best(results[..., 0].T, least)
         return int(ranks[index])
 
-    def _strengths_for_ranks(self, observations, loss):
+    def _strengths_for_ranks(self, observations: ObservedMatrix, loss):
         """Which strengths to try where the rank is chosen, and the index of the first."""
         if self.alpha_W != "auto":
             return [self._strength], 0
@@ -185,7 +186,7 @@ class PathsMixin:
         strengths = [outside(share, unit, self.l1_ratio) for share in FOR_RANKS]
         return strengths, FOR_RANKS.index(FIRST)
 
-    def _hold_outs(self, observations):
+    def _hold_outs(self, observations: ObservedMatrix):
         """Seeds of as many hold-outs as are enough."""
         n_hidden = HIDDEN_SHARE * observations.n_observed
         if isinstance(observations, ZeroFilledObservations):  # of rows, in which some are hidden
@@ -193,11 +194,11 @@ class PathsMixin:
         n_hold_outs = min(n_enough(n_hidden), N_HOLD_OUTS)
         return check_random_state(self.random_state).randint(2**31 - 1, size=n_hold_outs)
 
-    def _unit_of_shares(self, observations, loss):
+    def _unit_of_shares(self, observations: ObservedMatrix, loss):
         """The deviation of the data: strengths that are shares of it make the same model in any."""
         return Unit.of_size(self._problem(observations, loss, 1))
 
-    def _check_paths(self, parameter, observations, loss, remedy):
+    def _check_paths(self, parameter, observations: ObservedMatrix, loss, remedy):
         """Refuse "auto" for a parameter where no path tells what fits would."""
         solves = self.solver == "auto" or self.solver == "als" or isinstance(self.solver, ALS)
         if solves and self._can_follow_paths(_of_entries(observations), loss):
@@ -208,7 +209,7 @@ class PathsMixin:
             f"l1_ratio=0, a named init, and no early_stopping or warm_start. Use {remedy}."
         )
 
-    def _rank_of_variance(self, observations, loss):
+    def _rank_of_variance(self, observations: ObservedMatrix, loss):
         """The rank that a share of the variance means."""
         dense = isinstance(observations, DenseObservations)
         if not (dense and observations.complete and loss.is_squared) or self._has_sample_bias:
@@ -228,13 +229,13 @@ class PathsMixin:
         return min(int(np.searchsorted(shares, enough)) + 1, len(shares))
 
 
-def _parts(observations, seed, names, n_groups=1):
+def _parts(observations: ObservedMatrix, seed, names, n_groups=1):
     """What is visible, and what is hidden."""
     held_out = hold_out(observations, HIDDEN_SHARE, seed, names)
     return _of_entries(held_out.visible), Hidden(held_out, n_groups)
 
 
-def _of_entries(observations):
+def _of_entries(observations: ObservedMatrix):
     """Observations entry by entry, unless that would store zeros."""
     is_sparse = isinstance(observations, ZeroFilledObservations)
     return observations if is_sparse else observations.stored()

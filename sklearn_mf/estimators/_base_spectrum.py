@@ -4,6 +4,7 @@ import numpy as np
 
 from sklearn_mf.fitting.stream import weight_of_rows
 from sklearn_mf.losses import BaseLoss
+from sklearn_mf.objective.problem import Problem
 
 ATTRIBUTES = "explained_variance_", "explained_variance_ratio_", "singular_values_"
 
@@ -11,7 +12,7 @@ ATTRIBUTES = "explained_variance_", "explained_variance_ratio_", "singular_value
 class SpectrumMixin:
     """For estimators with a parameter ``whiten`` whose fits end in the canonical form."""
 
-    def _check_whiten(self, problem):
+    def _check_whiten(self, problem: Problem):
         """Refuse codes of variance one where codes may not be scaled."""
         if self.whiten and not problem.is_smooth:
             raise ValueError(
@@ -19,7 +20,7 @@ class SpectrumMixin:
                 "positive=False and l1_ratio=0, or whiten=False."
             )
 
-    def _spectrum_attributes(self, problem, spectrum, unit):
+    def _spectrum_attributes(self, problem: Problem, spectrum, unit):
         """What `fit` sets; None where components are no directions of variance."""
         if spectrum is None:
             return dict.fromkeys(ATTRIBUTES)

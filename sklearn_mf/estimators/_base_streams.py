@@ -10,6 +10,7 @@ from sklearn_mf.estimators._base_fits import check_batch, model_attributes
 from sklearn_mf.estimators._base_spectrum import ATTRIBUTES
 from sklearn_mf.estimators._base_traps import warn_of_traps
 from sklearn_mf.fitting.stream import Stream, are_zero, centred, seen_rows
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.starts.start import start, without_saddles, zeros
 from sklearn_mf.utils._validation import Integral, check_X, fit_context
@@ -93,7 +94,7 @@ default=None
             )
         return self.n_components_
 
-    def _advanced(self, X, problem, unit):
+    def _advanced(self, X, problem: Problem, unit):
         """The stream with a batch more, and the features' factor."""
         stream = getattr(self, "_stream", None) or Stream.empty(problem)
         problem = centred(stream, problem)
@@ -112,7 +113,7 @@ default=None
         check_batch(Ht)
         return stream, Ht
 
-    def _factor_so_far(self, problem, unit):
+    def _factor_so_far(self, problem: Problem, unit):
         """The features' factor, of zeros before the first batch; in the unit of the problem."""
         _, Ht = zeros(problem)
         if hasattr(self, "components_"):

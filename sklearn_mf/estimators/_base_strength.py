@@ -22,7 +22,7 @@ from sklearn_mf.fitting.strength import (
     rank_and_strength,
     strength_at,
 )
-from sklearn_mf.observations import DenseObservations, ZeroFilledObservations
+from sklearn_mf.observations import DenseObservations, ObservedMatrix, ZeroFilledObservations
 from sklearn_mf.utils._hiding import hiding_stream
 
 # Entries are hidden in so many hold-outs that enough are, fewer than a rank asks for; fewer than so
@@ -36,7 +36,7 @@ NOTHING = Strength(0.0, 0.0)
 class AutomaticPenalty(PathsMixin):
     """For estimators of a `Problem` with the parameters of MatrixFactorization."""
 
-    def _rank_and_strength(self, observations, loss):
+    def _rank_and_strength(self, observations: ObservedMatrix, loss):
         """Number of components, and strength of the penalties, as parameters and data say."""
         if self.alpha_W != "auto":
             return self._choose_n_components(observations, loss), self._strength
@@ -67,7 +67,7 @@ class AutomaticPenalty(PathsMixin):
             self._walked = unit.outside(Ht.astype(observations.dtype), rank)
         return rank, outside(share, unit, self.l1_ratio)
 
-    def _strength_of_batch(self, observations, loss):
+    def _strength_of_batch(self, observations: ObservedMatrix, loss):
         """The strength that is good for most data, the weaker the less is missing."""
         if self.alpha_W != "auto":
             return self._strength
@@ -75,7 +75,7 @@ class AutomaticPenalty(PathsMixin):
         unit = self._unit_of_shares(observations, loss)
         return outside(share * _share_missing(observations), unit, self.l1_ratio)
 
-    def _trials(self, observations, terms, rng):
+    def _trials(self, observations: ObservedMatrix, terms, rng):
         """What walks downhill see and are judged by; none, where too little can be hidden."""
         loss, unit = terms
         observations = unit.observations(observations).stored().in_short(PRECISION)
@@ -96,14 +96,14 @@ class AutomaticPenalty(PathsMixin):
 
         return Trials(problem_of, held_out.hidden, n_trials, rng)
 
-    def _can_choose_strength(self, observations, loss):
+    def _can_choose_strength(self, observations: ObservedMatrix, loss):
         """Whether alternation solves what entries can be hidden of."""
         if isinstance(observations, ZeroFilledObservations) or not hasattr(loss, "quadratic"):
             return False
         return self._problem(observations, loss, 1).is_smooth
 
 
-def _some_rows(observations, rng):
+def _some_rows(observations: ObservedMatrix, rng):
     """All rows, or of large tables that are not sparse as many as can be copied cheaply."""
     n_rows, n_columns = observations.shape
     n_chosen = max(MANY_ENTRIES // n_columns, ROWS_PER_COLUMN * n_columns)
@@ -112,5 +112,5 @@ def _some_rows(observations, rng):
     return observations.take(np.sort(rng.permutation(n_rows)[:n_chosen]))
 
 
-def _share_missing(observations):
+def _share_missing(observations: ObservedMatrix):
     return 1 - observations.n_observed / np.prod(observations.shape, dtype=np.float64)

@@ -8,6 +8,7 @@ import re
 import numpy as np
 from scipy import sparse
 
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.utils._warnings import is_called_by, warn
 
 # Ratings are judged by so many of them.
@@ -79,7 +80,7 @@ def warn_of_weights_as_y(y, sample_weight):
     )
 
 
-def warn_of_short_rows(estimator, observations):
+def warn_of_short_rows(estimator, observations: ObservedMatrix):
     """Say which rows have too few entries for their codes to be determined.
 
     Parameters

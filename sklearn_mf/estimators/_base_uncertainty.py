@@ -6,10 +6,12 @@ import numpy as np
 
 from sklearn_mf.fitting.stream import Past
 from sklearn_mf.fitting.uncertainty import entry_variances
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.systems import RowPenalty, RowSystems
 
 
-def standard_deviations(estimator, observations, W, cells):
+def standard_deviations(estimator, observations: ObservedMatrix, W, cells):
     """Of new observations of some entries.
 
     Parameters
@@ -63,7 +65,7 @@ def _numbers(covariance, factor):
     return np.arange(len(factor)) if len(covariance) > 1 else np.zeros(len(factor), dtype=np.intp)
 
 
-def _noise_variance(estimator, problem, past, columns):
+def _noise_variance(estimator, problem: Problem, past, columns):
     """Squared residuals of `fit` per degree of freedom.
 
     All rows are taken to have as many entries as they have on average, which is exact where

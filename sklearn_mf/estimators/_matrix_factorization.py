@@ -16,6 +16,7 @@ from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
 from sklearn_mf.objective.constants import first_bias, overall_constant
 from sklearn_mf.objective.problem import Problem, Side
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, BaseSolver, GradientDescent, Spectral
 from sklearn_mf.starts.start import INITS, start, without_saddles, zeros
@@ -386,7 +387,7 @@ default=None
     def _goes_on(self):
         return self.warm_start and hasattr(self, "components_")
 
-    def _prepared(self, problem, solver, random_state):
+    def _prepared(self, problem: Problem, solver, random_state):
         judges = []
         if self.early_stopping:
             names = "early_stopping=True", "early_stopping=False"
@@ -399,13 +400,13 @@ default=None
             judges.append(EarlyStopping(score, self.tol, self.n_iter_no_change))
         return problem, judges
 
-    def _with_offset(self, problem):
+    def _with_offset(self, problem: Problem):
         """The problem, biases of samples as deviations from the mean of all observed entries."""
         if not self._has_sample_bias:
             return problem
         return replace(problem, offset=overall_constant(problem))
 
-    def _start(self, X, problem, solver, random_state, unit):
+    def _start(self, X, problem: Problem, solver, random_state, unit):
         walked = vars(self).pop("_walked", None)
         if not solver.needs_start:
             if not isinstance(self.init, str):
@@ -419,19 +420,19 @@ default=None
             init = unit.inside(walked, problem.n_components)
         return start(problem, init, random_state)
 
-    def _chosen(self, problem):
+    def _chosen(self, problem: Problem):
         penalty, biases = problem.rows.penalty, problem.rows.bias_ridge
         strength = Strength(float(penalty.alpha), biases, penalty.l1_ratio)
         return {"alpha_W_": strength.components, "_auto_strength": strength}
 
-    def _finish(self, problem, Ht, W):
+    def _finish(self, problem: Problem, Ht, W):
         self._set_stream(Past.of(problem, Ht, W))
 
     @property
     def _has_sample_bias(self):
         return self.bias in ("samples", "both")
 
-    def _posed(self, observations, loss):
+    def _posed(self, observations: ObservedMatrix, loss):
         first = self._problem(observations, loss, 1)
         self._check_solver(first)  # before entries are hidden
         self._check_whiten(first)
@@ -445,7 +446,7 @@ default=None
             return getattr(self, "_auto_strength", Strength(1.0, 1.0))
         return Strength(self.alpha_W, self.alpha_W)
 
-    def _problem(self, observations, loss, n_components, strength=None):
+    def _problem(self, observations: ObservedMatrix, loss, n_components, strength=None):
         alpha_W, bias_W, l1_ratio = self._strength if strength is None else Strength(*strength)
         l1_ratio = self.l1_ratio if l1_ratio is None else l1_ratio
         same = self.alpha_H == "same"
@@ -498,14 +499,14 @@ default=None
             )
         return self.n_components
 
-    def _choose_n_components(self, observations, loss):
+    def _choose_n_components(self, observations: ObservedMatrix, loss):
         if self.n_components == "auto":
             return self._rank_of_hidden_entries(observations, loss)
         if isinstance(self.n_components, RealNotInt):
             return self._rank_of_variance(observations, loss)
         return self._check_n_components(observations.shape)
 
-    def _check_solver(self, problem):
+    def _check_solver(self, problem: Problem):
         if self.solver != "auto":
             solver = SOLVERS.resolve(self.solver)
         elif not self.early_stopping and Spectral.obstacle(problem) is None:
@@ -522,12 +523,12 @@ default=None
         return solver
 
     @staticmethod
-    def _solver_for(problem):
+    def _solver_for(problem: Problem):
         if hasattr(problem.loss, "quadratic"):
             return ALS()
         return GradientDescent(momentum="auto") if LBFGS.obstacle(problem) else LBFGS()
 
-    def _check_init(self, X, problem, solver, random_state, unit):
+    def _check_init(self, X, problem: Problem, solver, random_state, unit):
         """The name of a start, or the features' factor to start from, transposed."""
         if isinstance(self.init, str):
             if self.init == "auto":
@@ -540,7 +541,7 @@ default=None
         H = check_complete(H, name, dtype=X.dtype)
         return unit.inside(self._check_start(H, name, problem).T, problem.n_components)
 
-    def _check_start(self, H, name, problem):
+    def _check_start(self, H, name, problem: Problem):
         expected = (problem.n_components, problem.observations.shape[1])
         if H.shape != expected:
             raise ValueError(f"{name} has the shape {H.shape}, it must be {expected}.")
@@ -550,7 +551,7 @@ default=None
             )
         return H
 
-    def _last_factor(self, problem, unit):
+    def _last_factor(self, problem: Problem, unit):
         """The features' factor of the last fit; new features are zero, or at their mean."""
         dtype = problem.observations.dtype
         new = problem.observations.shape[1] - self.components_.shape[1]
@@ -564,7 +565,7 @@ default=None
         bias[: len(self.feature_bias_)] = self.feature_bias_ / unit.size - problem.offset
         return np.column_stack([Ht, bias])
 
-    def _fitted_attributes(self, problem, solver, state, unit):
+    def _fitted_attributes(self, problem: Problem, solver, state, unit):
         scores = state.validation_scores
         return {
             **super()._fitted_attributes(problem, solver, state, unit),

@@ -9,6 +9,7 @@ from sklearn_mf.estimators._base import threads_for
 from sklearn_mf.estimators._base_fits import check_batch, model_attributes
 from sklearn_mf.estimators._base_nmf import NonnegativeFactorization
 from sklearn_mf.estimators._base_traps import warn_of_traps
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers.minibatch import MiniBatchUpdate
 from sklearn_mf.utils._validation import check_X, fit_context
 from sklearn_mf.utils._warnings import warn
@@ -248,7 +249,7 @@ default=None
         vars(self).update(model_attributes(batch, Ht, unit), **fitted)
         return self
 
-    def _started(self, X, problem, W, H):
+    def _started(self, X, problem: Problem, W, H):
         """The first batch of a stream, in its unit, and where it starts."""
         with self._starting_from(W, H):
             batch = problem(self._check_n_components(X.shape))
@@ -265,7 +266,7 @@ default=None
         parameters = MiniBatchUpdate._parameter_constraints
         return MiniBatchUpdate(**{name: getattr(self, name) for name in parameters})
 
-    def _fitted_attributes(self, problem, solver, state, unit):
+    def _fitted_attributes(self, problem: Problem, solver, state, unit):
         return {
             **super()._fitted_attributes(problem, solver, state, unit),
             "n_steps_": state.memory["n_steps"],

@@ -4,6 +4,7 @@ import numpy as np
 
 from sklearn_mf.estimators._base import threads_for, warn_of_empty_rows
 from sklearn_mf.estimators._base_nmf import BETAS, NonnegativeFactorization
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers import BaseSolver, CoordinateDescent, MultiplicativeUpdate
 from sklearn_mf.utils._validation import (
     StrOptions,
@@ -186,7 +187,7 @@ class NMF(NonnegativeFactorization):
             return CoordinateDescent(shuffle=self.shuffle)
         return MultiplicativeUpdate() if self.solver == "mu" else self.solver
 
-    def _start(self, X, problem, solver, random_state, unit):
+    def _start(self, X, problem: Problem, solver, random_state, unit):
         if self.init == "nndsvd" and solver.name == "mu":
             warn(
                 "The multiplicative update ('mu') solver cannot update zeros present in the "

@@ -6,6 +6,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mf.objective.constants import column_constants
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._monitors import Monitor
 from sklearn_mf.utils._warnings import warn
@@ -29,7 +31,7 @@ def explained_share(error, baseline):
     return 1 - error / baseline if baseline > 0 else float(error <= baseline)
 
 
-def hold_out(observations, share, random_state, names):
+def hold_out(observations: ObservedMatrix, share, random_state, names):
     """Hide entries, or say why that cannot be.
 
     Parameters
@@ -72,7 +74,7 @@ class HiddenScore:
         What it does not.
     """
 
-    def __init__(self, solver, problem, held_out):
+    def __init__(self, solver, problem: Problem, held_out):
         self.solver, self.problem = solver, problem
         self.hidden, self.columns, self.rows = held_out.hidden, slice(None), None
         if held_out.known is not None:

@@ -11,7 +11,8 @@ from itertools import islice
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_mf.observations import StoredObservations, gradient_of
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import ObservedMatrix, StoredObservations, gradient_of
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
 from sklearn_mf.utils._warnings import quiet
 
@@ -68,7 +69,7 @@ class Hidden:
         self.weights = np.array([total_weight(group) for group, _ in self._groups])
         self.n_observed = hidden.n_observed
 
-    def errors(self, problem, factors, error):
+    def errors(self, problem: Problem, factors, error):
         """Mean of an error over each group.
 
         Parameters
@@ -91,7 +92,7 @@ class Hidden:
         ]
         return 2 * np.array(totals) / self.weights
 
-    def _model_factors(self, problem, factors, known):
+    def _model_factors(self, problem: Problem, factors, known):
         W, Ht = factors
         if known is not None:  # rows that have no code yet
             W = replace(problem, observations=known).fold_in(Ht[~self._columns])
@@ -99,7 +100,7 @@ class Hidden:
         return problem.model_factors(W, Ht)
 
 
-def total_weight(observations):
+def total_weight(observations: ObservedMatrix):
     """What all entries of some observations count for together."""
     totals = observations.row_totals()
     if observations.row_weight is None:
@@ -107,7 +108,7 @@ def total_weight(observations):
     return float(totals @ observations.row_weight.astype(np.float64))
 
 
-def sweeps(problem, W, Ht):
+def sweeps(problem: Problem, W, Ht):
     """Factors after each of any number of sweeps.
 
     Parameters
@@ -208,7 +209,7 @@ def has_risen(errors, n_hidden):
     return len(errors) > LATE and min(errors[-LATE:]) > (1 + rise) * min(errors)
 
 
-def widened(problem, W, Ht, random_state, n_blocks=1):
+def widened(problem: Problem, W, Ht, random_state, n_blocks=1):
     """Factors for a problem, from those for one of fewer components or a larger penalty.
 
     Parameters
@@ -244,7 +245,7 @@ def widened(problem, W, Ht, random_state, n_blocks=1):
     )
 
 
-def narrowed(problem, W, Ht, n_blocks=1):
+def narrowed(problem: Problem, W, Ht, n_blocks=1):
     """Factors for a problem, from those for one of more components: the largest are kept.
 
     Parameters
@@ -274,7 +275,7 @@ def narrowed(problem, W, Ht, n_blocks=1):
     )
 
 
-def _directions(problem, factors, n_new, search):
+def _directions(problem: Problem, factors, n_new, search):
     """What the residuals of rows, and of columns, have in common."""
     samples, factors = problem.observations, problem.model_factors(*factors)
     if isinstance(samples, StoredObservations):

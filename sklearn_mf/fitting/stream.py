@@ -18,6 +18,8 @@ import numpy as np
 
 from sklearn_mf.objective.canonical_form import is_balanceable, least_costly
 from sklearn_mf.objective.constants import first_bias, overall_constant
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.systems import RowPenalty, RowSystems, solve, solve_active_set
 from sklearn_mf.utils._threads import one_blas_thread
 
@@ -53,7 +55,7 @@ class Past:
     offset: float
 
     @classmethod
-    def of(cls, problem, Ht, W=None):
+    def of(cls, problem: Problem, Ht, W=None):
         """What a problem leaves that these components, and codes if known, have solved."""
         seen = np.flatnonzero(_row_weights(problem.observations))
         some = seen[np.linspace(0, len(seen) - 1, min(SAMPLE, len(seen))).astype(np.intp)]
@@ -69,7 +71,7 @@ class Past:
         """Weight of all entries."""
         return self.totals.sum()
 
-    def resumed(self, problem, Ht):
+    def resumed(self, problem: Problem, Ht):
         """Near enough the sums that the fit would have left; these components solve them."""
         _check_layout(problem, len(self.moment))
         shared = self.totals[:1] if np.ptp(self.totals) == 0 else self.totals
@@ -118,7 +120,7 @@ class Stream:
     offset: float = 0.0
 
     @classmethod
-    def empty(cls, problem):
+    def empty(cls, problem: Problem):
         """Before any row."""
         q, n_features = problem.layout.n_in_full, problem.observations.shape[1]
         nothing = np.zeros(n_features)
@@ -130,12 +132,12 @@ class Stream:
         """Weight of all entries that are not forgotten."""
         return self.totals.sum() * self.n_kept / self.n_in_sums if self.n_in_sums else 0.0
 
-    def resumed(self, problem, Ht):
+    def resumed(self, problem: Problem, Ht):
         """Itself, if the problem is the same; see `Past.resumed`."""
         _check_layout(problem, self.sums.grams.shape[1])
         return self
 
-    def started(self, problem, Ht):
+    def started(self, problem: Problem, Ht):
         """With components of which nothing is known but this start.
 
         It counts as many rows as there are components: fewer tell little about them.
@@ -149,7 +151,7 @@ class Stream:
         start = RowSystems.solved_by(gram[None], problem.layout.right(Ht))
         return replace(self, sums=self.sums + start)
 
-    def with_features(self, problem, Ht):
+    def with_features(self, problem: Problem, Ht):
         """Features that occur for the first time start at their mean."""
         new = (self.totals == 0) & (problem.T.observations.row_totals() > 0)
         if not new.any():
@@ -161,7 +163,7 @@ class Stream:
         moments[new] = self.sums.times(problem.layout.right(Ht))[new]
         return replace(self, sums=replace(self.sums, moments=moments)), Ht
 
-    def updated(self, problem, Ht, forget_factor):
+    def updated(self, problem: Problem, Ht, forget_factor):
         """Add a batch of rows.
 
         Parameters
@@ -201,7 +203,7 @@ class Stream:
             stream, after = stream._carried(problem, Ht, after)._balanced(problem, after)
         return stream, after.astype(Ht.dtype)
 
-    def _column_penalty(self, problem):
+    def _column_penalty(self, problem: Problem):
         """As of a problem with all rows: for sums that fade, the penalty fades alike."""
         _, *per_column = problem.T.row_penalty
         scale = np.zeros_like(self.totals)
@@ -210,13 +212,13 @@ class Stream:
         scale[seen] = self.totals[seen] * all_rows ** (problem.alpha_scaling - 1)
         return RowPenalty(scale, *(part.astype(np.float64) for part in per_column))
 
-    def column_systems(self, problem):
+    def column_systems(self, problem: Problem):
         """The normal equations of the features: of their components, and of biases to be found."""
         known = problem.layout.right(np.zeros((len(self.totals), problem.T.width)))
         systems = self.sums.of_coefficients(problem.layout.free, known)
         return replace(systems, penalty=self._column_penalty(problem))
 
-    def _solved(self, problem, Ht):
+    def _solved(self, problem: Problem, Ht):
         """Components that solve the normal equations."""
         systems, eps = self.column_systems(problem), float(np.finfo(Ht.dtype).eps)
         if not problem.columns.penalty.is_smooth:
@@ -228,7 +230,7 @@ class Stream:
         solution[self.totals == 0] = 0
         return solution
 
-    def _carried(self, problem, before, after):
+    def _carried(self, problem: Problem, before, after):
         """The sums of the codes as they would be under the new components.
 
         What the model explains, ``D u + d`` with ``u = (w, c)``, has under the new one the
@@ -252,7 +254,7 @@ class Stream:
         """The sums, were every left row multiplied by this matrix."""
         return replace(self, sums=self.sums.carried(change))
 
-    def _balanced(self, problem, Ht):
+    def _balanced(self, problem: Problem, Ht):
         """The same model in the form whose penalties are least.
 
         Without it small penalties let components drift together.
@@ -274,14 +276,14 @@ class Stream:
         return self._with_left(change), right
 
 
-def _check_layout(problem, n_in_full):
+def _check_layout(problem: Problem, n_in_full):
     if n_in_full != problem.layout.n_in_full:
         raise ValueError(
             "bias has changed since the last rows: partial_fit cannot go on from them."
         )
 
 
-def centred(past, problem):
+def centred(past, problem: Problem):
     """The problem of a batch, its biases counted from the mean of the past and the batch."""
     if not problem.rows.has_bias:
         return problem
@@ -291,14 +293,14 @@ def centred(past, problem):
     return replace(problem, offset=float(past.offset + share * shift))
 
 
-def are_zero(problem, Ht):
+def are_zero(problem: Problem, Ht):
     """Whether the components are zero, but for the rounding error of the data."""
     largest = max(np.abs(values).max(initial=0) for values in problem.observations.each_value())
     H = problem.layout.components(Ht)
     return np.square(H).max() <= 1e3 * np.finfo(problem.observations.dtype).eps * largest
 
 
-def seen_rows(observations):
+def seen_rows(observations: ObservedMatrix):
     """The observations of the rows that have an entry; None if none has."""
     seen = np.flatnonzero(_row_weights(observations))
     if len(seen) == 0:
@@ -306,7 +308,7 @@ def seen_rows(observations):
     return observations if len(seen) == observations.shape[0] else observations.subset(seen)
 
 
-def weight_of_rows(observations):
+def weight_of_rows(observations: ObservedMatrix):
     """How many rows have an entry, or their weight."""
     weights = _row_weights(observations)
     if observations.row_weight is None:
@@ -314,12 +316,12 @@ def weight_of_rows(observations):
     return float(weights.sum(dtype=np.float64))
 
 
-def _row_weights(observations):
+def _row_weights(observations: ObservedMatrix):
     seen = observations.row_totals() > 0
     return seen if observations.row_weight is None else seen * observations.row_weight
 
 
-def _column_sums(problem, W, Ht):
+def _column_sums(problem: Problem, W, Ht):
     """Sums of every feature over the rows of the left factor, and its weight in them."""
     left, right = problem.layout.left(W), problem.layout.right(Ht)
     no_offsets = np.zeros_like(left, shape=len(left))
@@ -331,7 +333,7 @@ def _column_sums(problem, W, Ht):
     return RowSystems.stacked(sums), np.concatenate(curvatures)
 
 
-def _pooled_moment(problem, W, Ht):
+def _pooled_moment(problem: Problem, W, Ht):
     """Mean over the entries of the products of left rows, and of their weights there."""
     left, right = problem.layout.left(W), problem.layout.right(Ht)
     moment = np.zeros((left.shape[1], left.shape[1]))

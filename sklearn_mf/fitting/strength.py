@@ -13,6 +13,7 @@ import numpy as np
 
 from sklearn_mf.fitting.paths import narrowed, sweeps, widened
 from sklearn_mf.objective.constants import first_bias
+from sklearn_mf.objective.problem import Problem
 
 # Strengths in units of the deviation of the data, each half the one before, and where to begin.
 # None at all is not among them: the last leaves hardly an error where there is no noise, and
@@ -76,7 +77,7 @@ class Trials:
                 break
         self.factors[point], self.errors[point] = (W, Ht), error
 
-    def _error(self, problem, W, Ht):
+    def _error(self, problem: Problem, W, Ht):
         with np.errstate(over="ignore", invalid="ignore"):
             error = self.hidden.total_loss(*problem.model_factors(W, Ht), problem.loss)
         return float(error / self.weight) if np.isfinite(error) else np.inf
@@ -87,7 +88,7 @@ class Trials:
         return self.hidden.total(np.ones_like(self.hidden.values))
 
 
-def _nothing(problem):
+def _nothing(problem: Problem):
     """Factors without components: biases where they start."""
     shape = problem.observations.shape[0], int(problem.rows.has_bias)
     W = np.zeros(shape, problem.observations.dtype)

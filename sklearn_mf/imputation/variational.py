@@ -23,7 +23,7 @@ import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
 from sklearn_mf.fitting.uncertainty import entry_variances
-from sklearn_mf.observations import DenseObservations, HeldOut
+from sklearn_mf.observations import DenseObservations, HeldOut, ObservedMatrix
 from sklearn_mf.systems import RowPenalty, RowSystems, roots
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._holes import row_patterns
@@ -322,7 +322,7 @@ class Trial:
         return (predicted[rows, hidden.indices] - hidden.values) ** 2
 
 
-def _trials(observations, rng):
+def _trials(observations: ObservedMatrix, rng):
     """So many trials that enough entries are hidden, or all, about once each."""
     n_trials = np.ceil(ENOUGH_HIDDEN / (HIDDEN_SHARE * observations.n_observed))
     parts = [

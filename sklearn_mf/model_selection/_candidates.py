@@ -24,7 +24,7 @@ from sklearn_mf.fitting.paths import (
 from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
 from sklearn_mf.objective.factor_model import FactorModel
-from sklearn_mf.observations import HeldOut, observe
+from sklearn_mf.observations import HeldOut, ObservedMatrix, observe
 from sklearn_mf.utils._sparse import entries_at
 from sklearn_mf.utils._tables import is_frame, native, rebuilt
 from sklearn_mf.utils._validation import check_entry_weight, check_parameters, check_sample_weight
@@ -235,7 +235,7 @@ def _along_path(estimator, data, grid, n_sweeps, *task):
     return np.concatenate([scores, times], axis=-1)
 
 
-def _held_out(observations, train, test, columns=None):
+def _held_out(observations: ObservedMatrix, train, test, columns=None):
     """The parts of a fold, of entries or of a block."""
     if columns is not None:
         return observations.without_block(train, test, columns)

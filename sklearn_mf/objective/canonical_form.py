@@ -20,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
+from sklearn_mf.objective.problem import Problem
+
 # Share of the largest cost below which a direction of the components costs nothing.
 TINY = 1e-12
 # Numbers of a factor that are looked at together.
@@ -43,7 +45,7 @@ class Spectrum(NamedTuple):
     total: float
 
 
-def canonical(problem, W, Ht):
+def canonical(problem: Problem, W, Ht):
     """The factors in the one form, with the codes that `fold_in` finds.
 
     Parameters
@@ -75,18 +77,18 @@ def canonical(problem, W, Ht):
     return _turned(problem, W, Ht, weight)
 
 
-def is_unpenalized(problem):
+def is_unpenalized(problem: Problem):
     """Whether components may be of any length and mixture."""
     return problem.rows.penalty.is_free and problem.columns.penalty.is_free
 
 
-def is_balanceable(problem):
+def is_balanceable(problem: Problem):
     """Whether the penalties, squares of both factors, single out one form of the model."""
     sides = problem.rows.penalty, problem.columns.penalty
     return all(penalty.is_smooth and penalty.ridge > 0 for penalty in sides)
 
 
-def spectrum_of(problem, W, Ht, error):
+def spectrum_of(problem: Problem, W, Ht, error):
     """How much of the data the components explain.
 
     The residuals of the observed entries stand for those of all, and so do their products with
@@ -145,7 +147,7 @@ def positive_signs(Ht):
     return np.where(Ht[first, np.arange(Ht.shape[1])] < 0, -1, 1).astype(Ht.dtype)
 
 
-def least_costly(problem, gram, Ht, scale):
+def least_costly(problem: Problem, gram, Ht, scale):
     """The features' factor in the form whose penalties are least, near to what it was.
 
     `Problem.balanced` scales components. Here all that leaves the model as it is can be chosen: a
@@ -181,7 +183,7 @@ def least_costly(problem, gram, Ht, scale):
     return right, change
 
 
-def _shifted(problem, gram, Ht, scale):
+def _shifted(problem: Problem, gram, Ht, scale):
     """The shifts of `least_costly`: the features' factor, and the change of the left one."""
     k = problem.n_components
     row_ridge, column_ridge = problem.rows.penalty.ridge, problem.columns.penalty.ridge
@@ -212,7 +214,7 @@ def _least_solution(system, pull):
     return np.linalg.lstsq(system, pull, rcond=None)[0]
 
 
-def _cheapest(problem, W, Ht):
+def _cheapest(problem: Problem, W, Ht):
     """The components in the form whose penalties are least, for about these codes.
 
     The factors share the singular values of the model, as the penalties weigh it. Those are not
@@ -234,7 +236,7 @@ def _cheapest(problem, W, Ht):
     return right.astype(Ht.dtype)
 
 
-def _orthonormal(problem, Ht, seen):
+def _orthonormal(problem: Problem, Ht, seen):
     """Components that span the same space; as many are zero as others are mixtures of."""
     H, bias = problem.layout.split(Ht)
     H = H.astype(np.float64)
@@ -246,7 +248,7 @@ def _orthonormal(problem, Ht, seen):
     return np.ascontiguousarray(np.hstack([U.astype(Ht.dtype), bias]))
 
 
-def _centred(problem, W, Ht, weight, seen):
+def _centred(problem: Problem, W, Ht, weight, seen):
     """Codes less their mean, and sample biases less theirs; feature biases take them up."""
     if not _takes_up(problem.columns):
         return W, Ht
@@ -259,7 +261,7 @@ def _centred(problem, W, Ht, weight, seen):
     return W - mean, Ht
 
 
-def _turned(problem, W, Ht, weight):
+def _turned(problem: Problem, W, Ht, weight):
     """Factors turned until codes are uncorrelated, in the order of what they explain."""
     (codes, row_bias), (H, column_bias) = problem.layout.split(W), problem.layout.split(Ht)
     triangle = _triangle(codes, weight, _mean(problem, W, weight)[: codes.shape[1]])
@@ -281,7 +283,7 @@ def _turned(problem, W, Ht, weight):
     )
 
 
-def _mean(problem, W, weight):
+def _mean(problem: Problem, W, weight):
     """Mean of codes and biases where features have biases, else zero."""
     if not problem.columns.has_bias:
         return np.zeros(W.shape[1])
@@ -309,7 +311,7 @@ def _parts(factor):
         yield part, factor[part].astype(np.float64)
 
 
-def _weight_of_rows(problem, is_free=False):
+def _weight_of_rows(problem: Problem, is_free=False):
     """Weight of the rows that tell how codes are distributed: those with an entry.
 
     Without penalty those with enough entries to determine their codes, if there are any.

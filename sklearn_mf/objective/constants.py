@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import Ridge
 
 
-def first_bias(problem):
+def first_bias(problem: Problem):
     """Mean of each feature as a bias; zero where nothing is observed, or there is no bias."""
     samples = problem.observations
     bias = np.zeros(samples.shape[1], dtype=samples.dtype)
@@ -17,7 +19,7 @@ def first_bias(problem):
     return bias
 
 
-def column_means(observations):
+def column_means(observations: ObservedMatrix):
     """Mean of what is observed in each column; 0 where nothing is.
 
     Parameters
@@ -35,7 +37,7 @@ def column_means(observations):
     return np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
 
 
-def column_constants(problem):
+def column_constants(problem: Problem):
     """Model value of each column that costs least if it is all there is.
 
     Parameters
@@ -62,7 +64,7 @@ def column_constants(problem):
     return alone.T.fold_in(np.zeros((samples.shape[0], 0), dtype=samples.dtype))[:, 0]
 
 
-def overall_constant(problem):
+def overall_constant(problem: Problem):
     """One model value for all observed entries, from which biases are counted."""
     samples, loss = problem.observations, problem.loss
     totals = samples.T.row_totals().astype(np.float64)
@@ -74,7 +76,7 @@ def overall_constant(problem):
     return _cheapest_constant(problem, constants, totals)
 
 
-def _cheapest_constant(problem, constants, totals):
+def _cheapest_constant(problem: Problem, constants, totals):
     """Of all columns' mean constant, and those of the columns with one loss, what costs least.
 
     The mean of numbers and logarithms may be beyond what their losses can tell.

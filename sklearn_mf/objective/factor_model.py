@@ -44,7 +44,7 @@ class FactorModel:
         return cls(estimator.components_, estimator.feature_bias_, has_bias, estimator.loss_)
 
     @classmethod
-    def found(cls, problem, Ht, unit):
+    def found(cls, problem: Problem, Ht, unit):
         """The model that a features' factor of a problem is, in the unit of the data.
 
         Parameters

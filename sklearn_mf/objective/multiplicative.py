@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.systems import Descent
 
 # What stands for a divisor of zero, and below what coefficients are zero; as in scikit-learn.
@@ -112,7 +113,7 @@ def multiply(systems, start, rounds):
     return Descent.after(systems, rows, np.zeros_like(rows, shape=len(rows)))
 
 
-def first_codes(observations, loss, design, penalty):
+def first_codes(observations: ObservedMatrix, loss, design, penalty):
     """Positive rows near a minimum: the best constant of each row, updated a few times.
 
     Parameters

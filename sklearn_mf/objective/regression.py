@@ -38,7 +38,7 @@ class RowRegression:
         observations, penalty = self.observations.take(rows), self.penalty.of_rows(rows)
         return replace(self, observations=observations, penalty=penalty)
 
-    def of(self, observations, rows):
+    def of(self, observations: ObservedMatrix, rows):
         """The regressions of some rows whose observations are at hand."""
         return replace(self, observations=observations, penalty=self.penalty.of_rows(rows))
 

@@ -25,6 +25,8 @@ import numpy as np
 
 from sklearn_mf.losses import Squared
 from sklearn_mf.objective.constants import first_bias, overall_constant
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import ObservedMatrix
 
 # Up to this size, and down to its inverse, data are taken as they are, without a copy: numbers have
 # room around them, and squares in float32 all their digits.
@@ -47,7 +49,7 @@ class Unit:
     degree: float = 2.0
 
     @classmethod
-    def of(cls, problem):
+    def of(cls, problem: Problem):
         """A unit for algorithms that know none: one for data of ordinary size.
 
         Parameters
@@ -69,7 +71,7 @@ class Unit:
         return cls(4.0 ** round(np.log2(size) / 2), degree)
 
     @classmethod
-    def of_size(cls, problem):
+    def of_size(cls, problem: Problem):
         """The deviation of the data from biases: for algorithms that have a unit of their own.
 
         Parameters
@@ -98,17 +100,17 @@ class Unit:
         with np.errstate(over="ignore"):
             return float(np.float64(self.size) ** self.degree)
 
-    def observations(self, observations):
+    def observations(self, observations: ObservedMatrix):
         """The data in this unit."""
         return observations if self.size == 1 else observations.times(1 / self.size)
 
-    def problem(self, problem):
+    def problem(self, problem: Problem):
         """The problem in this unit, data included."""
         if self.size == 1:
             return problem
         return self.terms(replace(problem, observations=self.observations(problem.observations)))
 
-    def terms(self, problem):
+    def terms(self, problem: Problem):
         """A problem whose data are in this unit already, the rest of it too."""
         if self.size == 1:
             return problem
@@ -148,7 +150,7 @@ class Unit:
         return np.hstack([factor[:, :k] * root, factor[:, k:] * root**2])
 
 
-def _deviation(problem):
+def _deviation(problem: Problem):
     """Root mean square of what biases at their start leave of the data; of those, without any."""
     samples = problem.observations
     size = samples.typical_size

@@ -7,8 +7,7 @@ import numpy as np
 
 from sklearn_mf import kernels
 from sklearn_mf.observations.answers import gradient_of, value_of
-from sklearn_mf.observations.shortest import shortest_rows
-from sklearn_mf.systems import Descent, RowSystems, descend, solve_active_set
+from sklearn_mf.systems import Descent, RowSystems, descend, shortest_rows, solve_active_set
 from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
 from sklearn_mf.utils._twins import Twins, twin
 
@@ -171,7 +170,8 @@ class ObservedMatrix(Twins):
         solution[status != 0] = 0
         singular = np.flatnonzero((status != 0) & (self.row_totals() > 0))
         for rows, part in self._stored_parts(singular):
-            solution[rows] = shortest_rows(part, design, offsets, penalty.of_rows(rows))
+            entries, own = part.entries(None), penalty.of_rows(rows)
+            solution[rows] = shortest_rows(entries, design, offsets, own)
         return solution
 
     def refine_rows(self, design, offsets, penalty, start, reduction):

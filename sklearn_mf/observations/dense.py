@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn_mf import kernels
 from sklearn_mf.observations._base import (
     HeldOut,
+    ObservedMatrix,
     SharedRows,
     as_type,
     block_entries,
@@ -359,7 +360,7 @@ def in_whole_steps(X):
     return np.array(X)
 
 
-def equal_rows(observations, at_least):
+def equal_rows(observations: ObservedMatrix, at_least):
     """Groups of at least so many rows that miss the same columns.
 
     Parameters
@@ -386,7 +387,7 @@ def equal_rows(observations, at_least):
     return [g for g in groups if len(g) >= at_least and _miss_the_same(observations, g)]
 
 
-def _miss_the_same(observations, rows):
+def _miss_the_same(observations: ObservedMatrix, rows):
     missing = np.isnan(observations.values[rows[0]])
     return all(
         (np.isnan(observations.values[part]) == missing).all()

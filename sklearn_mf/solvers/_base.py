@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_mf.objective.canonical_form import Spectrum
 from sklearn_mf.objective.constants import overall_constant
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.utils._registry import Registry
 from sklearn_mf.utils._warnings import warn
@@ -124,7 +125,9 @@ class BaseSolver(BaseEstimator):
     window = 1
     measure = "the share by which the objective decreases"
 
-    def solve(self, problem, W, Ht, *, max_iter=200, tol=1e-4, random_state=None, monitors=()):
+    def solve(
+        self, problem: Problem, W, Ht, *, max_iter=200, tol=1e-4, random_state=None, monitors=()
+    ):
         """Minimise the objective of a problem.
 
         Parameters
@@ -193,7 +196,7 @@ class BaseSolver(BaseEstimator):
             return "Scale X, or raise alpha_W and alpha_H."
         return f"Lower learning_rate (now {rate}), or use learning_rate='auto'."
 
-    def check(self, problem):
+    def check(self, problem: Problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         if type(self)._step is BaseSolver._step and type(self)._run is BaseSolver._run:
             raise ValueError(
@@ -213,7 +216,7 @@ class BaseSolver(BaseEstimator):
                 what = "one loss for all columns, not a list or dict of losses"
             raise ValueError(f"solver={self.name!r} needs {what}. Use one of solver={others}.")
 
-    def unit_of(self, problem):
+    def unit_of(self, problem: Problem):
         """The unit in which the data are to be solved.
 
         Parameters
@@ -228,7 +231,7 @@ class BaseSolver(BaseEstimator):
         """
         return Unit.of(problem)
 
-    def uses_kernels(self, problem):
+    def uses_kernels(self, problem: Problem):
         """Whether kernels, or threads of Python, take turns with products on complete data too.
 
         BLAS is held to one thread for all of the fit then, as its threads spin after their work.
@@ -245,19 +248,19 @@ class BaseSolver(BaseEstimator):
         """
         return False
 
-    def codes(self, problem, state):
+    def codes(self, problem: Problem, state):
         """W for the components of a state: its own, in solvers that move both at once."""
         return state.W
 
-    def _run(self, problem, state, record):
+    def _run(self, problem: Problem, state, record):
         """All iterations; ``record`` is to be told the objective after each."""
         while not record(self._step(problem, state)):
             pass
 
-    def _step(self, problem, state):
+    def _step(self, problem: Problem, state):
         raise NotImplementedError
 
-    def _scale(self, problem, W, Ht):
+    def _scale(self, problem: Problem, W, Ht):
         """Objective at the start, what is beyond repair beside it, and its rounding error."""
         if not self.needs_start:
             return np.inf, np.inf, np.inf
@@ -382,14 +385,14 @@ class _Record:
         return before - history[-1] <= self.limits.tol * max(history[-1], floor)
 
 
-def _cost_of_mean(problem):
+def _cost_of_mean(problem: Problem):
     """Of a model that is the mean of the data everywhere."""
     samples, mean = problem.observations, overall_constant(problem)
     ones, means = (np.ones((n, 1), dtype=samples.dtype) for n in samples.shape)
     return samples.total_loss(ones, samples.dtype.type(mean) * means, problem.loss)
 
 
-def _rounding_error(problem, W, Ht):
+def _rounding_error(problem: Problem, W, Ht):
     """Of the objective: a share of what the data cost if the model is zero."""
     if problem.loss.is_squared:
         cost = 0.5 * problem.observations.total_squares  # known already

@@ -1,5 +1,6 @@
 """Sweeps that go beyond their results, of solvers that improve one factor after the other."""
 
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers._base import BaseSolver
 
 # The numbers of Ang & Gillis (2019): by how much a sweep first goes beyond its results, how
@@ -34,11 +35,11 @@ class ExtrapolatedSolver(BaseSolver):
     # Beyond the improved factors by this share of the step at most.
     most_share = 1.0
 
-    def uses_kernels(self, problem):
+    def uses_kernels(self, problem: Problem):
         """See `BaseSolver.uses_kernels`: rows descend between the products."""
         return True
 
-    def _step(self, problem, state):
+    def _step(self, problem: Problem, state):
         memory = state.memory
         if not memory:
             memory.update(
@@ -62,7 +63,7 @@ class ExtrapolatedSolver(BaseSolver):
         state.W, state.Ht = W, Ht
         return objective
 
-    def _sweep(self, problem, state, Ht, share):
+    def _sweep(self, problem: Problem, state, Ht, share):
         rows = self._improve(problem, Ht, state.W, state)
         W = self._beyond(problem, rows.rows, state.W, share)
         columns = self._improve(problem.T, W, Ht, state)
@@ -75,7 +76,7 @@ class ExtrapolatedSolver(BaseSolver):
             objective += problem.penalty(W, Ht) - penalty
         return W, Ht, objective, violation
 
-    def _beyond(self, problem, after, before, share):
+    def _beyond(self, problem: Problem, after, before, share):
         """Where rows are that go on as they went."""
         if not share:
             return after
@@ -84,22 +85,22 @@ class ExtrapolatedSolver(BaseSolver):
         beyond += after
         return problem.feasible(beyond)
 
-    def _ahead(self, problem, after, before, share):
+    def _ahead(self, problem: Problem, after, before, share):
         """Where the next sweep starts."""
         return self._beyond(problem, after, before, share)
 
-    def _rest(self, problem, state, objective, violation):
+    def _rest(self, problem: Problem, state, objective, violation):
         """How far from rest the solver is, where it began at one."""
         return violation
 
-    def _improve(self, problem, fixed, rows, state):
+    def _improve(self, problem: Problem, fixed, rows, state):
         raise NotImplementedError
 
-    def _value(self, problem, improved, fixed):
+    def _value(self, problem: Problem, improved, fixed):
         raise NotImplementedError
 
     @staticmethod
-    def _worthwhile_rounds(problem):
+    def _worthwhile_rounds(problem: Problem):
         """How many rounds over the rows of a side are worth one product with X."""
         samples = problem.observations
         if not samples.complete:  # Gram matrices of their own are worth many rounds

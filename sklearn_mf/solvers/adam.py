@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions
@@ -117,11 +118,11 @@ class Adam(BaseSolver):
         self.batch_size = batch_size
         self.batches = batches
 
-    def unit_of(self, problem):
+    def unit_of(self, problem: Problem):
         """See `BaseSolver.unit_of`: a learning rate has that of the factors."""
         return Unit() if self.learning_rate != "auto" else Unit.of_size(problem)
 
-    def _step(self, problem, state):
+    def _step(self, problem: Problem, state):
         memory = state.memory
         if not memory:
             memory.update(self._memory(problem.pack(state.W, state.Ht)))
@@ -149,7 +150,7 @@ class Adam(BaseSolver):
         sums = np.zeros_like(factors), np.zeros_like(factors)
         return {"factors": factors, "gradient": None, "sums": sums, "steps": 0, "epochs": 0}
 
-    def _whole_step(self, problem, memory, rate):
+    def _whole_step(self, problem: Problem, memory, rate):
         if memory["gradient"] is None:
             _, *gradient = problem.value_and_gradient(*problem.unpack(memory["factors"]))
             memory["gradient"] = problem.pack(*gradient)
@@ -164,7 +165,7 @@ class Adam(BaseSolver):
         memory["factors"], memory["gradient"] = factors, problem.pack(*gradient)
         return objective
 
-    def _epoch(self, problem, state, rate):
+    def _epoch(self, problem: Problem, state, rate):
         memory = state.memory
         factors = memory["factors"].copy()
         W, Ht = problem.unpack(factors)
@@ -212,7 +213,7 @@ class Adam(BaseSolver):
     def _decayed(self, factors, rate):
         return factors * (1 - rate * self.weight_decay) if self.weight_decay else factors
 
-    def _best(self, problem, state, objective):
+    def _best(self, problem: Problem, state, objective):
         """Stay at the lowest objective; start from there again, slower, where it does not fall."""
         memory = state.memory
         if objective <= memory["lowest"]:

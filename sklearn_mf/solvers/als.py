@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
@@ -88,7 +89,7 @@ class ALS(BaseSolver):
         self.inner = inner
         self.memory = memory
 
-    def check(self, problem):
+    def check(self, problem: Problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
         if self.inner in ("cholesky", "cg") and not problem.is_smooth:
@@ -97,11 +98,11 @@ class ALS(BaseSolver):
                 "Use inner='auto' or inner='cd'."
             )
 
-    def uses_kernels(self, problem):
+    def uses_kernels(self, problem: Problem):
         """See `BaseSolver.uses_kernels`: rows that no linear system gives descend."""
         return self.inner == "cd" or not problem.is_smooth
 
-    def _step(self, problem, state):
+    def _step(self, problem: Problem, state):
         if "points" not in state.memory:
             state.memory.update(points=[], images=[])
         points, images = state.memory["points"], state.memory["images"]
@@ -126,7 +127,7 @@ class ALS(BaseSolver):
         state.W, state.Ht = W_next, Ht_next
         return objective
 
-    def unit_of(self, problem):
+    def unit_of(self, problem: Problem):
         """See `BaseSolver.unit_of`: some solutions of rows weigh biases beside components."""
         iterates = self._takes_cg(problem) or self.inner == "cd" or not problem.is_smooth
         # Where nothing is penalized, rows of few entries take their minimum-norm solution.
@@ -136,19 +137,19 @@ class ALS(BaseSolver):
         weighs = problem.layout.has_bias and (iterates or is_free)
         return Unit.of_size(problem) if weighs else Unit.of(problem)
 
-    def _takes_cg(self, problem):
+    def _takes_cg(self, problem: Problem):
         wanted = self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK)
         return wanted and problem.is_smooth
 
-    def codes(self, problem, state):
+    def codes(self, problem: Problem, state):
         """W for the components of a state, whose own W belongs to those before."""
         return self._half_sweep(problem, state, state.Ht, state.W)
 
-    def _sweep(self, problem, state, Ht):
+    def _sweep(self, problem: Problem, state, Ht):
         W = self._half_sweep(problem, state, Ht, state.W)
         return problem.balanced(W, self._half_sweep(problem.T, state, W, Ht))
 
-    def _half_sweep(self, problem, state, fixed, factor):
+    def _half_sweep(self, problem: Problem, state, fixed, factor):
         if self.inner == "cd":
             return problem.descend_rows(fixed, factor)
         if self._takes_cg(problem):
@@ -167,7 +168,7 @@ def _reduction(state):
     return float(np.clip((before - after) / max(after, TINY), LEAST_REDUCTION, LARGEST_REDUCTION))
 
 
-def _metric(problem, W):
+def _metric(problem: Problem, W):
     """What changes of a feature's components, and of its bias, mean for the model.
 
     Components are multiplied with codes, biases are not, and have another unit.

@@ -4,6 +4,7 @@ from math import sqrt
 
 from numpy import finfo
 
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, TINY
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
@@ -104,12 +105,12 @@ class CoordinateDescent(ExtrapolatedSolver):
         self.extrapolated = extrapolated
         self.shuffle = shuffle
 
-    def unit_of(self, problem):
+    def unit_of(self, problem: Problem):
         """See `BaseSolver.unit_of`: rounds end by moves of biases beside those of components."""
         has_bias = problem.rows.has_bias or problem.columns.has_bias
         return Unit.of_size(problem) if has_bias else Unit.of(problem)
 
-    def _improve(self, problem, fixed, rows, state):
+    def _improve(self, problem: Problem, fixed, rows, state):
         order = slice(None)
         if self.shuffle:
             order = state.random_state.permutation(problem.width)
@@ -121,10 +122,10 @@ class CoordinateDescent(ExtrapolatedSolver):
             components(descent.rows)[:, unused] = FADING * components(rows)[:, unused]
         return descent
 
-    def _value(self, problem, improved, fixed):
+    def _value(self, problem: Problem, improved, fixed):
         return problem.value_after(improved, fixed)
 
-    def _rest(self, problem, state, objective, violation):
+    def _rest(self, problem: Problem, state, objective, violation):
         decrease = state.objective - objective
         if decrease <= finfo(state.W.dtype).eps * objective:
             return 0.0  # a start may be the minimum but for rounding error
@@ -135,7 +136,7 @@ class CoordinateDescent(ExtrapolatedSolver):
         share = max(objective, 0) / max(nothing, TINY)
         return max(violation, min(decrease / max(objective, TINY), sqrt(share)))
 
-    def _rounds(self, problem, state):
+    def _rounds(self, problem: Problem, state):
         if self.rounds != "auto":
             return self.rounds
         if state.n_iter < SINGLE_ROUNDS:

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import linalg
 
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.utils._validation import Interval, Real, StrOptions
@@ -85,7 +86,7 @@ class GradientDescent(BaseSolver):
         self.nesterov = nesterov
         self.preconditioned = preconditioned
 
-    def check(self, problem):
+    def check(self, problem: Problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
         if self.preconditioned and not problem.is_smooth:
@@ -94,13 +95,13 @@ class GradientDescent(BaseSolver):
                 "Use preconditioned=False, or solver='als'."
             )
 
-    def unit_of(self, problem):
+    def unit_of(self, problem: Problem):
         """See `BaseSolver.unit_of`: a learning rate has one, unless Gram matrices take it away."""
         if self.learning_rate != "auto" and not self.preconditioned:
             return Unit()
         return Unit.of_size(problem)
 
-    def _step(self, problem, state):
+    def _step(self, problem: Problem, state):
         here = state.W, state.Ht
         if not state.memory:
             state.memory.update(velocity=[np.zeros_like(factor) for factor in here])
@@ -127,13 +128,13 @@ class GradientDescent(BaseSolver):
         memory["age"] = (1 + np.sqrt(1 + 4 * age**2)) / 2
         return (age - 1) / memory["age"]
 
-    def _fixed_move(self, problem, state, ahead, base):
+    def _fixed_move(self, problem: Problem, state, ahead, base):
         rates = self.learning_rate, self.learning_rate
         metrics = self._metrics(problem, base)
         there = _moved(problem, ahead, _directions(problem, base, metrics), rates)
         return there, problem.value(*there)
 
-    def _automatic_move(self, problem, state, ahead, base):
+    def _automatic_move(self, problem: Problem, state, ahead, base):
         """With the momentum if the objective falls; else without it, by Armijo's rule."""
         here, memory = (state.W, state.Ht), state.memory
         metrics = self._metrics(problem, here)
@@ -165,21 +166,21 @@ class GradientDescent(BaseSolver):
                 return there, objective
             share /= 2
 
-    def _metrics(self, problem, factors):
+    def _metrics(self, problem: Problem, factors):
         """What lengths are measured with on either side; None for the usual way."""
         if not self.preconditioned:
             return None, None
         return _metric(problem, factors[1]), _metric(problem.T, factors[0])
 
 
-def _metric(problem, other):
+def _metric(problem: Problem, other):
     """Curvature along the rows of a factor, safe to invert."""
     metric = problem.row_metric(other).astype(np.float64)
     mean = np.trace(metric) / len(metric) or 1.0
     return metric + DAMPING * np.finfo(other.dtype).eps * mean * np.eye(len(metric))
 
 
-def _directions(problem, factors, metrics):
+def _directions(problem: Problem, factors, metrics):
     _, *gradients = problem.value_and_gradient(*factors)
     return [
         gradient
@@ -189,7 +190,7 @@ def _directions(problem, factors, metrics):
     ]
 
 
-def _moved(problem, start, directions, steps):
+def _moved(problem: Problem, start, directions, steps):
     """Against the directions, and to where the penalties allow."""
     moved = [
         factor - factor.dtype.type(step) * direction
@@ -198,7 +199,7 @@ def _moved(problem, start, directions, steps):
     return problem.prox(*moved, *steps)
 
 
-def _squared_length(problem, here, there, metrics, steps):
+def _squared_length(problem: Problem, here, there, metrics, steps):
     """Of a move, in its metrics and over its steps: the fall that its gradients promise.
 
     ``<gradient, move>`` where the penalties are smooth, less where they are not (Beck &
@@ -212,7 +213,7 @@ def _squared_length(problem, here, there, metrics, steps):
     return problem.inner_product(moves, slopes)
 
 
-def _lipschitz_lengths(problem, W, Ht):
+def _lipschitz_lengths(problem: Problem, W, Ht):
     """Step of each factor: the inverse of the curvature along it.
 
     Exact bounds for the squared loss (Bolte, Sabach & Teboulle 2014, PALM); for both

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.utils._validation import Integral, Interval, Options
@@ -73,14 +74,14 @@ class LBFGS(BaseSolver):
         self.projected = projected
 
     @staticmethod
-    def obstacle(problem):
+    def obstacle(problem: Problem):
         """Why this solver cannot serve the penalties of a problem; None if it can."""
         penalties = problem.rows.penalty, problem.columns.penalty
         if any(penalty.l1 and not penalty.positive for penalty in penalties):
             return "serves l1_ratio > 0 only where factors are positive"
         return None
 
-    def check(self, problem):
+    def check(self, problem: Problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
         obstacle = self.obstacle(problem)
@@ -90,11 +91,11 @@ class LBFGS(BaseSolver):
                 "solver='gd'."
             )
 
-    def unit_of(self, problem):
+    def unit_of(self, problem: Problem):
         """See `BaseSolver.unit_of`: the first step, and its curvature, have one."""
         return Unit.of_size(problem)
 
-    def _run(self, problem, state, record):
+    def _run(self, problem: Problem, state, record):
         projected = problem.loss.is_squared if self.projected == "auto" else self.projected
         function = (_OfFeatures if projected else _OfBoth)(problem)
 
@@ -128,7 +129,7 @@ class _Over(Exception):
 class _Function:
     """What SciPy minimises. The last evaluation is kept: it is the one a step ends with."""
 
-    def __init__(self, problem):
+    def __init__(self, problem: Problem):
         self.problem = problem
         self.last = None
 
@@ -161,7 +162,7 @@ class _OfBoth(_Function):
     So a row of weight two has the length of the same row twice, and steps are the same.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem: Problem):
         super().__init__(problem)
         self.sides = problem, problem.T
         self.roots = np.sqrt(problem.row_weight)[:, None]
@@ -181,7 +182,7 @@ class _OfBoth(_Function):
 class _OfFeatures(_Function):
     """The features' factor as one vector, the samples' solved out."""
 
-    def __init__(self, problem):
+    def __init__(self, problem: Problem):
         super().__init__(problem)
         self.sides = (problem.T,)
 
@@ -195,11 +196,11 @@ class _OfFeatures(_Function):
         return W, Ht, objective, (gradient + _l1_slope(self.problem.T)).ravel()
 
 
-def _lower(problem):
+def _lower(problem: Problem):
     return problem.row_penalty.lower
 
 
-def _l1_slope(problem):
+def _l1_slope(problem: Problem):
     """Derivative of the absolute values of positive coefficients."""
     penalty = problem.row_penalty
     return penalty.scale[:, None] * penalty.l1

@@ -11,6 +11,7 @@ from sklearn_mf.objective.multiplicative import (
     multiplied,
     multiply,
 )
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers._base import BaseSolver
 from sklearn_mf.starts.nonnegative import observed_mean
 from sklearn_mf.utils._validation import Integral, Interval, Real
@@ -160,7 +161,7 @@ class MiniBatchUpdate(BaseSolver):
         self.max_no_improvement = max_no_improvement
         self.tol = tol
 
-    def sums_before(self, problem, Ht):
+    def sums_before(self, problem: Problem, Ht):
         """Sums before the first batch of some data."""
         n_rows = problem.observations.shape[0]
         kept = self.forget_factor ** (min(self.batch_size, n_rows) / n_rows)
@@ -210,20 +211,20 @@ class MiniBatchUpdate(BaseSolver):
                 break
         return W
 
-    def uses_kernels(self, problem):
+    def uses_kernels(self, problem: Problem):
         """See `BaseSolver.uses_kernels`: batches are small, and dealt with in threads of Python."""
         return True
 
-    def _scale(self, problem, W, Ht):
+    def _scale(self, problem: Problem, W, Ht):
         return 0.0, np.inf, np.inf  # whose answer would take a look at all data, and is not needed
 
-    def _run(self, problem, state, record):
+    def _run(self, problem: Problem, state, record):
         try:
             super()._run(problem, state, record)
         finally:
             state.memory.pop("batches", None)  # copies of the data
 
-    def _step(self, problem, state):
+    def _step(self, problem: Problem, state):
         memory = state.memory
         if not memory:
             sums = self.sums_before(problem, state.Ht)
@@ -259,7 +260,7 @@ class MiniBatchUpdate(BaseSolver):
         return self.max_no_improvement is not None and n_without >= self.max_no_improvement
 
 
-def _batches(problem, size):
+def _batches(problem: Problem, size):
     """Parts of the rows, in their order, that have an entry."""
     samples = problem.observations
     for first in range(0, samples.shape[0], size):

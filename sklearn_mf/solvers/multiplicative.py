@@ -10,6 +10,7 @@ from sklearn_mf.objective.multiplicative import (
     multiplied,
     multiply,
 )
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers._base import SOLVERS
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
@@ -101,7 +102,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         self.rounds = rounds
         self.extrapolated = extrapolated
 
-    def check(self, problem):
+    def check(self, problem: Problem):
         """See `BaseSolver.check`: data and factors must not be negative."""
         super().check(problem)
         sides = problem.rows, problem.columns
@@ -111,7 +112,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
             raise ValueError("solver='mu' knows no biases: use bias=False.")
         problem.observations.refuse_negative("solver='mu'")
 
-    def _sweep(self, problem, state, Ht, share):
+    def _sweep(self, problem: Problem, state, Ht, share):
         if problem.loss.is_squared:
             return super()._sweep(problem, state, Ht, share)
         found = self._swept(problem, state, share, problem.loss.exponent)
@@ -122,7 +123,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         found = self._swept(problem, state, share, problem.loss.cautious_exponent)
         return found if found[2] <= state.objective else (state.W, state.Ht, state.objective, 0.0)
 
-    def _swept(self, problem, state, share, exponent):
+    def _swept(self, problem: Problem, state, share, exponent):
         """One update of each factor from those of the state, which both go on beyond it."""
         beta = problem.loss.beta
         at = self._parts_at(problem, state)
@@ -141,24 +142,24 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         state.memory["parts"] = [(state.W, state.Ht, at), (W, Ht, following)]
         return W, Ht, following.loss + problem.penalty(W, Ht), 0.0
 
-    def _parts_at(self, problem, state):
+    def _parts_at(self, problem: Problem, state):
         for W, Ht, known in state.memory.get("parts", ()):
             if W is state.W and Ht is state.Ht:
                 return known
         return problem.gradient_parts(state.W, state.Ht)
 
-    def _ahead(self, problem, after, before, share):
+    def _ahead(self, problem: Problem, after, before, share):
         if problem.loss.is_squared:
             return super()._ahead(problem, after, before, share)
         return after  # a sweep under these losses ends there already
 
-    def _beyond(self, problem, after, before, share):
+    def _beyond(self, problem: Problem, after, before, share):
         if not share:
             return after
         beyond = after + after.dtype.type(share) * (after - before)
         return np.maximum(beyond, after.dtype.type(LEAST_SHARE) * after, out=beyond)
 
-    def _rest(self, problem, state, objective, violation):
+    def _rest(self, problem: Problem, state, objective, violation):
         memory, n_iter = state.memory, state.n_iter + 1
         if n_iter == 1:
             memory["first_error"] = memory["last_error"] = _root(state.objective)
@@ -168,16 +169,16 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         decrease, memory["last_error"] = memory["last_error"] - error, error
         return decrease / memory["first_error"] if memory["first_error"] else 0.0
 
-    def _improve(self, problem, fixed, rows, state):
+    def _improve(self, problem: Problem, fixed, rows, state):
         samples = problem.observations
         no_offsets = np.zeros_like(fixed, shape=len(fixed))
         improve = partial(multiply, rounds=self._rounds(problem))
         return samples.improve_rows(fixed, no_offsets, problem.row_penalty, rows, improve)
 
-    def _value(self, problem, improved, fixed):
+    def _value(self, problem: Problem, improved, fixed):
         return problem.value_after(improved, fixed)
 
-    def _rounds(self, problem):
+    def _rounds(self, problem: Problem):
         if self.rounds != "auto":
             return self.rounds
         return self._worthwhile_rounds(problem)

@@ -8,6 +8,7 @@ from numbers import Real
 import numpy as np
 
 from sklearn_mf import kernels
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ZeroFilledObservations, parabola_of
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.utils._threads import n_threads
@@ -119,7 +120,7 @@ class SGD(BaseSolver):
         self.schedule = schedule
         self.power_t = power_t
 
-    def check(self, problem):
+    def check(self, problem: Problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
         observations = problem.observations
@@ -132,7 +133,7 @@ class SGD(BaseSolver):
                 "does not store. If these are missing use unstored='missing', else solver='als'."
             )
 
-    def _step(self, problem, state):
+    def _step(self, problem: Problem, state):
         memory = state.memory
         if not memory:
             memory["epochs"] = _Epochs(problem, state)
@@ -163,7 +164,7 @@ class _Epochs:
     of the start, and weights have the mean one on either side.
     """
 
-    def __init__(self, problem, state):
+    def __init__(self, problem: Problem, state):
         self.problem = problem
         self.stored = stored = problem.observations.stored()
         draw = state.random_state.permutation

@@ -5,7 +5,8 @@ from scipy import linalg
 
 from sklearn_mf.objective.canonical_form import Spectrum, positive_signs
 from sklearn_mf.objective.constants import column_means
-from sklearn_mf.observations import DenseObservations
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import DenseObservations, ObservedMatrix
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.starts.krylov import leading_directions
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
@@ -81,7 +82,7 @@ class Spectral(BaseSolver):
         self.n_iter = n_iter
 
     @staticmethod
-    def obstacle(problem):
+    def obstacle(problem: Problem):
         """Why this solver cannot serve the problem; None if it can."""
         if not problem.loss.is_squared:
             return "needs loss='squared'"
@@ -95,14 +96,14 @@ class Spectral(BaseSolver):
             return "needs alpha_W and alpha_H both zero or both positive"
         return None
 
-    def check(self, problem):
+    def check(self, problem: Problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
         obstacle = self.obstacle(problem)
         if obstacle:
             raise ValueError(f"solver='svd' {obstacle}. Use solver='als'.")
 
-    def _step(self, problem, state):
+    def _step(self, problem: Problem, state):
         mean = np.zeros(problem.observations.shape[1], dtype=state.Ht.dtype)
         if problem.columns.has_bias:
             mean = column_means(problem.observations)
@@ -128,7 +129,7 @@ class Spectral(BaseSolver):
         return 0.5 * left + threshold * np.sum(kept)
 
 
-def _weights(problem):
+def _weights(problem: Problem):
     """Sample weights, a column of them."""
     weight = problem.observations.row_weight
     if weight is None:
@@ -136,7 +137,7 @@ def _weights(problem):
     return weight[:, None]
 
 
-def _decompose(problem, mean, n_iter):
+def _decompose(problem: Problem, mean, n_iter):
     """Singular values, right singular vectors and sum of squares of the data less the mean.
 
     Each row counts by its weight. Of the values and vectors the leading ones.
@@ -159,18 +160,18 @@ def _decompose(problem, mean, n_iter):
     return values * known, Vt * known[:, None], squares
 
 
-def _from_all_entries(problem, mean):
+def _from_all_entries(problem: Problem, mean):
     centred = np.concatenate([block.values - mean for _, block in problem.observations.blocks()])
     _, values, Vt = linalg.svd(np.sqrt(_weights(problem)) * centred, full_matrices=False)
     return values, Vt, np.sum(values**2)
 
 
-def _from_column_gram(problem, mean):
+def _from_column_gram(problem: Problem, mean):
     gram = _gram(problem.observations, np.sqrt(_weights(problem)), mean)
     return *_leading_eigenpairs(gram, problem.n_components), np.trace(gram)
 
 
-def _from_row_gram(problem, mean):
+def _from_row_gram(problem: Problem, mean):
     features = problem.T.observations
     root = np.sqrt(_weights(problem))
     gram = np.zeros((features.shape[1],) * 2)
@@ -185,7 +186,7 @@ def _from_row_gram(problem, mean):
     return values, features.product(scaled, nothing, mean).T, np.trace(gram)
 
 
-def _gram(observations, root, mean):
+def _gram(observations: ObservedMatrix, root, mean):
     """Products of the columns less their mean, rows times their root."""
     if isinstance(observations, DenseObservations) and observations.row_weight is None:
         # All of X at once and the mean afterwards, unless the mean is most of X.
@@ -210,7 +211,7 @@ def _leading_eigenpairs(gram, k):
     return np.sqrt(squares[::-1]), vectors.T[::-1]
 
 
-def _from_subspace(problem, mean, n_iter):
+def _from_subspace(problem: Problem, mean, n_iter):
     """From a Krylov subspace; None where a Gram matrix will be better."""
     has_gram = min(problem.observations.shape) <= SHORT_SIDE
     steps, accuracy = STEPS, ACCURACY
@@ -229,7 +230,7 @@ def _from_subspace(problem, mean, n_iter):
     return found.values, found.vectors.T, squares
 
 
-def _sum_of_squares(problem, mean):
+def _sum_of_squares(problem: Problem, mean):
     raw = problem.observations.sum_of_squares()
     squares = raw - float(_weights(problem).sum()) * np.sum(np.square(mean, dtype=np.float64))
     if squares > LEAST_VARIANCE * raw:

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import linalg
 from sklearn.utils.extmath import svd_flip
 
-from sklearn_mf.observations import DenseObservations
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import DenseObservations, ObservedMatrix
 from sklearn_mf.utils._threads import one_blas_thread
 
 # Columns of a block are whole vectors of the kernels, and a share of the rank where each column
@@ -35,7 +36,7 @@ class Directions:
 
 
 def leading_directions(
-    problem, offsets, steps, random_state, *, enough=lambda squares, to_come: False
+    problem: Problem, offsets, steps, random_state, *, enough=lambda squares, to_come: False
 ):
     """Leading singular directions of X less its offsets, missing entries zero.
 
@@ -109,7 +110,7 @@ def leading_directions(
     return Directions(values, np.ascontiguousarray(vectors.T), to_come)
 
 
-def _block_size(observations, k):
+def _block_size(observations: ObservedMatrix, k):
     """Columns of a block: as many as the rank where a product reads all of X in any case."""
     wanted = k if isinstance(observations, DenseObservations) else -(-k // SHARE_OF_RANK)
     return min(-(-wanted // VECTOR) * VECTOR, observations.shape[1])

@@ -3,6 +3,8 @@
 import numpy as np
 
 from sklearn_mf.objective.constants import column_means
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.starts.krylov import leading_directions
 
 NONNEGATIVE_INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
@@ -15,7 +17,7 @@ STEPS = 6
 SMALL = 0.01
 
 
-def nonnegative_start(problem, init, random_state):
+def nonnegative_start(problem: Problem, init, random_state):
     """First W and Ht, nowhere negative.
 
     Parameters
@@ -58,13 +60,13 @@ def nonnegative_start(problem, init, random_state):
     return tuple(np.ascontiguousarray(V, dtype=samples.dtype) for V in (W, Ht))
 
 
-def observed_mean(observations):
+def observed_mean(observations: ObservedMatrix):
     """Weighted mean of what is observed."""
     totals = observations.T.row_totals().astype(np.float64)
     return float(column_means(observations).astype(np.float64) @ totals / totals.sum())
 
 
-def _halves_of_singular_vectors(problem, random_state):
+def _halves_of_singular_vectors(problem: Problem, random_state):
     """Each pair of singular vectors cut off at zero, with the signs that keep more of it."""
     samples, k = problem.observations, problem.n_components
     no_offsets = np.zeros(samples.shape[1], dtype=samples.dtype)

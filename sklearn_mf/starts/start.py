@@ -7,6 +7,8 @@ same sample twice would.
 import numpy as np
 
 from sklearn_mf.objective.constants import first_bias
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.starts.krylov import leading_directions
 
 INITS = ("svd", "random")
@@ -20,7 +22,7 @@ SMALL = 1e-3
 ROUNDING = 10
 
 
-def start(problem, init, random_state, bias=None):
+def start(problem: Problem, init, random_state, bias=None):
     """First W and Ht.
 
     Parameters
@@ -59,7 +61,7 @@ def start(problem, init, random_state, bias=None):
     return problem.fold_in(Ht), Ht
 
 
-def without_saddles(problem, Ht, random_state):
+def without_saddles(problem: Problem, Ht, random_state):
     """A features' factor whose components of zeros, which no solver leaves, are small numbers.
 
     Parameters
@@ -86,7 +88,7 @@ def without_saddles(problem, Ht, random_state):
     return Ht
 
 
-def _feasible(problem, W, Ht):
+def _feasible(problem: Problem, W, Ht):
     """The start, what may not be negative cut off: of each component the larger half is kept.
 
     As the start of Boutsidis & Gallopoulos 2008 (:doi:`10.1016/j.patcog.2007.09.010`).
@@ -105,7 +107,7 @@ def _feasible(problem, W, Ht):
     )
 
 
-def _shrunk(problem, W, Ht):
+def _shrunk(problem: Problem, W, Ht):
     """The start, its components shrunk to where they help: counts are no logarithms of rates."""
     if problem.loss.is_squared or not W.any():
         return W, Ht
@@ -124,20 +126,20 @@ def _shrunk(problem, W, Ht):
     return best
 
 
-def zeros(problem):
+def zeros(problem: Problem):
     """Factors of zeros, for solvers that need no start."""
     dtype = problem.observations.dtype
     n_rows, n_columns = problem.observations.shape
     return np.zeros((n_rows, problem.width), dtype), np.zeros((n_columns, problem.T.width), dtype)
 
 
-def _column_weights(observations):
+def _column_weights(observations: ObservedMatrix):
     if observations.column_weight is not None:
         return observations.column_weight
     return np.ones(observations.shape[1], dtype=observations.dtype)
 
 
-def _random(problem, bias, random_state):
+def _random(problem: Problem, bias, random_state):
     """H drawn, W zero: least squares at an H that knows nothing of X would be large."""
     samples, k = problem.observations, problem.n_components
     n_rows, n_columns = samples.shape
@@ -154,7 +156,7 @@ def _random(problem, bias, random_state):
     return W, np.ascontiguousarray(Ht, dtype=samples.dtype)
 
 
-def _svd(problem, bias, random_state):
+def _svd(problem: Problem, bias, random_state):
     """Leading singular vectors of X, missing entries at the mean of their bias.
 
     What is missing makes singular values small; the share observed scales them back.
@@ -182,7 +184,7 @@ def _svd(problem, bias, random_state):
     return W.astype(dtype), np.ascontiguousarray(Ht, dtype=dtype)
 
 
-def _is_rounding(observations, squares):
+def _is_rounding(observations: ObservedMatrix, squares):
     """Whether a sum of squares is nothing but rounding error of the data.
 
     What biases explain needs no components: those that fit rounding error give large codes.

@@ -11,6 +11,7 @@ from sklearn_mf.systems.descent import Descent, descend
 from sklearn_mf.systems.minimum_norm import solve
 from sklearn_mf.systems.penalty import RowPenalty
 from sklearn_mf.systems.row_systems import RowSystems, roots
+from sklearn_mf.systems.shortest import shortest_rows
 
 __all__ = [
     "Descent",
@@ -18,6 +19,7 @@ __all__ = [
     "RowSystems",
     "descend",
     "roots",
+    "shortest_rows",
     "solve",
     "solve_active_set",
 ]

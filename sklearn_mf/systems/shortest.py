@@ -7,6 +7,7 @@ not tell small directions from rounding error.
 import numpy as np
 
 from sklearn_mf import kernels
+from sklearn_mf.systems.penalty import RowPenalty
 from sklearn_mf.utils._threads import in_threads
 
 # Numbers in the systems of a batch: they stay in the cache.
@@ -15,13 +16,13 @@ BATCH = 1 << 16
 DECOMPOSITION = 20
 
 
-def shortest_rows(observations, design, offsets, penalty):
+def shortest_rows(entries, design, offsets, penalty: RowPenalty):
     """Weighted ridge regression of every row, where systems may be singular.
 
     Parameters
     ----------
-    observations : StoredObservations
-        The rows.
+    entries : tuple of (indptr, indices, values, weights)
+        Of the rows, as CSR has them; weights may be None.
     design : ndarray of shape (n_columns, k)
         Regressors.
     offsets : ndarray of shape (n_columns,)
@@ -39,14 +40,15 @@ def shortest_rows(observations, design, offsets, penalty):
     solution = np.zeros((len(ridge), k))
 
     def solve(rows):
-        systems, targets = _padded(observations, rows, design, offsets)
+        systems, targets = _padded(entries, rows, design, offsets)
         if ridge[rows].any():
             systems = np.concatenate([systems, ridge[rows][:, :, None] * np.eye(k)], axis=1)
         inverses = kernels.pseudoinverses(systems, eps)[:, :, : targets.shape[1]]
         solution[rows] = (inverses @ targets[:, :, None])[:, :, 0]
 
-    work = DECOMPOSITION * (observations.n_observed + solution.size) * k**2
-    in_threads(solve, _batches(np.diff(observations.indptr), k), work)
+    counts = np.diff(entries[0])
+    work = DECOMPOSITION * (counts.sum() + solution.size) * k**2
+    in_threads(solve, _batches(counts, k), work)
     return solution
 
 
@@ -64,16 +66,16 @@ def _batches(counts, k):
     return batches
 
 
-def _padded(observations, rows, design, offsets):
+def _padded(entries, rows, design, offsets):
     """Weighted design and targets of some rows, zeros after their entries."""
-    indptr, indices, values, weights = observations.entries(None)
+    indptr, indices, values, weights = entries
     counts = np.diff(indptr)[rows]
     places = np.arange(counts.max())
     there = places < counts[:, None]
-    entries = np.where(there, indptr[rows][:, None] + places, indptr[rows[-1]])
-    columns = indices[entries]
+    at = np.where(there, indptr[rows][:, None] + places, indptr[rows[-1]])
+    columns = indices[at]
     roots = there.astype(np.float64)
     if weights is not None:
-        roots *= np.sqrt(weights[entries], dtype=np.float64)
-    targets = values[entries].astype(np.float64) - offsets[columns]
+        roots *= np.sqrt(weights[at], dtype=np.float64)
+    targets = values[at].astype(np.float64) - offsets[columns]
     return roots[:, :, None] * design[columns], roots * targets
