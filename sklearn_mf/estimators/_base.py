@@ -18,7 +18,7 @@ from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import DenseObservations, ObservedMatrix, observe
 from sklearn_mf.utils._callbacks import CallbackSupportMixin
 from sklearn_mf.utils._hiding import hiding_stream
-from sklearn_mf.utils._threads import one_blas_thread
+from sklearn_mf.utils._threads import one_blas_thread, quiet_products
 from sklearn_mf.utils._validation import (
     CheckedParametersMixin,
     check_complete,
@@ -264,7 +264,7 @@ default=None
         comparable = False
         for _, block in observations.blocks():
             visible, hidden = block.split(HIDDEN_SHARE, rng)
-            with threads_for(visible):
+            with threads_for(visible), quiet_products():
                 W = model.solve(replace(problem, observations=visible), Ht)
                 error += hidden.total_loss(*problem.model_factors(W, Ht), loss)
             ones = np.ones((block.shape[0], 1), dtype=block.dtype)
@@ -277,7 +277,8 @@ default=None
                 why = "no entry that it hides has another one in its column to be compared with"
             warn(f"score is not defined: {why}. Score more rows at once.", UndefinedMetricWarning)
             return float("nan")
-        return explained_share(error, baseline)
+        # Predictions beyond all numbers are infinitely bad.
+        return explained_share(np.inf if np.isnan(error) else error, baseline)
 
     def __sklearn_is_fitted__(self):
         # Of a batch without entries, or of data that were refused, only names are known.
@@ -308,7 +309,7 @@ default=None
         warn_of_empty_rows(observations, self._mean_code)
         warn_of_short_rows(self, observations)
         problem = self._problem(observations, self.loss_, self.n_components_)
-        with threads_for(observations, uses_kernels=not problem.is_smooth):
+        with threads_for(observations, uses_kernels=not problem.is_smooth), quiet_products():
             return self._expected_where_empty(self._model.encode(problem), observations)
 
     def _expected_where_empty(self, W, observations: ObservedMatrix):

@@ -11,6 +11,7 @@ from sklearn_mf.objective.layout import Layout
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import StoredObservations
+from sklearn_mf.utils._threads import quiet_products
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ class FactorModel:
     def decode(self, W):
         """Expected data of rows with these codes."""
         left, right = self.factors(W)
-        return self.loss.mean(left @ right.T)
+        with quiet_products():
+            model = left @ right.T
+        return self.loss.mean(model)
 
     def decode_entries(self, W, rows, columns):
         """Expected data of single entries.

@@ -92,6 +92,20 @@ def one_blas_thread():
     return nullcontext() if is_inside() else _Hold()
 
 
+def quiet_products():
+    """Do not tell of invalid values in products.
+
+    Kernels of BLAS may look at what lies beside vectors in single precision, and so raise the flag
+    for numbers that are in no result.
+
+    Returns
+    -------
+    context : context manager
+        Of NumPy; overflow is told of all the same.
+    """
+    return np.errstate(invalid="ignore")
+
+
 def is_inside():
     """Whether this Python thread holds BLAS to one thread."""
     hold = getattr(_local, "hold", lambda: None)()
