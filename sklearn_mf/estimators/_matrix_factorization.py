@@ -242,7 +242,7 @@ class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, Solve
     >>> import numpy as np
     >>> from sklearn_mf import MatrixFactorization
     >>> X = np.array([[1.0, 2.0, 3.0], [2.0, np.nan, 6.0], [3.0, 6.0, np.nan]])
-    >>> model = MatrixFactorization(n_components=1)
+    >>> model = MatrixFactorization(n_components=1, random_state=0)
     >>> W = model.fit_transform(X)
     >>> print(model.inverse_transform(W).round(2))
     [[1. 2. 3.]

@@ -55,7 +55,7 @@ class LBFGS(BaseSolver):
     >>> from sklearn_mf import MatrixFactorization
     >>> from sklearn_mf.solvers import LBFGS
     >>> X = np.array([[1.0, 2.0], [2.0, np.nan], [3.0, 6.0]])
-    >>> model = MatrixFactorization(1, solver=LBFGS(), tol=1e-10).fit(X)
+    >>> model = MatrixFactorization(1, alpha_W=0, solver=LBFGS(), tol=1e-10).fit(X)
     >>> print(model.inverse_transform(model.transform(X)).round(2))
     [[1. 2.]
      [2. 4.]

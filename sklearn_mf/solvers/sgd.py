@@ -97,7 +97,7 @@ class SGD(BaseSolver):
     >>> from sklearn_mf import MatrixFactorization
     >>> from sklearn_mf.solvers import SGD
     >>> X = np.array([[1.0, 2.0], [2.0, np.nan], [3.0, 6.0]])
-    >>> model = MatrixFactorization(1, solver=SGD(), random_state=0, max_iter=1000)
+    >>> model = MatrixFactorization(1, alpha_W=0, solver=SGD(), random_state=0, max_iter=1000)
     >>> print(model.inverse_transform(model.fit_transform(X)).round(1))
     [[1. 2.]
      [2. 4.]
