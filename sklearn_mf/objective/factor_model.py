@@ -158,7 +158,7 @@ class FactorModel:
         W : ndarray of shape (n_rows, n_codes)
             In the unit.
         """
-        if not (problem.is_smooth and is_unpenalized(problem)):
+        if self.unit.size == 1 or not (problem.is_smooth and is_unpenalized(problem)):
             return problem.fold_in(Ht)
         root = Ht.dtype.type(self.unit.root)
         W = problem.fold_in(problem.layout.scaled(Ht, root, 1))

@@ -41,7 +41,8 @@ def fold_in(regression: RowRegression):
     loss = regression.loss
     if loss.is_squared:
         design, penalty, size = of_ordinary_size(design, regression.penalty)
-        return replace(regression, design=design, penalty=penalty).best(W) / size
+        rows = replace(regression, design=design, penalty=penalty).best(W)
+        return rows if (size == 1).all() else rows / size
     tol = 1e-8 if loss.takes_any_model else 1e-10
     tol = max(tol, 10 * np.finfo(W.dtype).eps)
     regression = _without_zeros(regression)

@@ -386,14 +386,14 @@ class Problem(Twins):
             The rows, their loss and how far they were from rest.
         """
         regression = self.regression(Ht)
+        if isinstance(order, slice):  # as they are
+            return regression.descended(W, accuracy)
         regression = replace(
             regression,
             design=np.ascontiguousarray(regression.design[:, order]),
             penalty=regression.penalty.of_coefficients(order),
         )
         descent = regression.descended(W[:, order], accuracy)
-        if isinstance(order, slice):  # there is nothing to put back
-            return descent
         rows = np.empty_like(descent.rows)
         rows[:, order] = descent.rows
         return replace(descent, rows=rows)

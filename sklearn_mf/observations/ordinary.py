@@ -29,7 +29,10 @@ def of_ordinary_size(design, penalty):
     size : ndarray of shape (k,)
         1 where a regressor is of ordinary size already.
     """
-    _, power = np.frexp(np.abs(design).max(axis=0, initial=0))
+    largest = np.abs(design).max(axis=0, initial=0)
+    if (largest <= 2.0**LARGE).all():
+        return design, penalty, np.ones_like(largest)
+    _, power = np.frexp(largest)
     size = np.exp2(np.where(power > LARGE, power, 0)).astype(design.dtype)
     inside = penalty._replace(ridge=penalty.ridge / size / size, l1=penalty.l1 / size)
     return design / size, inside, size
