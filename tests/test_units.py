@@ -1,5 +1,7 @@
 """The unit of the data does not matter: not to the model, its rank, its errors or iterations."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from conftest import minutes_on_reference
@@ -397,8 +399,8 @@ def test_what_cannot_be_squared_is_refused(kind):
 @pytest.mark.parametrize("solver", ["als", "cd"])
 def test_positive_factors_beside_biases_know_no_unit(side, solver):
     parameters = {"positive": side, "solver": solver, "bias": "features", "random_state": 0}
+    make = partial(MatrixFactorization, K, alpha_W=0.0, max_iter=12, **parameters)
     for dtype, kind in [(np.float64, "nan"), (np.float64, "zeros"), (np.float32, "complete")]:
-        make = lambda: MatrixFactorization(K, alpha_W=0.0, max_iter=12, **parameters)  # noqa: E731
         check(make, positive(), kind, dtype)
         if dtype == np.float64:
             X = contained(positive(), kind, dtype, 1)

@@ -232,8 +232,7 @@ def widened(problem: Problem, W, Ht, random_state, n_blocks=1):
     W, Ht : ndarray
         As many components as the problem has: those that are there, and new ones.
     """
-    before = replace(problem.layout, n_components=Ht.shape[1] - problem.columns.has_bias)
-    parts = [before.split(V) for V in (W, Ht)]
+    parts = _parts(problem, W, Ht)
     sizes = np.prod([np.linalg.norm(components, axis=0) for components, _ in parts], axis=0)
     kept = sizes > GONE * np.sqrt(problem.observations.total_squares)
     n_new = problem.n_components - int(kept.sum())
@@ -266,17 +265,23 @@ def narrowed(problem: Problem, W, Ht, n_blocks=1):
     W, Ht : ndarray
         As many components as the problem has, and biases as they were.
     """
-    before, after = Ht.shape[1] - problem.columns.has_bias, problem.n_components
+    parts, after = _parts(problem, W, Ht), problem.n_components
     bases, triangles = zip(
-        *(np.linalg.qr(V[:, :before].reshape(n_blocks, -1, before)) for V in (W, Ht)), strict=True
+        *(np.linalg.qr(V.reshape(n_blocks, -1, V.shape[1])) for V, _ in parts), strict=True
     )
     left, sizes, right = np.linalg.svd(triangles[0] @ triangles[1].swapaxes(1, 2))
     roots = np.sqrt(sizes[:, None, :after])
     turned = left[..., :after] * roots, right.swapaxes(1, 2)[..., :after] * roots
     return tuple(
-        np.hstack([(basis @ turn).reshape(-1, after), V[:, before:]])
-        for basis, turn, V in zip(bases, turned, (W, Ht), strict=True)
+        np.hstack([(basis @ turn).reshape(-1, after), bias])
+        for basis, turn, (_, bias) in zip(bases, turned, parts, strict=True)
     )
+
+
+def _parts(problem: Problem, W, Ht):
+    """Components and biases of factors that have another number of components."""
+    layout = replace(problem.layout, n_components=Ht.shape[1] - problem.columns.has_bias)
+    return [layout.split(V) for V in (W, Ht)]
 
 
 def _directions(problem: Problem, factors, n_new, search):

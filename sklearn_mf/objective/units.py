@@ -25,6 +25,7 @@ import numpy as np
 
 from sklearn_mf.losses import Squared
 from sklearn_mf.objective.constants import first_bias, overall_constant
+from sklearn_mf.objective.layout import Layout
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ObservedMatrix
 
@@ -141,13 +142,13 @@ class Unit:
             return W, Ht
         Ht = np.hstack([Ht[:, :n_components] / self.root, Ht[:, n_components:]])
         if W is not None:
-            W = np.hstack([W[:, :n_components] * self.root, W[:, n_components:]])
+            W = Layout(n_components).scaled(W, self.root, 1)
         return W, Ht
 
     def _times(self, factor, k, root):
         if self.size == 1:
             return factor
-        return np.hstack([factor[:, :k] * root, factor[:, k:] * root**2])
+        return Layout(k).scaled(factor, root, root**2)
 
 
 def _deviation(problem: Problem):
