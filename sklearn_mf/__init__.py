@@ -1,6 +1,14 @@
 """Matrix factorization with missing entries, for scikit-learn."""
 
-from sklearn_mf import components, losses, model_selection, penalties, plotting, solvers
+from sklearn_mf import (
+    components,
+    losses,
+    model_selection,
+    penalties,
+    plotting,
+    recommending,
+    solvers,
+)
 from sklearn_mf.estimators import (
     NMF,
     FactorizationImputer,
@@ -26,6 +34,7 @@ __all__ = [
     "non_negative_factorization",
     "penalties",
     "plotting",
+    "recommending",
     "select_rank",
     "show_versions",
     "solvers",

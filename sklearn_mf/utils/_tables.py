@@ -12,6 +12,8 @@ from numbers import Number
 import numpy as np
 from scipy import sparse
 
+from sklearn_mf.utils._labels import LabeledMatrix
+
 # How the types of columns that hold numbers begin, in pandas, polars and Arrow.
 NUMBERS = re.compile(r"u?int\d|float|double|halffloat|bool|decimal|complex|null")
 INTEGERS = re.compile(r"(u?)int(\d+)")
@@ -95,7 +97,9 @@ def _is_query(X):
 
 
 def column_names(X):
-    """Names of the columns of a frame, None for everything else."""
+    """Names of the columns of a frame or a labeled matrix, None for everything else."""
+    if isinstance(X, LabeledMatrix):
+        return X.column_labels.tolist()
     if not is_frame(X):
         return None
     return list(X.columns if hasattr(X, "dtypes") else X.schema.names)

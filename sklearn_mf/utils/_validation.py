@@ -25,6 +25,7 @@ from sklearn.utils.validation import _check_sample_weight, _get_feature_names, v
 
 from sklearn_mf.utils._all_at_once import all_at_once
 from sklearn_mf.utils._hints import class_for_object, did_you_mean
+from sklearn_mf.utils._labels import LabeledMatrix
 from sklearn_mf.utils._sparse import entries_at, sound_csr
 from sklearn_mf.utils._tables import (
     as_numbers,
@@ -110,7 +111,7 @@ def admit(X, name="X", *, missing=np.nan, keep_sparse=True):
 
     Parameters
     ----------
-    X : array-like, sparse matrix or DataFrame
+    X : array-like, sparse matrix, DataFrame or LabeledMatrix
         Of any make; never changed.
     name : str, default="X"
         What a message calls it.
@@ -124,6 +125,8 @@ def admit(X, name="X", *, missing=np.nan, keep_sparse=True):
     X : array-like, CSR matrix or DataFrame
         Of a sparse one, each index lies within.
     """
+    if isinstance(X, LabeledMatrix):
+        X = X.X
     if sparse.issparse(X):
         return sound_csr(X, name)
     X = as_numbers(X, name, missing)
@@ -211,6 +214,9 @@ def check_X(estimator, X, *, reset):
     keep_sparse = getattr(estimator, "unstored", "zero") == "missing"
     X = check_holed(X, mark, keep_sparse=keep_sparse, estimator=estimator)
     if reset is not None:
+        if isinstance(table, LabeledMatrix):  # whose names scikit-learn would not look for
+            heading = table.heading()
+            table = table.X if heading is None else heading
         validate_data(estimator, table, reset=reset, skip_check_array=True)
     if not getattr(estimator, "_takes_holes", True) and _has_nan(X):
         if isinstance(getattr(estimator, "n_components", None), RealNotInt):
