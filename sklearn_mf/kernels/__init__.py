@@ -6,7 +6,7 @@
 
 import os
 
-from sklearn_mf.kernels import reference
+from sklearn_mf.kernels import ranking, reference
 from sklearn_mf.kernels.minimum_norm import pseudoinverses, symmetric_pseudoinverses
 from sklearn_mf.kernels.reference import is_sound, least_squares_operator
 from sklearn_mf.utils._warnings import warn
@@ -27,6 +27,8 @@ __all__ = [
     "solve_rows",
     "sparse_times_dense",
     "symmetric_pseudoinverses",
+    "top_columns",
+    "top_columns_of_products",
     "values_at",
 ]
 
@@ -40,10 +42,12 @@ if _wanted != "reference":
     try:
         from sklearn_mf.kernels import _coordinates as coordinates
         from sklearn_mf.kernels import _products as products
+        from sklearn_mf.kernels import _ranking as compiled_ranking
         from sklearn_mf.kernels import _refinement as refinement
         from sklearn_mf.kernels import _rows as rows
         from sklearn_mf.kernels import _stochastic as stochastic
 
+        ranking = compiled_ranking
         IMPLEMENTATION = "compiled"
     except ImportError:
         if _wanted == "compiled":
@@ -66,4 +70,6 @@ values_at = products.values_at
 sparse_times_dense = products.sparse_times_dense
 dense_times_dense = products.dense_times_dense
 max_threads = products.max_threads
+top_columns = ranking.top_columns
+top_columns_of_products = ranking.top_columns_of_products
 descend_entries = stochastic.descend_entries

@@ -1,0 +1,84 @@
+"""The kernels of rankings in NumPy; see ``reference``.
+
+A ranking goes from the best column to the worst, and of equal scores the lower column is better.
+NaN is no score: such a column is in no ranking.
+"""
+
+import numpy as np
+
+
+def top_columns(scores, n, n_threads):
+    """The best columns of each row of scores.
+
+    Parameters
+    ----------
+    scores : C-ordered ndarray of shape (n_rows, n_columns)
+        NaN where a column may not be ranked.
+    n : int
+        How many columns to find, at least 1.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    columns : ndarray of int64 of shape (n_rows, n)
+        The best first; -1 where no column is left.
+    values : ndarray of shape (n_rows, n)
+        Their scores; NaN where no column is left.
+    """
+    columns, values = _nothing(len(scores), n, scores.dtype)
+    for i, row in enumerate(scores):
+        _rank(np.flatnonzero(~np.isnan(row)), row, columns[i], values[i])
+    return columns, values
+
+
+def top_columns_of_products(scores, slack, left, right, n, n_threads):
+    """The best columns of each row of a product of factors, of which scores are nearly the values.
+
+    Scores are what BLAS says: rounding error makes them depend on how many rows it multiplied, and
+    equal columns differ. Among all columns that could be the best in spite of that, those are
+    found for which ``left[i] @ right[j]``, summed in one order, is largest.
+
+    Parameters
+    ----------
+    scores : C-ordered ndarray of shape (n_rows, n_columns)
+        NaN where a column may not be ranked.
+    slack : ndarray of shape (n_rows,)
+        A column whose score is that much below the n-th best one is not among the best.
+    left : C-ordered ndarray of shape (n_rows, k)
+        Factor of the rows.
+    right : C-ordered ndarray of shape (n_columns, k)
+        Factor of the columns.
+    n : int
+        How many columns to find, at least 1.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    columns : ndarray of int64 of shape (n_rows, n)
+        The best first; -1 where no column is left.
+    values : ndarray of shape (n_rows, n)
+        Values of the product there; NaN where no column is left.
+    """
+    columns, values = _nothing(len(scores), n, scores.dtype)
+    for i, row in enumerate(scores):
+        limit = -np.inf
+        if np.count_nonzero(~np.isnan(row)) > n:
+            with np.errstate(invalid="ignore"):  # infinity less infinity
+                limit = -np.sort(-row)[n - 1] - slack[i]  # NaN come last
+        candidates = np.flatnonzero(~np.isnan(row) & ~(row < limit))
+        exact = np.full_like(row, np.nan)
+        exact[candidates] = np.einsum("jk,k->j", right[candidates], left[i])
+        _rank(candidates, exact, columns[i], values[i])
+    return columns, values
+
+
+def _nothing(n_rows, n, dtype):
+    return np.full((n_rows, n), -1, dtype=np.int64), np.full((n_rows, n), np.nan, dtype=dtype)
+
+
+def _rank(candidates, scores, columns, values):
+    """Write the best of ascending candidates, and their scores."""
+    best = candidates[np.argsort(-scores[candidates], kind="stable")[: len(columns)]]
+    columns[: len(best)], values[: len(best)] = best, scores[best]

@@ -1,0 +1,21 @@
+"""What a fitted model recommends: the best columns of rows, what resembles what, and why.
+
+Functions of a model and of arrays; the methods of estimators call them.
+"""
+
+from sklearn_mf.retrieval.candidates import Candidates, column_numbers, entries_of_rows, seen_in
+from sklearn_mf.retrieval.diversity import reranked
+from sklearn_mf.retrieval.explanation import contributions
+from sklearn_mf.retrieval.similarity import most_similar
+from sklearn_mf.retrieval.top import best_columns
+
+__all__ = [
+    "Candidates",
+    "best_columns",
+    "column_numbers",
+    "contributions",
+    "entries_of_rows",
+    "most_similar",
+    "reranked",
+    "seen_in",
+]
