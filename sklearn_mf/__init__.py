@@ -17,6 +17,7 @@ from sklearn_mf.estimators import (
     non_negative_factorization,
 )
 from sklearn_mf.model_selection import RankSearchCV, select_rank
+from sklearn_mf.persistence import load_model, save_model
 from sklearn_mf.utils._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
@@ -29,12 +30,15 @@ __all__ = [
     "RankSearchCV",
     "__version__",
     "components",
+    "load_model",
     "losses",
     "model_selection",
     "non_negative_factorization",
     "penalties",
+    "persistence",
     "plotting",
     "recommending",
+    "save_model",
     "select_rank",
     "show_versions",
     "solvers",

@@ -122,8 +122,8 @@ class LabeledMatrix:
             table[SCORE] = scores[rows, places]
         if {RANK, SCORE} & set(self.names):
             raise ValueError(
-                f"The columns beside {self.names} are called {RANK!r} and {SCORE!r}: rename those of "
-                "the long table."
+                f"{RANK!r} and {SCORE!r} are the names of further columns, beside {self.names}: rename "
+                "the columns of the long table."
             )
         library = import_module(self.make)
         return (library.table if self.make == "pyarrow" else library.DataFrame)(table)
