@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.estimators._base import HIDDEN_SEED
+from sklearn_mf.fitting.scores import HIDDEN_SEED
 from sklearn_mf.losses import Huber, Logistic, Quantile
 from sklearn_mf.losses.columns import resolve
 from sklearn_mf.objective.constants import column_constants

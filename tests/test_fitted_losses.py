@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor, QuantileR
 from sklearn.metrics import log_loss, mean_pinball_loss, mean_poisson_deviance
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.estimators._base import HIDDEN_SEED
+from sklearn_mf.fitting.scores import HIDDEN_SEED
 from sklearn_mf.losses import Absolute, Huber, Logistic, Quantile
 from sklearn_mf.solvers import ALS, LBFGS, GradientDescent
 from sklearn_mf.utils._hiding import hiding_stream

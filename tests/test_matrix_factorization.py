@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.estimators._base import HIDDEN_SEED
+from sklearn_mf.fitting.scores import HIDDEN_SEED
 from sklearn_mf.solvers import ALS, GradientDescent, Spectral
 from sklearn_mf.utils._hiding import hiding_stream
 

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mf import NMF, MatrixFactorization, RankSearchCV
-from sklearn_mf.estimators._base import HIDDEN_SEED
+from sklearn_mf.fitting.scores import HIDDEN_SEED
 from sklearn_mf.model_selection import (
     EntryHoldout,
     EntryKFold,

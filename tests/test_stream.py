@@ -13,6 +13,9 @@ from sklearn.exceptions import NotFittedError
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.fitting.stream import Stream
+from sklearn_mf.objective.factor_model import FactorModel
+from sklearn_mf.objective.objective import Objective
+from sklearn_mf.observations import observe
 from sklearn_mf.systems import solve
 
 BIASES = [False, "features", "samples", "both"]
@@ -428,14 +431,14 @@ def penalties(stream, Ht, problem):
 def test_the_form_of_least_penalties_leaves_the_model_as_it_is(bias):
     X, rng = punch_holes(low_rank(300, 20, mean=1.0)), np.random.default_rng(0)
     online = streamed(model(bias=bias), X, 30)
-    problem = online._problem(online._observe(X, online.loss_), online.loss_, 3)
-    problem = replace(problem, offset=online._offset)
-    Ht = online._factor_so_far(problem, online._unit)
+    problem = Objective.of(online, online.loss_).problem(observe(X), 3)
+    problem = replace(problem, offset=online._stream.offset)
+    Ht = FactorModel.of(online).features_factor(problem)
     Ht[:, :3] = Ht[:, :3] @ (np.eye(3) + 0.3 * rng.normal(size=(3, 3)))
     stream = Stream.empty(problem).started(problem, Ht)
     before = stream.updated(problem, Ht, 1.0)[0]
-    factor = before._solved(problem, Ht)
-    after, balanced = before._balanced(problem, factor)
+    factor = before.solved(problem, Ht)
+    after, balanced = before.balanced(problem, factor)
     # The same data explained by the same left rows, but for a change of coordinates.
     explained = [
         np.sum(one.sums.solved(1e-16) * one.sums.moments, axis=1) for one in (before, after)

@@ -13,12 +13,12 @@ from sklearn.datasets import (
 from sklearn.preprocessing import scale
 
 from sklearn_mf import MatrixFactorization
-from sklearn_mf.fitting.paths import narrowed, widened
 from sklearn_mf.fitting.strength import Trials
 from sklearn_mf.losses import Squared
 from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import Ridge
+from sklearn_mf.starts.widened import narrowed, widened
 
 
 def with_holes(X, share, seed=0):

@@ -5,7 +5,8 @@ import pytest
 from conftest import minutes_on_reference
 
 from sklearn_mf import MatrixFactorization, RankSearchCV
-from sklearn_mf.fitting.paths import of_every_rank, rested, simplest_of_the_best
+from sklearn_mf.fitting.paths import rested
+from sklearn_mf.fitting.ranks import of_every_rank, simplest_of_the_best
 
 CASES = [
     (rank, noise, missing) for rank in (2, 5, 8) for noise in (0, 0.01) for missing in (0, 0.2, 0.5)

@@ -18,7 +18,9 @@ from sklearn_mf import (
     select_rank,
 )
 from sklearn_mf.losses import LOSSES, BetaDivergence, Huber
+from sklearn_mf.objective.objective import Objective
 from sklearn_mf.objective.units import Unit
+from sklearn_mf.observations import observe
 from sklearn_mf.penalties import PENALTIES, ElasticNet
 from sklearn_mf.solvers import ALS, GradientDescent
 
@@ -352,10 +354,9 @@ def test_a_penalty_is_the_same_in_another_unit(penalty):
 def test_the_size_of_data_is_their_root_mean_square(dtype):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 5))
-    model = MatrixFactorization(2)
     for unit in (1e-30, 1e-10, 1.0, 1e10, 1e30):
         data = (X * unit).astype(dtype)
-        problem = model._problem(model._observe(data, LOSSES["squared"]()), LOSSES["squared"](), 2)
+        problem = Objective(LOSSES["squared"]()).problem(observe(data), 2)
         expected = np.sqrt(np.mean(data.astype(np.float64) ** 2))
         assert problem.observations.typical_size == pytest.approx(expected, rel=1e-5)
         assert np.log2(Unit.of(problem).size) % 2 == 0
@@ -364,8 +365,7 @@ def test_the_size_of_data_is_their_root_mean_square(dtype):
 
 def test_data_of_ordinary_size_are_not_copied():
     X = real()
-    model = MatrixFactorization(2)
-    problem = model._problem(model._observe(X, LOSSES["squared"]()), LOSSES["squared"](), 2)
+    problem = Objective(LOSSES["squared"]()).problem(observe(X), 2)
     assert Unit.of(problem).problem(problem) is problem
     assert Unit.of(problem).size == 1
 

@@ -1,57 +1,90 @@
 """The one way in and the one way out for all estimators: validation, codes, containers."""
 
-from contextlib import nullcontext
+from abc import ABC, abstractmethod
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf.estimators._base_traps import warn_of_short_rows
-from sklearn_mf.estimators._base_uncertainty import standard_deviations
-from sklearn_mf.fitting.early_stopping import explained_share
-from sklearn_mf.losses.columns import check_data
-from sklearn_mf.objective.constants import column_constants
+from sklearn_mf.estimators._base_checks import (
+    check_observed,
+    check_positions,
+    warn_of_empty_columns,
+    warn_of_empty_rows,
+)
+from sklearn_mf.estimators._base_traps import (
+    warn_of_short_rows,
+    warn_of_traps,
+    warn_of_weights_as_y,
+)
+from sklearn_mf.fitting.fit import Run, fit
+from sklearn_mf.fitting.observed import observed
+from sklearn_mf.fitting.scores import score_of_hidden_entries
+from sklearn_mf.fitting.stream import Past
+from sklearn_mf.fitting.threads import threads_for
+from sklearn_mf.fitting.uncertainty import standard_deviations
 from sklearn_mf.objective.factor_model import FactorModel
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
-from sklearn_mf.observations import DenseObservations, ObservedMatrix, observe
-from sklearn_mf.utils._callbacks import CallbackSupportMixin
-from sklearn_mf.utils._hiding import hiding_stream
-from sklearn_mf.utils._threads import one_blas_thread, quiet_products
+from sklearn_mf.observations import ObservedMatrix
+from sklearn_mf.utils._all_at_once import Interrupted
+from sklearn_mf.utils._callbacks import CallbackSupportMixin, FitTasks, has_callbacks
+from sklearn_mf.utils._monitors import Printer
+from sklearn_mf.utils._threads import quiet_products
 from sklearn_mf.utils._validation import (
-    CheckedParametersMixin,
     check_complete,
     check_entry_weight,
-    check_sample_weight,
+    check_parameters,
     check_X,
     is_nan,
+    warn_of_unused_mark,
     wrap_in_container,
 )
-from sklearn_mf.utils._warnings import EmptyFeatures, warn
-
-# Share of each row's observed entries that `score` hides, and the seed that chooses them.
-HIDDEN_SHARE, HIDDEN_SEED = 0.2, 0
 
 
 class BaseFactorization(
-    CheckedParametersMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
+    ABC,
 ):
     """Base of all estimators: ``X ~ mean(feature_bias_ + W @ components_)``.
 
-    A subclass has the parameters ``missing_values`` and ``unstored``, sets
-    ``components_``, ``feature_bias_`` and ``loss_``, whose ``mean`` this is, in `fit`, and
-    says in ``_problem`` what is minimised, and may set ``_unit``, in which codes are solved.
+    A subclass has the parameters ``missing_values``, ``unstored``, ``bias``, ``max_iter``, ``tol``,
+    ``random_state`` and ``verbose``. Its `fit` calls ``_fit``, which asks the abstract methods what
+    is to be solved, by whom and from where.
     """
 
+    # The unit in which codes are solved.
     _unit = Unit()
     _takes_holes = True
     # Of a sample of which nothing is known; None where it is zero: biases are what is expected.
     _mean_code = None
+    # From which biases are counted, in the unit of the data.
+    _offset = 0.0
+
+    @abstractmethod
+    def _resolve_loss(self, table, X):
+        """The loss, or the losses of columns as a table names them."""
+
+    @abstractmethod
+    def _objective(self, loss):
+        """What is minimised: as parameters say, and the last fit where they leave it to that."""
+
+    @abstractmethod
+    def _pose(self, observations: ObservedMatrix, loss, known):
+        """The problem, with what parameters leave to the data, and what is known of a start."""
+
+    @abstractmethod
+    def _solver_of(self, problem: Problem):
+        """Who solves it; an error says why nobody can."""
+
+    @abstractmethod
+    def _start(self, context, problem: Problem, unit, random_state):
+        """W and Ht to start from. The context is X, the solver, and what is known of a start."""
 
     def transform(self, X, entry_weight=None):
         """Codes of samples: each row solved on its own observed entries, components fixed.
@@ -133,8 +166,7 @@ default=None
         observations = self._observe(X, self.loss_, entry_weight)
         warn_of_empty_columns(observations)
         k, unit = self.n_components_, self._unit
-        problem = self._problem(observations, self.loss_, k)
-        problem = unit.problem(replace(problem, offset=self._offset))
+        problem = unit.problem(replace(self._problem(observations), offset=self._offset))
         with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
             codes = np.ascontiguousarray(unit.inside(self._unwhitened(W), k))
             H = unit.outside(problem.T.fold_in(codes), k)
@@ -203,8 +235,8 @@ default=None
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
-        rows = _check_positions(rows, "rows", X.shape[0])
-        columns = _check_positions(columns, "columns", X.shape[1])
+        rows = check_positions(rows, "rows", X.shape[0])
+        columns = check_positions(columns, "columns", X.shape[1])
         if len(rows) != len(columns):
             raise ValueError(
                 f"rows has {len(rows)} entries, columns has {len(columns)}: they go in pairs."
@@ -220,7 +252,7 @@ default=None
         values = self._model.decode_entries(W, rows, columns)
         if not return_std:
             return values
-        return values, standard_deviations(self, observations, W, (rows, columns))
+        return values, self._standard_deviations(observations, W, (rows, columns))
 
     def score(self, X, y=None, entry_weight=None):
         """R^2 of hidden entries against the means of the features; D^2 under other losses.
@@ -252,37 +284,18 @@ default=None
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
         observations = self._observe(X, self.loss_, entry_weight)
-        problem = self._unit.problem(self._problem(observations, self.loss_, self.n_components_))
-        model = self._model
-        problem, Ht = model.fixed(problem)
-        observations, loss = problem.observations, problem.loss
-        with threads_for(observations):
-            constants = column_constants(problem)[:, None]
-        in_column = observations.T.n_in_row()
-        rng = hiding_stream(HIDDEN_SEED)
-        error = baseline = n_hidden = 0
-        comparable = False
-        for _, block in observations.blocks():
-            visible, hidden = block.split(HIDDEN_SHARE, rng)
-            with threads_for(visible), quiet_products():
-                W = model.solve(replace(problem, observations=visible), Ht)
-                error += hidden.total_loss(*problem.model_factors(W, Ht), loss)
-            ones = np.ones((block.shape[0], 1), dtype=block.dtype)
-            baseline += hidden.total_loss(ones, constants, loss)
-            n_hidden += hidden.n_observed
-            comparable |= bool(hidden.T.n_in_row()[in_column > 1].any())
-        if not comparable:
-            why = "no row of X has an observed entry to spare"
-            if n_hidden:
-                why = "no entry that it hides has another one in its column to be compared with"
-            warn(f"score is not defined: {why}. Score more rows at once.", UndefinedMetricWarning)
-            return float("nan")
-        # Predictions beyond all numbers are infinitely bad.
-        return explained_share(np.inf if np.isnan(error) else error, baseline)
+        return score_of_hidden_entries(self._unit.problem(self._problem(observations)), self._model)
 
     def __sklearn_is_fitted__(self):
         # Of a batch without entries, or of data that were refused, only names are known.
         return hasattr(self, "components_")
+
+    def _validate_params(self):
+        check_parameters(self)
+
+    @property
+    def _has_sample_bias(self):
+        return self.bias in ("samples", "both")
 
     @property
     def _n_features_out(self):
@@ -295,20 +308,84 @@ default=None
         return names
 
     def _observe(self, X, loss, entry_weight=None, sample_weight=None):
-        observations = observe(
-            X,
-            unstored=self.unstored,
-            entry_weight=check_entry_weight(entry_weight, X, self.unstored),
-            sample_weight=check_sample_weight(sample_weight, X),
-            column_kinds=loss.kinds,
+        names = getattr(self, "feature_names_in_", None)
+        return observed(X, loss, self.unstored, names, entry_weight, sample_weight)
+
+    def _fit(self, X, y, sample_weight, entry_weight, known=None):
+        """Set what is fitted; ``known`` is what the caller knows of a start."""
+        table, given = X, {"X": X, "y": y}
+        X = check_X(self, X, reset=True)
+        warn_of_unused_mark(self, X)
+        loss = self._resolve_loss(table, X)
+        observations = self._observe(X, loss, entry_weight, sample_weight)
+        check_observed(observations, self._has_sample_bias)
+        problem, known = self._pose(observations, loss, known)
+        solver = self._solver_of(problem)
+        warn_of_weights_as_y(y, sample_weight)
+        warn_of_traps(self, X, loss, entry_weight is not None)
+        run = Run(
+            solver,
+            partial(self._start, (X, solver, known)),
+            partial(self._monitors, solver, given),
+            self.max_iter,
+            self.tol,
+            self.random_state,
+            self._hides,
         )
-        check_data(loss, observations, getattr(self, "feature_names_in_", None))
-        return observations
+        result = fit(problem, run)
+        vars(self).update(self._fitted_attributes(result), **self._left_by(result))
+        if result.state.interrupted:
+            raise Interrupted
+        warn_of_empty_rows(observations, self._mean_code)
+        warn_of_short_rows(self, observations, self._n_features_out)
+        for monitor in result.monitors:
+            monitor.finish()
+        return result
+
+    @property
+    def _hides(self):
+        """The share of entries that a solver is not shown, and how long it may gain nothing."""
+        return None
+
+    def _monitors(self, solver, given, result_at, unit):
+        """Who watches the solver."""
+        monitors = []
+        if has_callbacks(self):
+
+            def attributes(state):
+                return self._fitted_attributes(result_at(state))
+
+            monitors.append(FitTasks(self, given, self.max_iter, attributes))
+        if self.verbose:
+            monitors.append(Printer(solver.name, self.verbose, unit.of_objective))
+        return monitors
+
+    def _fitted_attributes(self, result):
+        """What `fit` sets, at the factors of a state."""
+        unit, state = result.unit, result.state
+        return {
+            **model_attributes(result.model),
+            "n_iter_": max(1, state.n_iter),
+            "loss_curve_": [unit.of_objective * value for value in state.history],
+            "loss_curve_seconds_": list(state.seconds),
+            "solver_": result.solver,
+            "loss_": result.posed.loss,
+            "_unit": unit,
+        }
+
+    def _left_by(self, result):
+        """What `fit` sets at the end."""
+        return {"reconstruction_err_": result.reconstruction_err, "_mean_code": result.mean_code}
+
+    def _codes_of(self, result):
+        """Codes of a fit, as `transform` would return them."""
+        W = result.unit.outside(result.codes, self.n_components_)
+        return self._whitened(self._expected_where_empty(W, result.posed.observations))
 
     def _codes(self, observations: ObservedMatrix):
         warn_of_empty_rows(observations, self._mean_code)
-        warn_of_short_rows(self, observations)
-        problem = self._problem(observations, self.loss_, self.n_components_)
+        warn_of_short_rows(self, observations, self._n_features_out)
+        problem = self._problem(observations)
         with threads_for(observations, uses_kernels=not problem.is_smooth), quiet_products():
             return self._expected_where_empty(self._model.encode(problem), observations)
 
@@ -319,6 +396,26 @@ default=None
             W = W.copy()
             W[empty] = self._mean_code
         return W
+
+    def _problem(self, observations: ObservedMatrix):
+        """Codes of these data are what solves this."""
+        return self._objective(self.loss_).problem(observations, self.n_components_)
+
+    def _standard_deviations(self, observations: ObservedMatrix, W, cells):
+        """Of new observations of some entries of rows with these codes."""
+        if not self.loss_.is_squared:
+            raise ValueError("return_std=True needs loss='squared': other losses have no noise.")
+        past, unit = getattr(self, "_stream", None), self._unit
+        if not isinstance(past, Past):
+            raise ValueError(
+                f"return_std=True: of its rows this {type(self).__name__} keeps too little to "
+                "know. Use MatrixFactorization, and fit instead of partial_fit."
+            )
+        problem = replace(unit.problem(self._problem(observations)), offset=past.offset)
+        factors = unit.inside(W, self.n_components_), self._model.features_factor(problem)
+        error = self.reconstruction_err_ / unit.size
+        std = unit.size * standard_deviations(past, problem, factors, cells, error)
+        return std.astype(observations.dtype)
 
     def _whitened(self, W):
         """Codes as `transform` returns them."""
@@ -342,42 +439,10 @@ default=None
         return tags
 
 
-def threads_for(observations: ObservedMatrix, uses_kernels=False):
-    """Context in which these data are solved: threads for BLAS, or for the kernels."""
-    dense = isinstance(observations, DenseObservations) and observations.complete
-    return nullcontext() if dense and not uses_kernels else one_blas_thread()
-
-
-def warn_of_empty_rows(observations: ObservedMatrix, mean_code=None):
-    """Say which rows have no entry, and what their codes are."""
-    empty = np.flatnonzero(observations.row_totals() == 0)
-    if len(empty):
-        codes = "zero" if mean_code is None else "the mean of those in fit"
-        warn(
-            f"{len(empty)} of {observations.shape[0]} samples have no observed entry, the "
-            f"first is row {empty[0]}: their codes are {codes}.",
-        )
-
-
-def warn_of_empty_columns(observations: ObservedMatrix, expected=""):
-    """Say which features have no entry, their components being zero."""
-    empty = np.flatnonzero(observations.T.row_totals() == 0)
-    if len(empty):
-        warn(
-            f"{len(empty)} of {observations.shape[1]} features have no observed entry, the "
-            f"first is column {empty[0]}: their components are zero{expected}.",
-            EmptyFeatures,
-        )
-
-
-def _check_positions(positions, name, size):
-    if np.ma.is_masked(positions):
-        raise ValueError(f"{name} has masked positions: every entry needs a row and a column.")
-    positions = np.asarray(positions)
-    if positions.size == 0:
-        return np.zeros(0, dtype=np.int64)
-    if positions.ndim != 1 or not np.issubdtype(positions.dtype, np.integer):
-        raise ValueError(f"{name} must be a one-dimensional array of integers.")
-    if not (positions.min() >= 0 and positions.max() < size):
-        raise ValueError(f"{name} must lie in [0, {size}), the size of X on that side.")
-    return positions.astype(np.int64)
+def model_attributes(model: FactorModel):
+    """What a model means for an estimator."""
+    return {
+        "components_": model.components,
+        "feature_bias_": model.feature_bias,
+        "n_components_": model.n_components,
+    }

@@ -1,15 +1,15 @@
 """What `NMF` and `MiniBatchNMF` share: scikit-learn's parameters, checks and starts."""
 
-from contextlib import contextmanager
+from abc import abstractmethod
 
 import numpy as np
 from sklearn.utils.validation import check_non_negative
 
-from sklearn_mf.estimators._base_fits import SolvedFactorization
+from sklearn_mf.estimators._base import BaseFactorization
 from sklearn_mf.losses import BetaDivergence, Squared
-from sklearn_mf.objective.problem import Problem, Side
+from sklearn_mf.objective.objective import Objective, Strength
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ObservedMatrix
-from sklearn_mf.penalties import ElasticNet
 from sklearn_mf.starts.nonnegative import NONNEGATIVE_INITS, nonnegative_start
 from sklearn_mf.utils._validation import (
     Integral,
@@ -26,7 +26,7 @@ from sklearn_mf.utils._warnings import warn
 BETAS = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0}
 
 
-class NonnegativeFactorization(SolvedFactorization):
+class NonnegativeFactorization(BaseFactorization):
     """Base of estimators with non-negative factors and scikit-learn's names for all they do.
 
     A subclass has the parameters of ``_parameter_constraints``, and says in ``_solver`` who
@@ -53,8 +53,10 @@ class NonnegativeFactorization(SolvedFactorization):
     }
     # There are no biases.
     bias = False
-    _has_sample_bias = False
-    _offset = 0.0
+
+    @abstractmethod
+    def _solver(self):
+        """Who solves, as the parameters say."""
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, W=None, H=None, sample_weight=None, entry_weight=None):
@@ -111,41 +113,38 @@ default=None
         W : ndarray of shape (n_samples, n_components)
             Codes.
         """
-        return self._fit_from(W, H, X, y, sample_weight, entry_weight)()
+        result = self._fit_from(W, H, X, y, sample_weight, entry_weight)
+        return self._codes_of(result)
 
     def _fit_from(self, W, H, X, y, sample_weight, entry_weight):
-        with self._starting_from(W, H):
-            return self._fit(X, y, sample_weight, entry_weight)
+        return self._fit(X, y, sample_weight, entry_weight, self._custom(W, H))
 
-    @contextmanager
-    def _starting_from(self, W, H):
-        """Have a custom start at hand."""
-        if self.init != "custom" and not (W is None and H is None):
+    def _custom(self, W, H):
+        """The factors that a caller gave, where ``init="custom"`` makes them the start."""
+        if self.init == "custom":
+            return W, H
+        if not (W is None and H is None):
             warn(
                 "W and H are ignored where init is not 'custom'. Use init='custom' to start "
                 "from them.",
                 RuntimeWarning,
             )
-        self._custom = W, H
-        try:
-            yield
-        finally:
-            del self._custom
+        return None, None
 
     def _resolve_loss(self, table, X):
         beta = BETAS.get(self.beta_loss, self.beta_loss)
         return Squared() if beta == 2 else BetaDivergence(float(beta))
 
-    def _check_n_components(self, shape):
+    def _n_components_for(self, n_features, custom=(None, None)):
         if self.n_components not in (None, "auto"):
             return self.n_components
-        if self.n_components == "auto" and self.init == "custom":
-            W, H = self._custom
+        if self.n_components == "auto":
+            W, H = custom
             if np.ndim(H) == 2:
                 return len(H)
             if np.ndim(W) == 2:
                 return np.shape(W)[1]
-        return shape[1]
+        return n_features
 
     def _observe(self, X, loss, entry_weight=None, sample_weight=None):
         observations = super()._observe(X, loss, entry_weight, sample_weight)
@@ -153,24 +152,26 @@ default=None
         observations.refuse_negative(type(self).__name__, names)
         return observations
 
-    def _problem(self, observations: ObservedMatrix, loss, n_components):
-        alpha_H = self.alpha_W if self.alpha_H == "same" else self.alpha_H
-        rows, columns = (
-            Side(ElasticNet(alpha, self.l1_ratio, positive=True))
-            for alpha in (self.alpha_W, alpha_H)
-        )
-        return Problem(observations, loss, rows, columns, n_components)
+    def _objective(self, loss):
+        strength = Strength(self.alpha_W, 0.0)
+        options = {"alpha_H": self.alpha_H, "l1_ratio": self.l1_ratio}
+        return Objective(loss, positive=True, strength=strength, **options)
 
-    def _check_solver(self, problem: Problem):
+    def _pose(self, observations: ObservedMatrix, loss, known):
+        n_components = self._n_components_for(observations.shape[1], known)
+        return self._objective(loss).problem(observations, n_components), known
+
+    def _solver_of(self, problem: Problem):
         solver = self._solver()
         check_parameters(solver)
         solver.check(problem)
         return solver
 
-    def _start(self, X, problem: Problem, solver, random_state, unit):
+    def _start(self, context, problem: Problem, unit, random_state):
+        X, _, custom = context
         shape, k = problem.observations.shape, problem.n_components
         if self.init == "custom":
-            W, H = self._custom
+            W, H = custom
             W = self._check_factor(W, "W", (shape[0], k), X.dtype)
             H = self._check_factor(H, "H", (k, shape[1]), X.dtype)
             # Copies: they are the user's, and what starts here may be written into.

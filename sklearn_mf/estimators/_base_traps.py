@@ -39,7 +39,8 @@ def warn_of_traps(estimator, X, loss, has_entry_weight):
     """
     _warn_of_a_single_penalty(estimator, X)
     if sparse.issparse(X):
-        if estimator.unstored == "zero" and estimator._has_sample_bias and not has_entry_weight:
+        has_sample_bias = estimator.bias in ("samples", "both")
+        if estimator.unstored == "zero" and has_sample_bias and not has_entry_weight:
             _warn_of_ratings(estimator.bias, X, loss)
         return
     if estimator.unstored == "missing" and not np.isnan(X.sum()):
@@ -80,7 +81,7 @@ def warn_of_weights_as_y(y, sample_weight):
     )
 
 
-def warn_of_short_rows(estimator, observations: ObservedMatrix):
+def warn_of_short_rows(estimator, observations: ObservedMatrix, width):
     """Say which rows have too few entries for their codes to be determined.
 
     Parameters
@@ -89,6 +90,8 @@ def warn_of_short_rows(estimator, observations: ObservedMatrix):
         Fitted.
     observations : ObservedMatrix
         The rows.
+    width : int
+        How many numbers the code of a row has.
     """
     if getattr(estimator, "alpha_W_", estimator.alpha_W) != 0 or getattr(
         estimator, "positive", True
@@ -96,7 +99,7 @@ def warn_of_short_rows(estimator, observations: ObservedMatrix):
         return
     if observations.complete:
         return
-    n_entries, width = observations.n_in_row(), estimator._n_features_out
+    n_entries = observations.n_in_row()
     # A complete row tells as much of a code as there is to know.
     short = np.flatnonzero((n_entries > 0) & (n_entries < min(width, observations.shape[1])))
     if len(short):

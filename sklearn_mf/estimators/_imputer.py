@@ -9,9 +9,8 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf.estimators._base import HIDDEN_SEED, HIDDEN_SHARE
 from sklearn_mf.estimators._base_predictors import OfEstimator, StandardizedTable
-from sklearn_mf.fitting.early_stopping import explained_share
+from sklearn_mf.fitting.scores import HIDDEN_SEED, HIDDEN_SHARE, explained_share
 from sklearn_mf.utils._hiding import hiding_stream, random_share_of_rows
 from sklearn_mf.utils._limits import Limits
 from sklearn_mf.utils._tables import (
@@ -23,13 +22,13 @@ from sklearn_mf.utils._tables import (
     retyped,
 )
 from sklearn_mf.utils._validation import (
-    CheckedParametersMixin,
     HasMethods,
     MissingValues,
     Real,
     admit,
     cells_of,
     check_numbers,
+    check_parameters,
     check_X,
     fit_context,
     input_names,
@@ -40,7 +39,7 @@ from sklearn_mf.utils._validation import (
 from sklearn_mf.utils._warnings import EmptyFeatures, quiet, warn
 
 
-class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimator):
+class FactorizationImputer(TransformerMixin, BaseEstimator):
     r"""Imputation of what is missing in a table: what is observed is kept.
 
     Without an `estimator` nothing needs to be chosen. Columns are standardized by what is
@@ -499,6 +498,9 @@ class FactorizationImputer(CheckedParametersMixin, TransformerMixin, BaseEstimat
     @property
     def _kept(self):
         return self._seen | self.keep_empty_features
+
+    def _validate_params(self):
+        check_parameters(self)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_model")

@@ -1,25 +1,32 @@
 """The workhorse: low-rank factorization of data with holes."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from sklearn_mf.estimators._base import threads_for
-from sklearn_mf.estimators._base_fits import SolvedFactorization
-from sklearn_mf.estimators._base_paths import Strength
-from sklearn_mf.estimators._base_spectrum import SpectrumMixin
-from sklearn_mf.estimators._base_streams import StreamingMixin
-from sklearn_mf.estimators._base_strength import AutomaticPenalty
-from sklearn_mf.fitting.early_stopping import EarlyStopping, HiddenScore, hold_out
-from sklearn_mf.fitting.stream import Past
+from sklearn_mf.estimators._base import BaseFactorization, model_attributes
+from sklearn_mf.estimators._base_choice import check_n_components, choose
+from sklearn_mf.estimators._base_spectrum import (
+    ATTRIBUTES,
+    deviation_of_codes,
+    spectrum_attributes,
+)
+from sklearn_mf.estimators._base_start import first_factors, stated_init
+from sklearn_mf.estimators._base_traps import warn_of_traps
+from sklearn_mf.fitting.automatic import typical_strength
+from sklearn_mf.fitting.solver import iterative_solver, solver_of
+from sklearn_mf.fitting.stream import Past, advanced, seen_rows
+from sklearn_mf.fitting.threads import threads_for
 from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
-from sklearn_mf.objective.constants import first_bias, overall_constant
-from sklearn_mf.objective.problem import Problem, Side
+from sklearn_mf.objective.factor_model import FactorModel
+from sklearn_mf.objective.objective import UNKNOWN, Objective, Strength
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import ObservedMatrix
-from sklearn_mf.penalties import ElasticNet
-from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, BaseSolver, GradientDescent, Spectral
-from sklearn_mf.starts.start import INITS, start, without_saddles, zeros
+from sklearn_mf.solvers import SOLVERS, BaseSolver
+from sklearn_mf.starts.start import INITS
 from sklearn_mf.utils._tables import is_frame, native
 from sklearn_mf.utils._validation import (
     Integral,
@@ -29,14 +36,17 @@ from sklearn_mf.utils._validation import (
     Real,
     RealNotInt,
     StrOptions,
-    check_complete,
     check_growth,
-    check_parameters,
+    check_X,
     fit_context,
 )
+from sklearn_mf.utils._warnings import warn
+
+# What only `fit` knows: components move as little as they can in a stream, and are not turned.
+OF_FITS = (*ATTRIBUTES, "_mean_code")
 
 
-class MatrixFactorization(AutomaticPenalty, SpectrumMixin, StreamingMixin, SolvedFactorization):
+class MatrixFactorization(BaseFactorization):
     r"""Low-rank matrix factorization of data with missing entries.
 
     Finds codes W and components H so that :math:`X \approx W H`, from the observed
@@ -376,96 +386,112 @@ default=None
         W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
             Codes. The bias of the sample is one more, last column where there is one.
         """
-        return self._fit(X, y, sample_weight, entry_weight)()
+        return self._codes_of(self._fit(X, y, sample_weight, entry_weight))
 
-    def _fit(self, X, y, sample_weight, entry_weight):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None, entry_weight=None):
+        """Update the components with a batch of rows, none of which is kept.
+
+        After `fit` the components count as the rows they came from. Otherwise the first batch
+        starts them, as `init` says. Then a batch takes one solution of its codes, and one of
+        the components by regression on all codes so far, of which sums are kept:
+        ``n_features * n_components ** 2`` numbers where entries are missing. `solver` plays
+        no role, nor do `max_iter`, `tol` and `early_stopping`. Rows without an observed
+        entry change nothing.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The next rows, one or more; never changed.
+        y : Ignored
+            Not used, present by convention. Weights are passed by name.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
+            stand where X has no entry.
+
+        Returns
+        -------
+        self : MatrixFactorization
+            Fitted to all rows so far.
+        """
+        is_first = not hasattr(self, "components_")
+        if self.whiten:
+            raise ValueError(
+                "whiten=True divides codes by their deviations in fit, which partial_fit does not "
+                "know: use fit, or whiten=False."
+            )
+        table, X = X, check_X(self, X, reset=is_first)
+        loss = self._resolve_loss(table, X)
+        observations = seen_rows(self._observe(X, loss, entry_weight, sample_weight))
+        n_components = self._n_components_of_stream(X, is_first)
+        if is_first:
+            warn_of_traps(self, X, loss, entry_weight is not None)
+        if observations is None:
+            warn("X has no observed entry: this batch changes nothing.")
+            return self
+        objective = self._objective(loss)
+        if is_first and self.alpha_W == "auto":
+            objective = objective.at(typical_strength(objective, observations))
+        posed = objective.problem(observations, n_components)
+        unit = Unit.of(posed) if is_first else self._unit
+        problem = unit.problem(posed)
+        model = None if is_first else self._model
+        init = partial(stated_init, self, (X, iterative_solver(problem)), unit)
+        batch = self.forget_factor, self.random_state
+        with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
+            stream, Ht = advanced(getattr(self, "_stream", None), problem, model, init, batch)
+        found = FactorModel.found(replace(problem, offset=stream.offset), Ht, unit)
+        if not (is_first or self._has_sample_bias):
+            # Of features that no row has shown yet.
+            bias = np.where(stream.totals > 0, found.feature_bias, self.feature_bias_)
+            found = replace(found, feature_bias=bias)
+        fitted = {**model_attributes(found), **_chosen(posed), **dict.fromkeys(OF_FITS)}
+        vars(self).update(fitted, **_left_to_streams(stream), loss_=loss, _unit=unit)
+        return self
+
+    def _n_components_of_stream(self, X, is_first):
+        if is_first:  # a batch may have fewer rows than components
+            return check_n_components(self.n_components, X.shape[1:])
+        if isinstance(self.n_components, Integral) and self.n_components != self.n_components_:
+            raise ValueError(
+                f"n_components={self.n_components}, but the components so far are "
+                f"{self.n_components_}: partial_fit cannot change their number, fit can."
+            )
+        return self.n_components_
+
+    def _fit(self, X, y, sample_weight, entry_weight, known=None):
         if self._goes_on:
             check_growth(self, X)
-        return super()._fit(X, y, sample_weight, entry_weight)
+        return super()._fit(X, y, sample_weight, entry_weight, known)
 
     @property
     def _goes_on(self):
         return self.warm_start and hasattr(self, "components_")
 
-    def _prepared(self, problem: Problem, solver, random_state):
-        judges = []
-        if self.early_stopping:
-            names = "early_stopping=True", "early_stopping=False"
-            held_out = hold_out(problem.observations, self.validation_fraction, random_state, names)
-            problem = replace(problem, observations=held_out.visible)
-        with threads_for(problem.observations):
-            problem = self._with_offset(problem)
-        if self.early_stopping:
-            score = HiddenScore(solver, problem, held_out)
-            judges.append(EarlyStopping(score, self.tol, self.n_iter_no_change))
-        return problem, judges
-
-    def _with_offset(self, problem: Problem):
-        """The problem, biases of samples as deviations from the mean of all observed entries."""
-        if not self._has_sample_bias:
-            return problem
-        return replace(problem, offset=overall_constant(problem))
-
-    def _start(self, X, problem: Problem, solver, random_state, unit):
-        walked = vars(self).pop("_walked", None)
-        if not solver.needs_start:
-            if not isinstance(self.init, str):
-                self._check_init(X, problem, solver, random_state, unit)
-            return zeros(problem)
-        if self._goes_on:
-            init = without_saddles(problem, self._last_factor(problem, unit), random_state)
-        else:
-            init = self._check_init(X, problem, solver, random_state, unit)
-        is_auto = isinstance(self.init, str) and self.init == "auto"
-        if walked is not None and is_auto and solver.init == "svd":
-            init = unit.inside(walked, problem.n_components)
-        return start(problem, init, random_state)
-
-    def _chosen(self, problem: Problem):
-        penalty, biases = problem.rows.penalty, problem.rows.bias_ridge
-        strength = Strength(float(penalty.alpha), biases, penalty.l1_ratio)
-        return {"alpha_W_": strength.components, "_auto_strength": strength}
-
-    def _finish(self, problem: Problem, Ht, W):
-        self._set_stream(Past.of(problem, Ht, W))
-
     @property
-    def _has_sample_bias(self):
-        return self.bias in ("samples", "both")
+    def _hides(self):
+        return (self.validation_fraction, self.n_iter_no_change) if self.early_stopping else None
 
-    def _posed(self, observations: ObservedMatrix, loss):
-        first = self._problem(observations, loss, 1)
-        self._check_solver(first)  # before entries are hidden
-        self._check_whiten(first)
-        n_components, strength = self._rank_and_strength(observations, loss)
-        return self._problem(observations, loss, n_components, strength)
-
-    @property
-    def _strength(self):
-        """Of penalties: as the parameter says, or as the last fit has chosen; any one before."""
+    def _objective(self, loss):
+        objective = Objective.of(self, loss)
         if self.alpha_W == "auto":
-            return getattr(self, "_auto_strength", Strength(1.0, 1.0))
-        return Strength(self.alpha_W, self.alpha_W)
+            return objective.at(getattr(self, "_auto_strength", UNKNOWN))
+        return objective
 
-    def _problem(self, observations: ObservedMatrix, loss, n_components, strength=None):
-        alpha_W, bias_W, l1_ratio = self._strength if strength is None else Strength(*strength)
-        l1_ratio = self.l1_ratio if l1_ratio is None else l1_ratio
-        same = self.alpha_H == "same"
-        alpha_H, bias_H = (alpha_W, bias_W) if same else (self.alpha_H, self.alpha_H)
-        sides = {
-            name: ElasticNet(alpha, l1_ratio, positive=self.positive in (True, name))
-            for name, alpha in (("W", alpha_W), ("H", alpha_H))
-        }
-        # Alone, the feature bias is free; beside a sample bias it must share.
-        shared = self.bias == "both"
-        return Problem(
-            observations,
-            loss,
-            rows=Side(sides["W"], self._has_sample_bias, bias_ridge=bias_W),
-            columns=Side(sides["H"], shared or self.bias == "features", bias_ridge=shared * bias_H),
-            n_components=n_components,
-            alpha_scaling=self.alpha_scaling,
-        )
+    def _pose(self, observations: ObservedMatrix, loss, known):
+        objective = self._objective(loss)
+        first = objective.problem(observations, 1)
+        self._solver_of(first)  # before entries are hidden
+        if self.whiten and not first.is_smooth:
+            raise ValueError(
+                "whiten=True needs codes that may be turned until they are uncorrelated: use "
+                "positive=False and l1_ratio=0, or whiten=False."
+            )
+        choice = choose(self, objective, observations, self._goes_on)
+        return objective.at(choice.strength).problem(observations, choice.n_components), choice.Ht
 
     def _resolve_loss(self, table, X):
         """The loss or losses, of columns as ``table`` names them."""
@@ -488,89 +514,51 @@ default=None
         is_share = isinstance(self.n_components, RealNotInt)
         return getattr(solver, "allows_missing", True) and not is_share
 
-    def _check_n_components(self, shape):
-        most = min(shape)
-        # What depends on all data is, for a stream, as if it were not given.
-        if not isinstance(self.n_components, Integral):
-            return min(10, most)
-        if self.n_components > most:
-            sides = "min(n_samples, n_features)" if len(shape) == 2 else "n_features"
-            raise ValueError(
-                f"n_components={self.n_components} is too large: it must be at most {sides}={most}."
-            )
-        return self.n_components
+    def _solver_of(self, problem: Problem):
+        return solver_of(problem, self.solver, self.early_stopping)
 
-    def _choose_n_components(self, observations: ObservedMatrix, loss):
-        if self.n_components == "auto":
-            return self._rank_of_hidden_entries(observations, loss)
-        if isinstance(self.n_components, RealNotInt):
-            return self._rank_of_variance(observations, loss)
-        return self._check_n_components(observations.shape)
+    def _start(self, context, problem: Problem, unit, random_state):
+        model = self._model if self._goes_on else None
+        return first_factors(self, context, (problem, unit, model), random_state)
 
-    def _check_solver(self, problem: Problem):
-        if self.solver != "auto":
-            solver = SOLVERS.resolve(self.solver)
-        elif not self.early_stopping and Spectral.obstacle(problem) is None:
-            solver = Spectral()
-        else:
-            solver = self._solver_for(problem)
-        check_parameters(solver)
-        if self.early_stopping and not solver.allows_missing:
-            raise ValueError(
-                f"early_stopping=True hides entries of X, but solver={solver.name!r} needs "
-                "complete data. Use early_stopping=False, or solver='als'."
-            )
-        solver.check(problem)
-        return solver
-
-    @staticmethod
-    def _solver_for(problem: Problem):
-        if hasattr(problem.loss, "quadratic"):
-            return ALS()
-        return GradientDescent(momentum="auto") if LBFGS.obstacle(problem) else LBFGS()
-
-    def _check_init(self, X, problem: Problem, solver, random_state, unit):
-        """The name of a start, or the features' factor to start from, transposed."""
-        if isinstance(self.init, str):
-            if self.init == "auto":
-                return solver.init if problem.loss.is_squared else "random"
-            return self.init
-        H, name = self.init, "init"
-        if callable(self.init):
-            H = self.init(X, problem.n_components, random_state)
-            name = "what the callable init returned"
-        H = check_complete(H, name, dtype=X.dtype)
-        return unit.inside(self._check_start(H, name, problem).T, problem.n_components)
-
-    def _check_start(self, H, name, problem: Problem):
-        expected = (problem.n_components, problem.observations.shape[1])
-        if H.shape != expected:
-            raise ValueError(f"{name} has the shape {H.shape}, it must be {expected}.")
-        if problem.columns.penalty.positive and H.min() < 0:
-            raise ValueError(
-                f"{name} has negative values, but positive={self.positive!r} does not allow them."
-            )
-        return H
-
-    def _last_factor(self, problem: Problem, unit):
-        """The features' factor of the last fit; new features are zero, or at their mean."""
-        dtype = problem.observations.dtype
-        new = problem.observations.shape[1] - self.components_.shape[1]
-        H = np.pad(self.components_.astype(dtype, copy=False), ((0, 0), (0, new)))
-        name = "warm_start=True: components_ of the last fit"
-        Ht = self._check_start(check_complete(H, name, dtype=dtype), name, problem).T
-        Ht = unit.inside(Ht, problem.n_components)
-        if not problem.columns.has_bias:
-            return Ht
-        bias = first_bias(problem)
-        bias[: len(self.feature_bias_)] = self.feature_bias_ / unit.size - problem.offset
-        return np.column_stack([Ht, bias])
-
-    def _fitted_attributes(self, problem: Problem, solver, state, unit):
-        scores = state.validation_scores
+    def _fitted_attributes(self, result):
+        scores = result.state.validation_scores
         return {
-            **super()._fitted_attributes(problem, solver, state, unit),
-            **self._spectrum_attributes(problem, state.spectrum, unit),
+            **super()._fitted_attributes(result),
+            **_chosen(result.posed),
+            **spectrum_attributes(result),
             "validation_scores_": list(scores) if self.early_stopping else None,
             "best_validation_score_": max(scores, default=np.nan) if self.early_stopping else None,
         }
+
+    def _left_by(self, result):
+        past = Past.of(result.problem, result.state.Ht, result.known_codes)
+        return {**super()._left_by(result), **_left_to_streams(past)}
+
+    @property
+    def _offset(self):
+        return self._stream.offset * self._unit.size
+
+    def _whitened(self, W):
+        return self._with_components(W, np.divide) if self.whiten else W
+
+    def _unwhitened(self, W):
+        return self._with_components(W, np.multiply) if self.whiten else W
+
+    def _with_components(self, W, change):
+        """Codes of components changed by their deviations; those of biases stay as they are."""
+        W, deviations = W.copy(), deviation_of_codes(self, W.dtype)
+        W[:, : self.n_components_] = change(W[:, : self.n_components_], deviations)
+        return W
+
+
+def _chosen(problem: Problem):
+    """What has been chosen of a problem and is kept."""
+    penalty, biases = problem.rows.penalty, problem.rows.bias_ridge
+    strength = Strength(float(penalty.alpha), biases, penalty.l1_ratio)
+    return {"alpha_W_": strength.components, "_auto_strength": strength}
+
+
+def _left_to_streams(stream):
+    """What `partial_fit` needs of the rows so far."""
+    return {"_stream": stream, "n_samples_seen_": stream.n_rows}

@@ -1,15 +1,15 @@
 """Non-negative matrix factorization in batches of rows, as scikit-learn's, with holes."""
 
-from functools import partial
-
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_mf.estimators._base import threads_for
-from sklearn_mf.estimators._base_fits import check_batch, model_attributes
+from sklearn_mf.estimators._base import model_attributes
 from sklearn_mf.estimators._base_nmf import NonnegativeFactorization
 from sklearn_mf.estimators._base_traps import warn_of_traps
-from sklearn_mf.objective.problem import Problem
+from sklearn_mf.fitting.stream import check_finite
+from sklearn_mf.fitting.threads import threads_for
+from sklearn_mf.objective.factor_model import FactorModel
+from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.solvers.minibatch import MiniBatchUpdate
 from sklearn_mf.utils._validation import check_X, fit_context
 from sklearn_mf.utils._warnings import warn
@@ -235,28 +235,28 @@ default=None
         kernels = threads_for(observations, uses_kernels=True)
         with kernels, np.errstate(over="ignore", invalid="ignore"):
             if is_first:
-                problem = partial(self._problem, observations, loss)
-                batch, unit, Ht, sums = self._started(X, problem, W, H)
+                batch, unit, Ht, sums = self._started(X, observations, loss, self._custom(W, H))
             else:
                 unit, sums = self._unit, self._sums
-                batch = unit.problem(self._problem(observations, loss, self.n_components_))
+                problem = self._objective(loss).problem(observations, self.n_components_)
+                batch = unit.problem(problem)
                 Ht = unit.inside(self.components_.T, self.n_components_)
                 Ht = np.ascontiguousarray(Ht, dtype=X.dtype)
-            _, Ht, sums, _ = self._check_solver(batch).update(batch, None, Ht, sums)
-        check_batch(Ht)
+            _, Ht, sums, _ = self._solver_of(batch).update(batch, None, Ht, sums)
+        check_finite(Ht)
         fitted = {"loss_": loss, "n_steps_": getattr(self, "n_steps_", 0) + 1}
         fitted |= {"_unit": unit, "_sums": sums}
-        vars(self).update(model_attributes(batch, Ht, unit), **fitted)
+        vars(self).update(model_attributes(FactorModel.found(batch, Ht, unit)), **fitted)
         return self
 
-    def _started(self, X, problem: Problem, W, H):
+    def _started(self, X, observations: ObservedMatrix, loss, custom):
         """The first batch of a stream, in its unit, and where it starts."""
-        with self._starting_from(W, H):
-            batch = problem(self._check_n_components(X.shape))
-            solver = self._check_solver(batch)
-            unit = solver.unit_of(batch)
-            batch = unit.problem(batch)
-            _, Ht = self._start(X, batch, solver, check_random_state(self.random_state), unit)
+        batch, custom = self._pose(observations, loss, custom)
+        solver = self._solver_of(batch)
+        unit = solver.unit_of(batch)
+        batch = unit.problem(batch)
+        rng = check_random_state(self.random_state)
+        _, Ht = self._start((X, solver, custom), batch, unit, rng)
         unseen = batch.T.observations.row_totals() == 0
         # They may have entries in later batches, and could not leave zero.
         Ht[unseen] = Ht[~unseen].mean(axis=0)
@@ -266,9 +266,10 @@ default=None
         parameters = MiniBatchUpdate._parameter_constraints
         return MiniBatchUpdate(**{name: getattr(self, name) for name in parameters})
 
-    def _fitted_attributes(self, problem: Problem, solver, state, unit):
+    def _fitted_attributes(self, result):
+        memory = result.state.memory
         return {
-            **super()._fitted_attributes(problem, solver, state, unit),
-            "n_steps_": state.memory["n_steps"],
-            "_sums": state.memory["sums"],
+            **super()._fitted_attributes(result),
+            "n_steps_": memory["n_steps"],
+            "_sums": memory["sums"],
         }

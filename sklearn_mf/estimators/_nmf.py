@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from sklearn_mf.estimators._base import threads_for, warn_of_empty_rows
+from sklearn_mf.estimators._base_checks import warn_of_empty_rows
 from sklearn_mf.estimators._base_nmf import BETAS, NonnegativeFactorization
+from sklearn_mf.fitting.threads import threads_for
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers import BaseSolver, CoordinateDescent, MultiplicativeUpdate
 from sklearn_mf.utils._validation import (
@@ -187,14 +188,14 @@ class NMF(NonnegativeFactorization):
             return CoordinateDescent(shuffle=self.shuffle)
         return MultiplicativeUpdate() if self.solver == "mu" else self.solver
 
-    def _start(self, X, problem: Problem, solver, random_state, unit):
-        if self.init == "nndsvd" and solver.name == "mu":
+    def _start(self, context, problem: Problem, unit, random_state):
+        if self.init == "nndsvd" and context[1].name == "mu":
             warn(
                 "The multiplicative update ('mu') solver cannot update zeros present in the "
                 "initialization, and so leads to poorer results when used jointly with "
                 "init='nndsvd'. You may try init='nndsvda' or init='nndsvdar' instead.",
             )
-        return super()._start(X, problem, solver, random_state, unit)
+        return super()._start(context, problem, unit, random_state)
 
     def _codes_at(self, X, H, entry_weight):
         """Codes of data at components that no fit found, and these, validated."""
@@ -204,10 +205,10 @@ class NMF(NonnegativeFactorization):
         if H is None:
             raise ValueError("update_H=False needs H: the components for which W is found.")
         H = check_complete(H, "H", dtype=X.dtype, order="C")
-        k = len(H) if self.n_components == "auto" else self._check_n_components(X.shape)
+        k = self._n_components_for(X.shape[1], (None, H))
         H = self._check_factor(H, "H", (k, X.shape[1]), X.dtype)
-        problem = self._problem(observations, loss, k)
-        unit = self._check_solver(problem).unit_of(problem)
+        problem = self._objective(loss).problem(observations, k)
+        unit = self._solver_of(problem).unit_of(problem)
         warn_of_empty_rows(observations)
         Ht = unit.inside(np.ascontiguousarray(H.T), k)
         with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):

@@ -1,64 +1,15 @@
 """Early stopping: entries hidden from the solver tell when the model gets no better."""
 
-from dataclasses import replace
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sklearn_mf.fitting.hidden import hidden_loss
+from sklearn_mf.fitting.scores import explained_share
 from sklearn_mf.objective.constants import column_constants
 from sklearn_mf.objective.problem import Problem
-from sklearn_mf.observations import ObservedMatrix
-from sklearn_mf.utils._hiding import hiding_stream
+from sklearn_mf.observations import HeldOut
 from sklearn_mf.utils._monitors import Monitor
 from sklearn_mf.utils._warnings import warn
-
-
-def explained_share(error, baseline):
-    """Share of the loss of constants that a model saves; 1 is perfect, and 0 no better.
-
-    Parameters
-    ----------
-    error : float
-        Loss of the model.
-    baseline : float
-        Loss of the constants.
-
-    Returns
-    -------
-    share : float
-        ``1 - error / baseline``, the R^2 or D^2.
-    """
-    return 1 - error / baseline if baseline > 0 else float(error <= baseline)
-
-
-def hold_out(observations: ObservedMatrix, share, random_state, names):
-    """Hide entries, or say why that cannot be.
-
-    Parameters
-    ----------
-    observations : ObservedMatrix
-        The data.
-    share : float
-        How much of them to hide.
-    random_state : int, RandomState instance or None
-        Chooses which.
-    names : tuple of str
-        Who asks, and what to use where that cannot be, for the message.
-
-    Returns
-    -------
-    held_out : HeldOut
-        What a solver may see, and what it is judged by.
-    """
-    held_out = observations.hold_out(share, hiding_stream(random_state))
-    if held_out.hidden.n_observed == 0:
-        (name, remedy), (n_samples, n_features) = names, observations.shape
-        raise ValueError(
-            f"{name} finds nothing to hide in X (n_samples={n_samples}, n_features={n_features}): "
-            f"each of {observations.n_observed} entries is the last one of its row or column. "
-            f"Use {remedy}."
-        )
-    return held_out
 
 
 class HiddenScore:
@@ -74,24 +25,18 @@ class HiddenScore:
         What it does not.
     """
 
-    def __init__(self, solver, problem: Problem, held_out):
-        self.solver, self.problem = solver, problem
-        self.hidden, self.columns, self.rows = held_out.hidden, slice(None), None
-        if held_out.known is not None:
-            self.columns = held_out.columns
-            self.rows = replace(problem, observations=held_out.known)
-        constants = column_constants(problem)[self.columns][:, None]
-        ones = np.ones((self.hidden.shape[0], 1), dtype=self.hidden.dtype)
-        self.baseline = self.hidden.total_loss(ones, constants, problem.loss)
+    def __init__(self, solver, problem: Problem, held_out: HeldOut):
+        self.solver, self.problem, self.held_out = solver, problem, held_out
+        hidden, columns = held_out.hidden, held_out.columns
+        constants = column_constants(problem)[slice(None) if columns is None else columns]
+        ones = np.ones((hidden.shape[0], 1), dtype=hidden.dtype)
+        self.baseline = hidden.total_loss(ones, constants[:, None], problem.loss)
 
     def __call__(self, state):
         """D^2 of the hidden entries."""
-        if self.rows is None:
-            W = self.solver.codes(self.problem, state)
-        else:  # rows that the solver has no code of
-            W = self.rows.fold_in(state.Ht[~self.columns])
-        factors = self.problem.model_factors(W, state.Ht[self.columns])
-        error = self.hidden.total_loss(*factors, self.problem.loss)
+        has_codes = self.held_out.known is None
+        W = self.solver.codes(self.problem, state) if has_codes else None
+        error = hidden_loss(self.held_out, self.problem, (W, state.Ht), self.problem.loss)
         return explained_share(error, self.baseline) if np.isfinite(error) else -np.inf
 
 

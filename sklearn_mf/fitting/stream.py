@@ -15,11 +15,13 @@ fade: what was solved in the beginning counts less and less.
 from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from sklearn_mf.objective.canonical_form import is_balanceable, least_costly
 from sklearn_mf.objective.constants import first_bias, overall_constant
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ObservedMatrix
+from sklearn_mf.starts.start import start, without_saddles, zeros
 from sklearn_mf.systems import RowPenalty, RowSystems, solve, solve_active_set
 from sklearn_mf.utils._threads import one_blas_thread
 
@@ -79,7 +81,7 @@ class Past:
         counts = dict.fromkeys(("n_in_sums", "n_kept", "n_rows"), self.n_rows)
         curvatures = self.curvature * self.totals
         stream = Stream(sums, self.totals, curvatures, **counts, offset=self.offset)
-        scale, ridge, l1, _ = stream._column_penalty(problem)
+        scale, ridge, l1, _ = stream.column_penalty(problem)
         sums.moments[:, problem.layout.free] += scale[:, None] * (ridge * Ht + l1 * np.sign(Ht))
         return stream
 
@@ -198,12 +200,12 @@ class Stream:
             self.n_rows + n_new,
             problem.offset,
         )
-        after = stream._solved(problem, Ht)
+        after = stream.solved(problem, Ht)
         if is_balanceable(problem):
-            stream, after = stream._carried(problem, Ht, after)._balanced(problem, after)
+            stream, after = stream.carried(problem, Ht, after).balanced(problem, after)
         return stream, after.astype(Ht.dtype)
 
-    def _column_penalty(self, problem: Problem):
+    def column_penalty(self, problem: Problem):
         """As of a problem with all rows: for sums that fade, the penalty fades alike."""
         _, *per_column = problem.T.row_penalty
         scale = np.zeros_like(self.totals)
@@ -216,9 +218,9 @@ class Stream:
         """The normal equations of the features: of their components, and of biases to be found."""
         known = problem.layout.right(np.zeros((len(self.totals), problem.T.width)))
         systems = self.sums.of_coefficients(problem.layout.free, known)
-        return replace(systems, penalty=self._column_penalty(problem))
+        return replace(systems, penalty=self.column_penalty(problem))
 
-    def _solved(self, problem: Problem, Ht):
+    def solved(self, problem: Problem, Ht):
         """Components that solve the normal equations."""
         systems, eps = self.column_systems(problem), float(np.finfo(Ht.dtype).eps)
         if not problem.columns.penalty.is_smooth:
@@ -230,7 +232,7 @@ class Stream:
         solution[self.totals == 0] = 0
         return solution
 
-    def _carried(self, problem: Problem, before, after):
+    def carried(self, problem: Problem, before, after):
         """The sums of the codes as they would be under the new components.
 
         What the model explains, ``D u + d`` with ``u = (w, c)``, has under the new one the
@@ -254,7 +256,7 @@ class Stream:
         """The sums, were every left row multiplied by this matrix."""
         return replace(self, sums=self.sums.carried(change))
 
-    def _balanced(self, problem: Problem, Ht):
+    def balanced(self, problem: Problem, Ht):
         """The same model in the form whose penalties are least.
 
         Without it small penalties let components drift together.
@@ -270,10 +272,65 @@ class Stream:
         if len(self.sums.grams) == 1:
             weights = weights.sum(keepdims=True)
         gram = np.tensordot(weights, self.sums.grams, 1)
-        scale, *_ = self._column_penalty(problem)
+        scale, *_ = self.column_penalty(problem)
         right, change = least_costly(problem, gram, Ht, scale)
         right[self.totals == 0] = 0
         return self._with_left(change), right
+
+
+def advanced(past, problem: Problem, model, init, batch):
+    """A stream with a batch more, and components that solve it.
+
+    Parameters
+    ----------
+    past : Past, Stream or None
+        All rows before; None before the first.
+    problem : Problem
+        The batch, in the unit of the stream.
+    model : FactorModel or None
+        What was found so far.
+    init : callable
+        Gets the problem and a RandomState; returns how components start, see `start`.
+    batch : tuple of (float, {int, RandomState instance, None})
+        What a row leaves of the weight of those before it, and the source of random numbers.
+
+    Returns
+    -------
+    stream : Stream
+        With the batch.
+    Ht : ndarray of shape (n_features, k)
+        The features' factor, in the unit.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite.
+    """
+    forget_factor, random_state = batch
+    stream = Stream.empty(problem) if past is None else past
+    problem = centred(stream, problem)
+    Ht = zeros(problem)[1] if model is None else model.features_factor(problem)
+    if problem.layout.components(Ht).any():
+        Ht = without_saddles(problem, Ht, check_random_state(random_state))
+    stream, Ht = stream.resumed(problem, Ht).with_features(problem, Ht)
+    if are_zero(problem, Ht):
+        rng = check_random_state(random_state)
+        first, (_, bias) = init(problem, rng), problem.T.layout.split(Ht)
+        bias = bias[:, 0] if problem.columns.has_bias else np.zeros_like(Ht[:, 0])
+        _, Ht = start(problem, first, rng, bias)
+        stream = stream.started(problem, Ht)
+    stream, Ht = stream.updated(problem, Ht, forget_factor)
+    check_finite(Ht)
+    return stream, Ht
+
+
+def check_finite(Ht):
+    """Refuse what a batch has led to, before an estimator changes."""
+    if not np.isfinite(Ht).all():
+        raise ValueError(
+            "partial_fit diverged: the components after this batch are not finite, so it changes "
+            "nothing. Scale X, or raise alpha_W and alpha_H."
+        )
 
 
 def _check_layout(problem: Problem, n_in_full):

@@ -11,9 +11,10 @@ from itertools import islice
 
 import numpy as np
 
-from sklearn_mf.fitting.paths import narrowed, sweeps, widened
+from sklearn_mf.fitting.paths import sweeps
 from sklearn_mf.objective.constants import first_bias
 from sklearn_mf.objective.problem import Problem
+from sklearn_mf.starts.widened import narrowed, widened
 
 # Strengths in units of the deviation of the data, each half the one before, and where to begin.
 # None at all is not among them: the last leaves hardly an error where there is no noise, and
@@ -21,9 +22,6 @@ from sklearn_mf.objective.problem import Problem
 # of number LAST: under weaker ones large ranks are slow.
 SHARES = tuple(2.0**power for power in range(1, -17, -1))
 FIRST, GAIN, LAST, WEAKEST = 4, 0.995, 10, len(SHARES) - 1
-# Where nothing can be hidden, or no alternation tells what hidden entries would say; and of losses
-# without a quadratic bound, whose rates run away sooner.
-TYPICAL_SHARE, TYPICAL_OF_RATES = 0.1, 0.4
 # Sweeps at a point: two, and more while the hidden error falls fast.
 MOST_SWEEPS, FAST = 30, 0.7
 # What mean squares are compared by. Of a rank that is neither clearly worse nor clearly better than

@@ -5,7 +5,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_mf.fitting.early_stopping import explained_share
+from sklearn_mf.fitting.scores import explained_share
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._validation import Integral, check_complete
 

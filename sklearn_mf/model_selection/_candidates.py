@@ -12,18 +12,15 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_mf.fitting.paths import (
-    PRECISION,
-    Hidden,
-    follow,
-    has_risen,
-    n_enough,
-    of_every_rank,
-    total_weight,
-)
+from sklearn_mf.fitting.hidden import HiddenGroups, n_enough, total_weight
+from sklearn_mf.fitting.observed import observed
+from sklearn_mf.fitting.paths import PRECISION, Paths, follow, has_risen
+from sklearn_mf.fitting.ranks import of_every_rank, strengths_for_ranks
+from sklearn_mf.losses.columns import resolve
 from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
 from sklearn_mf.objective.factor_model import FactorModel
+from sklearn_mf.objective.objective import Objective
 from sklearn_mf.observations import HeldOut, ObservedMatrix, observe
 from sklearn_mf.utils._sparse import entries_at
 from sklearn_mf.utils._tables import is_frame, native, rebuilt
@@ -31,6 +28,9 @@ from sklearn_mf.utils._validation import check_entry_weight, check_parameters, c
 from sklearn_mf.utils._warnings import quiet
 
 WEIGHTS = {"sample_weight", "entry_weight"}
+# Parameters of estimators whose ranks may be judged along paths: those of MatrixFactorization.
+OF_PATHS = {"loss", "bias", "positive", "alpha_H", "l1_ratio", "alpha_scaling", "solver", "init"}
+OF_PATHS |= {"early_stopping", "warm_start", "max_iter", "tol"}
 
 
 @dataclass(frozen=True)
@@ -170,25 +170,27 @@ def results_of(candidates, tasks, n_sweeps, n_jobs):
 
 def _paths_of(candidates):
     """Who judges folds along paths, of which strengths, and the work of a step; or None."""
-    estimator, X = candidates.estimator, candidates.X
-    if not hasattr(estimator, "_path_results") or not set(candidates.params) <= WEIGHTS:
+    estimator, X, params = candidates.estimator, candidates.X, candidates.params
+    if not {*estimator.get_params(deep=False)} >= OF_PATHS or not set(params) <= WEIGHTS:
         return None
     check_parameters(estimator)
-    loss = estimator._resolve_loss(candidates.table, X)
-    observations = estimator._observe(X, loss, **candidates.params)
+    table = native(candidates.table)
+    loss = resolve(estimator.loss, table if is_frame(table) else X)
+    observations = observed(X, loss, estimator.unstored, **params)
     if not candidates.counts_zeros:
         observations = observations.stored()
-    if not estimator._can_follow_paths(observations, loss):
+    objective = Objective.of(estimator, loss)
+    paths = Paths.of(estimator, objective, observations)
+    if paths is None:
         return None
     ranks, alphas = candidates.grid
     strengths, first = [(alpha, alpha) for alpha in alphas], 0  # of components, and of biases
     if alphas == ["auto"]:
-        strengths, first = estimator._strengths_for_ranks(observations, loss)
-    unit = estimator._unit_of_paths(observations, loss)
-    observations = unit.observations(observations)
+        strengths, first = strengths_for_ranks(objective, observations)
+    observations = paths.unit.observations(observations)
     if not candidates.counts_zeros:
         observations = observations.in_short(PRECISION)
-    judge = partial(_along_path, estimator, (observations, (loss, unit)))
+    judge = partial(_along_path, paths, observations)
     return judge, strengths, first, observations.n_observed * int(ranks[-1]) ** 2
 
 
@@ -227,12 +229,11 @@ def _entries_of(E, X):
     return entries_at(E, rows, columns) if sparse.issparse(E) else E[rows, columns]
 
 
-def _along_path(estimator, data, grid, n_sweeps, *task):
-    (observations, terms), (*fold, seed) = data, task
+def _along_path(paths, observations: ObservedMatrix, grid, n_sweeps, *task):
+    *fold, seed = task
     held_out = _held_out(observations, *fold)
-    parts = held_out.visible, Hidden(held_out)
-    scores, times = estimator._path_results(parts, terms, grid, n_sweeps, seed)
-    return np.concatenate([scores, times], axis=-1)
+    parts = held_out.visible, HiddenGroups(held_out)
+    return np.concatenate(paths.results(parts, grid, n_sweeps, seed), axis=-1)
 
 
 def _held_out(observations: ObservedMatrix, train, test, columns=None):

@@ -17,17 +17,17 @@ from sklearn_mf.model_selection._metrics import (
 from sklearn_mf.model_selection._split import EntryShuffleSplit
 from sklearn_mf.utils._tables import native
 from sklearn_mf.utils._validation import (
-    CheckedParametersMixin,
     HasMethods,
     Integral,
     Interval,
     Real,
     StrOptions,
+    check_parameters,
     fit_context,
 )
 
 
-class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     """Fit on a part of the entries, and score on the others.
 
     `fit` hides a share of the observed entries and fits the whole estimator, which may be a
@@ -246,6 +246,9 @@ class EntryHoldout(CheckedParametersMixin, MetaEstimatorMixin, TransformerMixin,
             estimator=self.estimator,
             method_mapping=MethodMapping().add(caller="fit", callee="fit"),
         )
+
+    def _validate_params(self):
+        check_parameters(self)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "estimator_")

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import mean_absolute_error, ndcg_score, root_mean_squared_error
 
 from sklearn_mf.components import last_step
-from sklearn_mf.fitting.early_stopping import explained_share
+from sklearn_mf.fitting.scores import explained_share
 from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
 from sklearn_mf.model_selection._marks import mark_of
 from sklearn_mf.model_selection._prediction import predict_hidden

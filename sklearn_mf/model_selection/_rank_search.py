@@ -11,17 +11,18 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf.fitting.paths import PRECISION, simplest_of_the_best
+from sklearn_mf.fitting.paths import PRECISION
+from sklearn_mf.fitting.ranks import simplest_of_the_best
 from sklearn_mf.model_selection._blocks import block_folds_of
 from sklearn_mf.model_selection._candidates import Candidates, results_of
 from sklearn_mf.model_selection._split import EntryKFold, folds_of
 from sklearn_mf.utils._callbacks import CallbackSupportMixin, SearchTasks
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._validation import (
-    CheckedParametersMixin,
     HasMethods,
     Integral,
     Interval,
+    check_parameters,
     check_X,
     fit_context,
 )
@@ -41,7 +42,6 @@ def _has_best(search):
 
 
 class RankSearchCV(
-    CheckedParametersMixin,
     CallbackSupportMixin,
     MetaEstimatorMixin,
     TransformerMixin,
@@ -457,6 +457,9 @@ class RankSearchCV(
             for rank in ranks
             for alpha in alphas
         ]
+
+    def _validate_params(self):
+        check_parameters(self)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "cv_results_")

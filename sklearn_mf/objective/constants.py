@@ -76,6 +76,13 @@ def overall_constant(problem: Problem):
     return _cheapest_constant(problem, constants, totals)
 
 
+def with_offset(problem: Problem):
+    """The problem, biases of samples being deviations from the mean of all observed entries."""
+    if not problem.rows.has_bias:
+        return problem
+    return replace(problem, offset=overall_constant(problem))
+
+
 def _cheapest_constant(problem: Problem, constants, totals):
     """Of all columns' mean constant, and those of the columns with one loss, what costs least.
 

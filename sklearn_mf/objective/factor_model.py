@@ -120,6 +120,27 @@ class FactorModel:
         values[order] = loss.mean(StoredObservations(pairs).model(left, right))
         return values
 
+    def features_factor(self, problem: Problem):
+        """The features' factor of a problem in the unit, biases counted from its offset.
+
+        Parameters
+        ----------
+        problem : Problem
+            Of these features.
+
+        Returns
+        -------
+        Ht : ndarray of shape (n_features, k)
+            In the unit.
+        """
+        k = self.n_components
+        shape = problem.observations.shape[1], problem.T.width
+        Ht = np.zeros(shape, dtype=problem.observations.dtype)
+        Ht[:, :k] = self.unit.inside(self.components.T, k)
+        if problem.columns.has_bias:
+            Ht[:, k] = self.feature_bias / self.unit.size - problem.offset
+        return Ht
+
     def fixed(self, problem: Problem):
         """The problem of codes, and the features' factor that is fixed in it.
 

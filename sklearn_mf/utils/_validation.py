@@ -37,7 +37,6 @@ from sklearn_mf.utils._tables import (
 from sklearn_mf.utils._warnings import warn
 
 __all__ = [
-    "CheckedParametersMixin",
     "HasMethods",
     "Integral",
     "Interval",
@@ -90,13 +89,6 @@ def check_parameters(instance):
                 f"The {name!r} parameter of {type(instance).__name__} must be an object."
                 f"{class_for_object(value)}"
             )
-
-
-class CheckedParametersMixin:
-    """For estimators, whose methods check the parameters first: they say what was meant, too."""
-
-    def _validate_params(self):
-        check_parameters(self)
 
 
 def is_nan(missing_values):

@@ -1,0 +1,49 @@
+"""What is refused or warned of in observations, in the words of estimators."""
+
+import numpy as np
+
+from sklearn_mf.observations import ObservedMatrix
+from sklearn_mf.utils._warnings import EmptyFeatures, warn
+
+
+def warn_of_empty_rows(observations: ObservedMatrix, mean_code=None):
+    """Say which rows have no entry, and what their codes are."""
+    empty = np.flatnonzero(observations.row_totals() == 0)
+    if len(empty):
+        codes = "zero" if mean_code is None else "the mean of those in fit"
+        warn(
+            f"{len(empty)} of {observations.shape[0]} samples have no observed entry, the "
+            f"first is row {empty[0]}: their codes are {codes}.",
+        )
+
+
+def warn_of_empty_columns(observations: ObservedMatrix, expected=""):
+    """Say which features have no entry, their components being zero."""
+    empty = np.flatnonzero(observations.T.row_totals() == 0)
+    if len(empty):
+        warn(
+            f"{len(empty)} of {observations.shape[1]} features have no observed entry, the "
+            f"first is column {empty[0]}: their components are zero{expected}.",
+            EmptyFeatures,
+        )
+
+
+def check_observed(observations: ObservedMatrix, has_sample_bias):
+    """Refuse data without any entry; say which features have none."""
+    if not observations.T.row_totals().any():
+        raise ValueError("X has no observed entry: everything is missing, or has weight 0.")
+    mean = "" if has_sample_bias else ", and an overall mean is expected of them"
+    warn_of_empty_columns(observations, mean)
+
+
+def check_positions(positions, name, size):
+    if np.ma.is_masked(positions):
+        raise ValueError(f"{name} has masked positions: every entry needs a row and a column.")
+    positions = np.asarray(positions)
+    if positions.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if positions.ndim != 1 or not np.issubdtype(positions.dtype, np.integer):
+        raise ValueError(f"{name} must be a one-dimensional array of integers.")
+    if not (positions.min() >= 0 and positions.max() < size):
+        raise ValueError(f"{name} must lie in [0, {size}), the size of X on that side.")
+    return positions.astype(np.int64)

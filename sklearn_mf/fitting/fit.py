@@ -1,0 +1,244 @@
+"""One run of a solver, from a problem to a model: `fit` returns a `FitResult`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from sklearn_mf.fitting.early_stopping import EarlyStopping, HiddenScore
+from sklearn_mf.fitting.hidden import hold_out
+from sklearn_mf.fitting.threads import threads_for
+from sklearn_mf.losses.squared import SquaredErrorOfMean
+from sklearn_mf.objective.canonical_form import canonical, is_unpenalized, spectrum_of
+from sklearn_mf.objective.constants import column_means, overall_constant, with_offset
+from sklearn_mf.objective.factor_model import FactorModel
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.objective.units import Unit
+from sklearn_mf.observations import observe
+from sklearn_mf.solvers import BaseSolver, State
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a solver is run.
+
+    Attributes
+    ----------
+    solver : BaseSolver
+        It can serve the problem.
+    start : callable
+        Gets the problem, in a unit, the unit and a RandomState; returns W and Ht.
+    watch : callable
+        Gets a function that makes a `FitResult` of a state, and the unit; returns monitors.
+    max_iter : int
+        Iterations at most.
+    tol : float
+        When to stop.
+    random_state : int, RandomState instance or None
+        Source of random numbers.
+    early_stopping : tuple of (float, int), or None
+        The share of the entries to hide, and iterations without a gain to wait for.
+    """
+
+    solver: BaseSolver
+    start: Callable
+    watch: Callable
+    max_iter: int
+    tol: float
+    random_state: object = None
+    early_stopping: tuple | None = None
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a solver has found, in its one form.
+
+    Attributes
+    ----------
+    posed : Problem
+        What was to be minimised, in the unit of the data.
+    problem : Problem
+        The same in the unit that it was solved in.
+    unit : Unit
+        Of the problem, and of all that follows.
+    solver : BaseSolver
+        Who found it.
+    state : State
+        How it was found.
+    monitors : tuple of Monitor
+        Who looked on.
+    W : ndarray of shape (n_samples, k), or None
+        What `transform` would say, where it was needed.
+    error : float or None
+        Half the squared error of the model on the scale of the data, see `total_error`.
+    mean_code : ndarray of shape (k,), or None
+        Of the samples that have an entry, in the unit of the data; None where biases say what to
+        expect.
+    """
+
+    posed: Problem
+    problem: Problem
+    unit: Unit
+    solver: BaseSolver
+    state: State
+    monitors: tuple = ()
+    W: np.ndarray | None = None
+    error: float | None = None
+    mean_code: np.ndarray | None = None
+
+    @cached_property
+    def model(self):
+        """Components and biases in the unit of the data."""
+        problem = self.problem
+        found = FactorModel.found(problem, self.state.Ht, self.unit)
+        found = replace(found, loss=self.posed.loss)
+        unseen = problem.T.observations.row_totals() == 0
+        if not unseen.any() or problem.rows.has_bias:  # whose deviations are from a mean
+            return found
+        # Of a feature without an entry a mean of all data is expected.
+        mean = overall_constant(replace(problem, offset=0.0)) * self.unit.size
+        bias = np.where(unseen, mean, found.feature_bias)
+        return replace(found, feature_bias=bias.astype(found.feature_bias.dtype))
+
+    @property
+    def known_codes(self):
+        """Codes of the solver, or else those of `transform`; None if neither are known."""
+        return self.W if self.state.W is None else self.state.W
+
+    @property
+    def codes(self):
+        """What `transform` would say, whatever W the solver had."""
+        return self._codes_at(*self.model.fixed(self.problem)) if self.W is None else self.W
+
+    @property
+    def reconstruction_err(self):
+        """Root of twice the error, in the unit of the data."""
+        loss = self.posed.loss
+        # Squares whatever the loss, unless that has no model without components.
+        size = self.unit.size ** (2 if loss.takes_any_model else self.unit.degree)
+        # Of a perfect fit rounding error is left, of either sign.
+        return float(np.sqrt(2 * max(self.error * size, 0.0)))
+
+    def completed(self):
+        """With its error, and the codes that this takes."""
+        W, error = None, self.state.loss
+        if error is None:
+            problem, Ht = self.model.fixed(self.problem)
+            W = self._codes_at(problem, Ht)
+            error = total_error(problem, W, Ht)
+        found = replace(self, W=W, error=error)
+        return replace(found, mean_code=found._mean_code())
+
+    def _codes_at(self, problem: Problem, Ht):
+        with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
+            return self.model.solve(problem, Ht)
+
+    def _mean_code(self):
+        problem, W = self.problem, self.known_codes
+        if problem.layout.has_bias:
+            return None
+        if W is None:  # of complete data under the squared loss it is the code of their mean
+            mean = observe(column_means(problem.observations)[None])
+            code = replace(problem, observations=mean).fold_in(self.state.Ht)[0]
+        else:
+            weight = problem.row_weight * (problem.observations.row_totals() > 0)
+            code = (weight @ W / weight.sum()).astype(W.dtype)
+        return self.unit.outside(code[None], problem.n_components)[0]
+
+
+def fit(problem: Problem, run: Run):
+    """Minimise the objective.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the unit of the data.
+    run : Run
+        Who does it, and how.
+
+    Returns
+    -------
+    result : FitResult
+        If the user pressed Ctrl-C, at the factors of the last iteration.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user pressed Ctrl-C before there was anything to keep.
+    ValueError
+        If the solver diverges, or numbers are too large.
+    """
+    solver, unit = run.solver, run.solver.unit_of(problem)
+    if not np.isfinite(unit.of_objective):
+        raise ValueError("X is too large: its squares overflow. Scale X.")
+    posed, problem = problem, unit.problem(problem)
+    everything, random_state = problem.observations, check_random_state(run.random_state)
+    problem, judges = _judged(problem, run, random_state)
+    whole = problem if not judges else replace(problem, observations=everything)
+
+    def result_at(state, monitors=()):
+        formed = in_form(whole, state, unit)
+        return FitResult(posed, whole, unit, solver, formed, monitors)
+
+    with threads_for(problem.observations, solver.uses_kernels(problem)):
+        W, Ht = run.start(problem, unit, random_state)
+        monitors = (*judges, *run.watch(result_at, unit))
+        state = solver.solve(
+            problem,
+            W,
+            Ht,
+            max_iter=run.max_iter,
+            tol=0 if judges else run.tol,
+            random_state=random_state,
+            monitors=monitors,
+        )
+        problem.check_factors(state.W, state.Ht, type(solver).__name__)
+        if state.interrupted and not state.history:
+            raise KeyboardInterrupt
+        return result_at(state, monitors).completed()
+
+
+def _judged(problem: Problem, run: Run, random_state):
+    """What the solver is to see of the problem, and who judges by the rest when to stop."""
+    if run.early_stopping is None:
+        with threads_for(problem.observations):
+            return with_offset(problem), ()
+    share, n_iter_no_change = run.early_stopping
+    names = "early_stopping=True", "early_stopping=False"
+    held_out = hold_out(problem.observations, share, random_state, names)
+    problem = replace(problem, observations=held_out.visible)
+    with threads_for(problem.observations):
+        problem = with_offset(problem)
+    score = HiddenScore(run.solver, problem, held_out)
+    return problem, (EarlyStopping(score, run.tol, n_iter_no_change),)
+
+
+def in_form(problem: Problem, state, unit):
+    """The state at the end of a fit: its factors in their one form, if they may be turned.
+
+    Then W are the codes, and None where nobody knows them.
+    """
+    if not problem.is_smooth:
+        return replace(state, W=None)
+    if state.spectrum is None:
+        # Solvers may leave codes to the fold-in, and do not see rows that are set aside.
+        is_known = len(state.W) == problem.observations.shape[0] and state.W.any()
+        with np.errstate(over="ignore", invalid="ignore"):
+            W, Ht = canonical(problem, state.W if is_known else None, state.Ht)
+            error = total_error(problem, W, Ht)
+            spectrum = spectrum_of(problem, W, Ht, error)
+    else:
+        W, Ht, error, spectrum = None, state.Ht, state.loss, state.spectrum
+    if is_unpenalized(problem):  # components are of length one, and so have no unit
+        W, Ht = unit.to_codes(W, Ht, problem.n_components)
+    return replace(state, W=W, Ht=Ht, loss=error, spectrum=spectrum)
+
+
+def total_error(problem: Problem, W, Ht):
+    """Half the squared error on the scale of the data, or what a loss without one says."""
+    loss = problem.loss
+    if not loss.is_squared and loss.takes_any_model:
+        loss = SquaredErrorOfMean(loss)
+    return problem.observations.total_loss(*problem.model_factors(W, Ht), loss)
