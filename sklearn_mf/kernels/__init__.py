@@ -6,7 +6,7 @@
 
 import os
 
-from sklearn_mf.kernels import ranking, reference
+from sklearn_mf.kernels import ranking, reference, reference_prior
 from sklearn_mf.kernels.minimum_norm import pseudoinverses, symmetric_pseudoinverses
 from sklearn_mf.kernels.reference import is_sound, least_squares_operator
 from sklearn_mf.utils._warnings import warn
@@ -24,6 +24,7 @@ __all__ = [
     "refine_rows",
     "settle_rows",
     "solve_dense_rows",
+    "solve_prior_rows",
     "solve_rows",
     "sparse_times_dense",
     "symmetric_pseudoinverses",
@@ -38,9 +39,11 @@ if _wanted not in ("", "compiled", "reference"):
 
 IMPLEMENTATION = "reference"
 coordinates = products = refinement = rows = stochastic = reference
+prior = reference_prior
 if _wanted != "reference":
     try:
         from sklearn_mf.kernels import _coordinates as coordinates
+        from sklearn_mf.kernels import _prior as prior
         from sklearn_mf.kernels import _products as products
         from sklearn_mf.kernels import _ranking as compiled_ranking
         from sklearn_mf.kernels import _refinement as refinement
@@ -59,12 +62,14 @@ if _wanted != "reference":
         )
         # Never one of each.
         coordinates = products = refinement = rows = stochastic = reference
+        prior = reference_prior
 
 descend_rows = coordinates.descend_rows
 settle_rows = coordinates.settle_rows
 normal_equations = rows.normal_equations
 solve_rows = rows.solve_rows
 solve_dense_rows = rows.solve_dense_rows
+solve_prior_rows = prior.solve_prior_rows
 refine_rows = refinement.refine_rows
 values_at = products.values_at
 sparse_times_dense = products.sparse_times_dense

@@ -137,6 +137,31 @@ static TARGET void NAME(remove_rows)(
     NAME(add_squares)(n, k, X, stride, A, 1);
 }
 
+/* K += V V' for n rows V, those that `rows` points to, each times its root and its coefficients times
+ * `scales`. Vt gets them transposed, k rows of length `stride`, zero beyond n: then sums run over
+ * rows, as those of Gram matrices. */
+static TARGET void NAME(add_products)(
+    int n, int k, int stride, const REAL *const *rows, const REAL *roots, const REAL *scales,
+    REAL *Vt, REAL *K)
+{
+    for (int p0 = 0; p0 < stride; p0 += 4) {
+        /* Beyond n any row will do, times zero. */
+        const REAL *row[4];
+        REAL root[4];
+        for (int q = 0; q < 4; q++) {
+            row[q] = rows[p0 + q < n ? p0 + q : 0];
+            root[q] = p0 + q < n ? roots[p0 + q] : 0;
+            if (p0 + q + AHEAD < n)
+                for (int j = 0; j < k; j += 64 / (int)sizeof(REAL))
+                    PREFETCH(rows[p0 + q + AHEAD] + j);
+        }
+        for (int c = 0; c < k; c++)
+            for (int q = 0; q < 4; q++)
+                Vt[(long)c * stride + p0 + q] = root[q] * (scales[c] * row[q][c]);
+    }
+    NAME(add_squares)(k, n, Vt, stride, K, 0);
+}
+
 /* Solve A x = b by U'U = A, a panel of rows at a time. A becomes U but for what is left of its
  * panels' diagonals, b is used up, `inverse` gets 1 / diag(U). 1 if it may be singular: a pivot
  * beside its diagonal, which has the same unit, may be the rounding error of the pivots before,
@@ -539,6 +564,7 @@ static const SYSTEM NAME(system) = {
     TILE_VECTORS *LANES,
     NAME(add_rows),
     NAME(remove_rows),
+    NAME(add_products),
     NAME(solve),
     NAME(combine),
     NAME(dots),

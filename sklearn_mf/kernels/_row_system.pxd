@@ -33,6 +33,10 @@ cdef extern from "_row_system_dispatch.h":
             int n, int k, int stride, const float** rows, const float* roots,
             float* gathered, float* gram,
         ) noexcept nogil
+        void (*add_products)(
+            int n, int k, int stride, const float** rows, const float* roots,
+            const float* scales, float* transposed, float* products,
+        ) noexcept nogil
         int (*solve)(
             int k, int stride, float* gram, float* moments, float* inverse, float* solution,
             float eps
@@ -69,6 +73,10 @@ cdef extern from "_row_system_dispatch.h":
         void (*remove_rows)(
             int n, int k, int stride, const double** rows, const double* roots,
             double* gathered, double* gram,
+        ) noexcept nogil
+        void (*add_products)(
+            int n, int k, int stride, const double** rows, const double* roots,
+            const double* scales, double* transposed, double* products,
         ) noexcept nogil
         int (*solve)(
             int k, int stride, double* gram, double* moments, double* inverse, double* solution,

@@ -76,6 +76,8 @@ enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
         void (*add_rows)(int, int, int, const real *const *, const real *, const real *,    \
                          real *, real *, real *);                                           \
         void (*remove_rows)(int, int, int, const real *const *, const real *, real *, real *); \
+        void (*add_products)(int, int, int, const real *const *, const real *,              \
+                             const real *, real *, real *);                                 \
         int (*solve)(int, int, real *, real *, real *, real *, real);                       \
         void (*combine)(int, int, const real *const *, const real *, real *);               \
         void (*dots)(int, int, const real *, const real *const *, real *);                  \

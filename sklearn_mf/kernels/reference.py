@@ -122,7 +122,7 @@ def _solve_row(rows, targets, weights, ridge):
             return _solve_few(rows, targets, weights)
         return np.zeros(len(ridge)), 1
     weighted = rows if weights is None else rows * weights[:, None]
-    factor = _cholesky(weighted.T @ rows + np.diag(ridge))
+    factor = cholesky(weighted.T @ rows + np.diag(ridge))
     if factor is None:
         return np.zeros(rows.shape[1]), 1
     return cho_solve((factor, True), weighted.T @ targets, check_finite=False), 0
@@ -133,13 +133,13 @@ def _solve_few(rows, targets, weights):
     if weights is not None:
         root = np.sqrt(weights[weights > 0])
         rows, targets = root[:, None] * rows[weights > 0], root * targets[weights > 0]
-    factor = _cholesky(rows @ rows.T) if len(rows) else None
+    factor = cholesky(rows @ rows.T) if len(rows) else None
     if factor is None:
         return np.zeros(rows.shape[1]), 1
     return cho_solve((factor, True), targets, check_finite=False) @ rows, 0
 
 
-def _cholesky(gram, doubt=1.0):
+def cholesky(gram, doubt=1.0):
     """Lower factor, or None where the matrix may be singular; the less doubt, the fewer."""
     try:
         factor = np.linalg.cholesky(gram)
@@ -365,7 +365,7 @@ def settle_rows(grams, moments, penalty, start, n_threads):
             free = np.flatnonzero(((v != 0) | ~held) & (np.diag(A) > 0))
             after = np.zeros_like(v)
             # Descent goes on from what is solved, so that a part of the digits is worth having.
-            factor = _cholesky(A[np.ix_(free, free)], 0.1) if len(free) else None
+            factor = cholesky(A[np.ix_(free, free)], 0.1) if len(free) else None
             if factor is None:
                 break
             slope = (moments[i] - scale[i] * l1 * np.sign(v))[free]
@@ -408,7 +408,7 @@ def least_squares_operator(rows, weights, ridge):
         ``targets @ operator`` is the solution.
     """
     weighted = rows if weights is None else rows * weights[:, None]
-    factor = _cholesky(weighted.T @ rows + np.diag(ridge))
+    factor = cholesky(weighted.T @ rows + np.diag(ridge))
     if factor is not None:
         solution = cho_solve((factor, True), weighted.T, check_finite=False)
         return np.ascontiguousarray(solution.T)

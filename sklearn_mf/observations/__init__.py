@@ -11,6 +11,7 @@ from scipy import sparse
 
 from sklearn_mf.observations._base import HeldOut, ObservedMatrix
 from sklearn_mf.observations.answers import gradient_of, parabola_of, value_of
+from sklearn_mf.observations.background import BackgroundObservations
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.ordinary import of_ordinary_size
 from sklearn_mf.observations.runaways import Runaways
@@ -19,6 +20,7 @@ from sklearn_mf.observations.zero_filled import ZeroFilledObservations
 from sklearn_mf.utils._sparse import entries_at
 
 __all__ = [
+    "BackgroundObservations",
     "DenseObservations",
     "HeldOut",
     "ObservedMatrix",

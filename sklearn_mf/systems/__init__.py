@@ -10,13 +10,16 @@ from sklearn_mf.systems.active_set import solve_active_set
 from sklearn_mf.systems.descent import Descent, descend
 from sklearn_mf.systems.minimum_norm import solve
 from sklearn_mf.systems.penalty import RowPenalty
+from sklearn_mf.systems.prior import RowPrior, SharedBasis
 from sklearn_mf.systems.row_systems import RowSystems, roots
 from sklearn_mf.systems.shortest import shortest_rows
 
 __all__ = [
     "Descent",
     "RowPenalty",
+    "RowPrior",
     "RowSystems",
+    "SharedBasis",
     "descend",
     "roots",
     "shortest_rows",

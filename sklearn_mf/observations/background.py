@@ -1,0 +1,279 @@
+"""Sparse data in which every cell counts: what is not stored is zero, with one small weight."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_mf import kernels
+from sklearn_mf.observations._base import HeldOut, ObservedMatrix, block_entries, multiply
+from sklearn_mf.observations.dense import DenseObservations
+from sklearn_mf.observations.stored import EQUATIONS, StoredObservations
+from sklearn_mf.systems import Descent, RowSystems, SharedBasis
+from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
+
+# Rows of a factor whose products are summed in its own precision, before they are added in double.
+CHUNK = 4096
+
+
+class BackgroundObservations(ObservedMatrix):
+    r"""Sparse data in CSR layout beside a background of zeros, which weigh less.
+
+    Stored entries x have the weight :math:`a + c`, all other cells are zeros of weight
+    :math:`a`, the background. No matrix of the size of the data is formed, since
+
+    .. math::
+
+        \sum_{ij} e_{ij} (x_{ij} - m_{ij})^2 = a \sum_{ij} m_{ij}^2
+        + \sum_{ij\ \mathrm{stored}} c_{ij} (t_{ij} - m_{ij})^2 + \mathrm{constant},
+        \qquad t = x (a + c) / c.
+
+    The first sum is that of a Gram matrix, the same for all rows (Hu, Koren & Volinsky 2008,
+    :doi:`10.1109/ICDM.2008.22`); the second is that of sparse data which miss all other cells,
+    with targets t and weights c: the *corrections*.
+
+    Parameters
+    ----------
+    corrections : StoredObservations
+        Targets t with weights c, all of them positive, and the weights of rows and columns.
+    background : float
+        The weight a, positive.
+    """
+
+    complete = False
+
+    def __init__(self, corrections: StoredObservations, background):
+        sides = corrections.row_weight, corrections.column_weight
+        super().__init__(corrections.shape, corrections.dtype, *sides, None)
+        self.corrections = corrections
+        self.background = self.dtype.type(background)
+        self.n_observed = self.shape[0] * self.shape[1]
+
+    @classmethod
+    def of_entries(cls, X, extra, background, row_weight=None):
+        """Of values, and what each of them weighs more than the background.
+
+        Parameters
+        ----------
+        X : CSR matrix of shape (n_rows, n_columns)
+            Canonical.
+        extra : ndarray
+            Positive weights c, in the layout of ``X.data``.
+        background : float
+            The weight a.
+        row_weight : ndarray of shape (n_rows,) or None
+            Weights of the rows.
+
+        Returns
+        -------
+        observations : BackgroundObservations
+            Of all cells.
+        """
+        extra = extra.astype(X.dtype, copy=False)
+        targets = X.data * (1 + X.dtype.type(background) / extra)
+        X = sparse.csr_array((targets, X.indices, X.indptr), shape=X.shape)
+        return cls(StoredObservations(X, extra, row_weight), background)
+
+    def _with(self, corrections):
+        return BackgroundObservations(corrections, self.background)
+
+    def _transposed(self):
+        return self._with(self.corrections.T)
+
+    @property
+    def stored_per_row(self):
+        return self.corrections.stored_per_row
+
+    @cached_property
+    def _values(self):
+        """What is stored."""
+        c = self.corrections
+        return c.values * (c.weights / (c.weights + self.background))
+
+    # As dense blocks: for what is rarely asked -------------------------------------------
+
+    def blocks(self, entries=None):
+        step = max(1, block_entries(entries) // max(1, self.shape[1]))
+        for start in range(0, self.shape[0], step):
+            rows = slice(start, min(start + step, self.shape[0]))
+            yield rows, self.take(rows)
+
+    def take(self, rows):
+        """The observations of some rows, made dense."""
+        part = self.corrections.take(rows)
+        weights = part.matrix(part.weights).toarray() + self.background
+        values = part.matrix(part.values * part.weights).toarray() / weights
+        return DenseObservations(values, weights, part.row_weight, self.column_weight)
+
+    def _stored_parts(self, rows):
+        for part in np.split(rows, range(1, len(rows))):
+            if len(part):
+                yield part, self.take(part).stored()
+
+    def stored(self):
+        """The same observations, entry by entry: as many as there are cells."""
+        return self.take(slice(0, self.shape[0])).stored()
+
+    def _row(self, i):
+        return self.take(slice(i, i + 1))._row(0)
+
+    # What is known without them ------------------------------------------------------------
+
+    def subset(self, rows):
+        return self._with(self.corrections.take(rows))
+
+    def times(self, factor):
+        return self._with(self.corrections.times(factor))
+
+    def in_double(self):
+        """The same in double precision."""
+        return self._with(self.corrections.in_double())
+
+    def hold_out(self, share, rng):
+        """Hide stored entries: the solver sees the background in their place."""
+        held_out = self.corrections.hold_out(share, rng)
+        hidden = held_out.hidden
+        parts = hidden.weights + self.background, hidden.row_weight, hidden.column_weight
+        values = hidden.values * hidden.weights / parts[0]
+        stored = StoredObservations(hidden.matrix(values), *parts)
+        return HeldOut(self._with(held_out.visible), stored)
+
+    def each_value(self):
+        yield self._values
+        yield np.zeros(1, dtype=self.dtype)
+
+    def n_in_row(self):
+        return np.full(self.shape[0], self.shape[1])
+
+    @cached_property
+    def _row_totals(self):
+        c = self.corrections
+        weight = c.column_weight
+        total = self.shape[1] if weight is None else weight.sum(dtype=np.float64)
+        weights = multiply(c.weights, None if weight is None else weight[c.indices])
+        sums = np.bincount(c._entry_rows(), weights, self.shape[0])
+        return (float(self.background) * total + sums).astype(self.dtype)
+
+    def column_sums(self):
+        return self.corrections.column_sums()  # t times c is x times its weight
+
+    @cached_property
+    def total_squares(self):
+        with np.errstate(over="ignore"):
+            return self.corrections.total(self.corrections.values * self._values)
+
+    def product(self, dense, offsets, row_offsets=0):
+        out = self.corrections.product(dense, offsets, row_offsets)
+        if offsets.any():
+            out -= self.background * (offsets @ dense)
+        if np.any(row_offsets):
+            row_offsets = np.broadcast_to(np.asarray(row_offsets, self.dtype), self.shape[:1])
+            sums = dense.sum(axis=0, dtype=np.float64).astype(self.dtype)
+            out -= self.background * row_offsets[:, None] * sums
+        return out
+
+    def total_loss(self, W, Ht, loss):
+        if not loss.is_squared:
+            return super().total_loss(W, Ht, loss)
+        corrected = sum(
+            block.total(_times_less_twice(block.model(W[rows], Ht), block.values))
+            for rows, block in self.corrections.blocks()
+        )
+        grams = gram(W, self.row_weight), gram(Ht, self.column_weight)
+        everywhere = float(self.background) * float(np.vdot(*grams))
+        return 0.5 * (self.total_squares + corrected + everywhere)
+
+    # Rows, one Gram matrix being known for all -----------------------------------------------
+
+    def _shared(self, design, offsets):
+        """Gram matrix and moments of the background, in double precision."""
+        weight = float(self.background)
+        shared = weight * gram(design, self.column_weight)
+        if not offsets.any():
+            return shared, np.zeros(len(shared))
+        pull = multiply(offsets.astype(np.float64), self.column_weight)
+        return shared, -weight * (pull @ design)
+
+    def _solve_rows(self, design, offsets, penalty):
+        basis, args = self._in_shared_basis(design, offsets, penalty)
+        solution, status = kernels.solve_prior_rows(*args, self._threads(design))
+        solution = basis.outside(solution)
+        doubtful = np.flatnonzero(status == 1)
+        if len(doubtful):  # for single precision, or nearly so for double
+            improved = self.subset(doubtful).improve_rows(
+                design, offsets, penalty.of_rows(doubtful), solution[doubtful], _solved
+            )
+            solution[doubtful], status[doubtful] = improved.rows, 0
+        return solution, status
+
+    def _in_shared_basis(self, design, offsets, penalty):
+        basis = SharedBasis.of(*self._shared(design, offsets), penalty)
+        corrections = self.corrections
+        if self.column_weight is not None and not self.column_weight.all():
+            corrections = corrections.only(self.column_weight[corrections.indices] > 0)
+        return basis, (corrections.entries(offsets), basis.design(design), basis.prior)
+
+    def _threads(self, design):
+        k = design.shape[1]
+        work = len(self.corrections.values) + self.shape[0]
+        return n_threads_for_entries(work, k * k)
+
+    def refine_rows(self, design, offsets, penalty, start, reduction):
+        return self._solve_rows(design, offsets, penalty)[0]
+
+    def systems(self, design, offsets, penalty=None):
+        shared, moments = self._shared(design, offsets)
+        shared = RowSystems(shared[None].astype(self.dtype), moments[None].astype(self.dtype))
+        systems = self.corrections.systems(design, offsets) + shared
+        return RowSystems(systems.grams, systems.moments, penalty)
+
+    def improve_rows(self, design, offsets, penalty, start, improve):
+        descent = Descent.empty(start)
+        step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
+        for first in range(0, len(start), step):
+            rows = slice(first, min(first + step, len(start)))
+            systems = self.subset(rows).systems(design, offsets, penalty.of_rows(rows))
+            descent.put(rows, improve(systems, start[rows]))
+        return descent
+
+
+def gram(factor, weight=None):
+    """Sum of the outer products of rows, weighted, in double precision.
+
+    Parameters
+    ----------
+    factor : ndarray of shape (n_rows, k)
+        In any precision: sums of a few thousand rows are formed in it.
+    weight : ndarray of shape (n_rows,) or None
+        Weights of the rows.
+
+    Returns
+    -------
+    gram : ndarray of shape (k, k)
+        The same for any number of threads.
+    """
+
+    def of_chunk(start):
+        rows = factor[start : start + CHUNK]
+        weighted = rows if weight is None else weight[start : start + CHUNK, None] * rows
+        return weighted.T @ rows
+
+    k = factor.shape[1]
+    parts = in_threads(of_chunk, range(0, len(factor), CHUNK), factor.size * k)
+    return sum((part.astype(np.float64) for part in parts), np.zeros((k, k)))
+
+
+def _times_less_twice(model, targets):
+    """The model times itself less twice the targets."""
+    return model * (model - 2 * targets)
+
+
+def _solved(systems, start):
+    """Rows that solve their systems, in double precision."""
+    wide = RowSystems(
+        systems.grams.astype(np.float64),
+        systems.moments.astype(np.float64),
+        systems.penalty.of_type(np.float64),
+    )
+    rows = wide.solved(np.finfo(start.dtype).eps).astype(start.dtype)
+    return Descent.after(systems, rows, np.zeros_like(start, shape=len(start)))
