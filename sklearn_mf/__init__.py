@@ -18,6 +18,7 @@ from sklearn_mf.estimators import (
 )
 from sklearn_mf.model_selection import RankSearchCV, select_rank
 from sklearn_mf.persistence import load_model, save_model
+from sklearn_mf.recommending import TripletRegressor
 from sklearn_mf.utils._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
@@ -28,6 +29,7 @@ __all__ = [
     "MatrixFactorization",
     "MiniBatchNMF",
     "RankSearchCV",
+    "TripletRegressor",
     "__version__",
     "components",
     "load_model",

@@ -147,7 +147,7 @@ def test_the_table_is_not_changed():
 
 
 BAD = [
-    ({"columns": "prodct"}, {}, r"columns='prodct': frame has no column.*'product'"),
+    ({"columns": "products"}, {}, r"columns='products': frame has no column.*'product'"),
     ({"values": "customer"}, {}, "must be different columns"),
     ({"values": "quantity"}, {"quantity": ["a", "b", "c"]}, "columns of categories.*'quantity'"),
     ({"values": "quantity"}, {"quantity": [1, np.nan, 2]}, "NaN in row 1, column 'quantity'"),

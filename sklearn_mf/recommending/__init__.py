@@ -1,6 +1,7 @@
 """From a long table of who and what to a table of recommendations."""
 
+from sklearn_mf.recommending._triplet_regressor import TripletRegressor
 from sklearn_mf.recommending.tables import pivot_entries
 from sklearn_mf.utils._labels import LabeledMatrix
 
-__all__ = ["LabeledMatrix", "pivot_entries"]
+__all__ = ["LabeledMatrix", "TripletRegressor", "pivot_entries"]

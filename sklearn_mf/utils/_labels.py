@@ -122,7 +122,7 @@ class LabeledMatrix:
             table[SCORE] = scores[rows, places]
         if {RANK, SCORE} & set(self.names):
             raise ValueError(
-                f"{RANK!r} and {SCORE!r} are the names of further columns, beside {self.names}: rename "
+                f"{RANK!r} and {SCORE!r} are names of further columns, beside {self.names}: rename "
                 "the columns of the long table."
             )
         library = import_module(self.make)

@@ -1,0 +1,334 @@
+"""Entries as samples: a regressor of pairs of labels."""
+
+from numbers import Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+from sklearn_mf.utils._labels import LabeledMatrix, named, numbered, places_among
+from sklearn_mf.utils._tables import column_names, is_frame, make_of, native
+from sklearn_mf.utils._validation import (
+    CheckedParametersMixin,
+    HasMethods,
+    StrOptions,
+    admit,
+    check_numbers,
+    check_sample_weight,
+    fit_context,
+)
+from sklearn_mf.utils._warnings import quiet
+
+__all__ = ["TripletRegressor"]
+
+SIDES = ("row", "column")
+
+
+class TripletRegressor(CheckedParametersMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    r"""Predict the value of a pair of labels, such as the rating of a user for a film.
+
+    A sample is an entry of a matrix: X has two columns, the label of the row and that of the
+    column, and y has the values. `fit` makes the matrix and factorizes it, `predict` looks pairs
+    up. So entries are split, scored and searched by what scikit-learn has for any regressor:
+    `KFold`, `cross_val_score`, `GridSearchCV`, ``sample_weight``.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        With `predict_entries`, such as :class:`MatrixFactorization`, with ``unstored="missing"``:
+        pairs that are not in X are unknown, not zero. It is cloned.
+    unknown : {"bias", "nan", "error"}, default="bias"
+        What to predict where `fit` has not seen a label. "bias": what is expected of the other
+        one; the mean of y if both are new. Of a new row that is what the estimator expects of
+        a row without entries: the bias of the column, if there are such, or the mean of the codes.
+        Of a new column it is :math:`\mu + c_i`, the mean of y and the bias of the row,
+        if there are such. "nan": NaN, which scorers refuse. "error": an error that names them.
+    clip : tuple of (float, float) or None, default=None
+        Least and largest value to predict, such as the ends of a scale of ratings. None: no limit.
+
+    Attributes
+    ----------
+    estimator_ : estimator instance
+        Fitted to `data_`.
+    data_ : LabeledMatrix
+        The entries, with the labels of rows and columns. Of a pair that came more than once it has
+        the mean, weighted as the samples are.
+    entry_weight_ : csr_array, or None
+        The sum of the weights of each entry; None where all are one.
+    mean_ : float
+        Weighted mean of y.
+    n_features_in_ : int
+        Number of columns of X, two.
+    feature_names_in_ : ndarray of shape (2,)
+        Their names, if X had string names.
+
+    See Also
+    --------
+    sklearn_mf.recommending.pivot_entries : Makes the matrix alone.
+    sklearn_mf.model_selection.EntryKFold : Splits the entries of a matrix.
+
+    Notes
+    -----
+    A pair that comes twice is one entry of the sum of both weights, with their weighted mean: under
+    the squared loss the same objective, but for a constant. A sample of weight 0 is absent.
+
+    The entries are kept: codes of a row that is asked for are solved from its own, as always.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn_mf import MatrixFactorization, TripletRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> rows, columns = rng.integers(40, size=1000), rng.integers(20, size=1000)
+    >>> y = rng.normal(size=40)[rows] + rng.normal(size=20)[columns]
+    >>> X = np.column_stack([rows, columns])
+    >>> model = MatrixFactorization(1, bias="both", unstored="missing", alpha_W=0.01)
+    >>> regressor = TripletRegressor(model, clip=(-10, 10))
+    >>> bool(cross_val_score(regressor, X, y).min() > 0.98)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict_entries"])],
+        "unknown": [StrOptions({"bias", "nan", "error"})],
+        "clip": [tuple, list, None],
+    }
+
+    def __init__(self, estimator, *, unknown="bias", clip=None):
+        self.estimator = estimator
+        self.unknown = unknown
+        self.clip = clip
+
+    # The estimator checks its own parameters.
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Make a matrix of the entries and factorize it.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_entries, 2)
+            Labels of rows and columns, of any type; never changed.
+        y : array-like of shape (n_entries,)
+            Values.
+        sample_weight : array-like of shape (n_entries,), default=None
+            Non-negative weights of the entries: 2 is the entry twice, 0 the entry absent.
+
+        Returns
+        -------
+        self : TripletRegressor
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError
+            If X has not two columns, a label or a value is missing, or the estimator takes for
+            zero what is not in X.
+        """
+        _check_clip(self.clip)
+        _check_estimator(self.estimator)
+        columns = self._label_columns(X, y, reset=True)
+        y = column_or_1d(check_numbers(admit(y, "y"), "y", ensure_2d=False), warn=True)
+        check_consistent_length(X, y)
+        weights = check_sample_weight(sample_weight, y[:, None])
+        coded = [numbered(_taken(column, weights)) for column in columns]
+        if weights is not None:
+            y, weights = y[weights > 0], weights[weights > 0]
+        _check_labels(coded)
+        (rows, row_labels), (places, column_labels) = coded
+        entries, entry_weight = _averaged(y, weights, (rows, places), coded)
+        names = tuple(getattr(self, "feature_names_in_", SIDES))
+        make = make_of(X) or "pandas"
+        self.data_ = LabeledMatrix(entries, row_labels, column_labels, names, make)
+        self.entry_weight_ = entry_weight
+        self.mean_ = float(np.average(y, weights=weights))
+        weighted = {} if entry_weight is None else {"entry_weight": entry_weight}
+        if weighted and not has_fit_parameter(self.estimator, "entry_weight"):
+            raise ValueError(
+                "Weights of samples, and pairs that come twice, need an entry_weight, which "
+                f"{type(self.estimator).__name__}.fit does not take."
+            )
+        self.estimator_ = clone(self.estimator).fit(entries, **weighted)
+        return self
+
+    def predict(self, X):
+        """Predict the values of pairs.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_entries, 2)
+            Labels of rows and columns.
+
+        Returns
+        -------
+        y : ndarray of shape (n_entries,)
+            Expected values, within `clip`.
+
+        Raises
+        ------
+        ValueError
+            If a label is new and ``unknown="error"``, or missing.
+        """
+        check_is_fitted(self)
+        _check_clip(self.clip)
+        columns = self._label_columns(X, None, reset=False)
+        coded = [numbered(column) for column in columns]
+        _check_labels(coded)
+        known = self.data_.row_labels, self.data_.column_labels
+        places = [
+            places_among(labels, of_side, side)[codes]
+            for (codes, labels), of_side, side in zip(coded, known, SIDES, strict=True)
+        ]
+        is_known = [of_side >= 0 for of_side in places]
+        y = np.full(len(places[0]), self.mean_, dtype=self.data_.X.dtype)
+        if self.unknown == "error":
+            self._refuse_unknown(columns, is_known)
+        both = is_known[0] & is_known[1]
+        y[both] = self._entries(places[0][both], places[1][both])
+        if self.unknown == "nan":
+            y[~both] = np.nan
+        else:
+            new_row, new_column = ~is_known[0] & is_known[1], is_known[0] & ~is_known[1]
+            y[new_row] = self._of_new_rows(places[1][new_row])
+            y[new_column] = self._of_new_columns(places[0][new_column])
+        return y if self.clip is None else np.clip(y, *self.clip)
+
+    def _label_columns(self, X, y, reset):
+        """The two columns of X: frames, arrays, or lists of pairs."""
+        if sparse.issparse(X):
+            raise TypeError("A sparse X was passed, but X must be pairs of labels, a dense array.")
+        table = X if is_frame(native(X)) or hasattr(X, "dtype") else _array_of_objects(X)
+        _check_shape(table)
+        given = {"y": y} if reset else {}
+        validate_data(self, table, reset=reset, skip_check_array=True, **given)
+        if self.n_features_in_ != len(SIDES):
+            raise ValueError(
+                f"X has {self.n_features_in_} columns, it must have two: the labels of rows and of "
+                "columns."
+            )
+        frame = native(table)
+        if not is_frame(frame):
+            _check_finite(frame)
+            return [frame[:, 0], frame[:, 1]]
+        if hasattr(frame, "iloc"):
+            return [frame.iloc[:, 0], frame.iloc[:, 1]]
+        return [frame[name] for name in column_names(frame)]
+
+    def _refuse_unknown(self, columns, is_known):
+        for column, known, side in zip(columns, is_known, SIDES, strict=True):
+            if not known.all():
+                _, labels = numbered(_taken(column, ~known))
+                raise ValueError(
+                    f"X has labels of {side}s that fit has not seen: {named(labels)}. Leave them "
+                    "out, or use unknown='bias'."
+                )
+
+    @property
+    def _model(self):
+        """The fitted estimator, of a search that of the chosen rank."""
+        return getattr(self.estimator_, "best_estimator_", self.estimator_)
+
+    def _entries(self, rows, columns):
+        """Expected values of entries of the matrix."""
+        weighted = {} if self.entry_weight_ is None else {"entry_weight": self.entry_weight_}
+        return self._model.predict_entries(self.data_.X, rows, columns, **weighted)
+
+    def _of_new_rows(self, columns):
+        """Expected values of rows without entries."""
+        X = self.data_.X
+        empty = sparse.csr_array((1, X.shape[1]), dtype=X.dtype)
+        with quiet(UserWarning):  # of which the estimator would tell
+            return self._model.predict_entries(empty, np.zeros(len(columns), dtype=int), columns)
+
+    def _of_new_columns(self, rows):
+        """The mean and the biases of rows, where these have some."""
+        loss = getattr(self._model, "loss_", None)
+        n_codes = len(self._model.get_feature_names_out())
+        if not len(rows) or loss is None or loss.kinds is not None:
+            return self.mean_
+        if n_codes == self._model.n_components_:
+            return self.mean_
+        needed, places = np.unique(rows, return_inverse=True)
+        weights = self.entry_weight_
+        weighted = {} if weights is None else {"entry_weight": weights[needed]}
+        biases = self._model.transform(self.data_.X[needed], **weighted)[:, -1]
+        return loss.mean(loss.from_mean(self.mean_) + biases)[places]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # which would be of any number of columns
+        tags.input_tags.categorical = tags.input_tags.string = True
+        tags.input_tags.sparse = False
+        return tags
+
+
+def _check_clip(clip):
+    if clip is None:
+        return
+    if len(clip) != 2 or not all(isinstance(end, Real) for end in clip) or not clip[0] <= clip[1]:
+        raise ValueError(f"clip={clip!r} must be a pair of numbers (low, high), low <= high.")
+
+
+def _check_estimator(estimator):
+    """Refuse one that takes pairs which nobody has rated for zero."""
+    parameters = estimator.get_params()
+    for name, value in parameters.items():
+        if name.rpartition("__")[2] == "unstored" and value == "zero":
+            raise ValueError(
+                f"{type(estimator).__name__} with {name}='zero' takes every pair that is not in X "
+                f"for an entry of zero: use {name}='missing'."
+            )
+
+
+def _check_shape(X):
+    shape = X.shape
+    if len(shape) != 2:
+        raise ValueError(
+            f"Expected 2D array, got X of the shape {shape}: a pair of labels for each entry. "
+            "Reshape your data."
+        )
+    if shape[0] == 0:
+        raise ValueError(f"Found array with 0 sample(s) (shape={shape}) while 1 is required.")
+
+
+def _check_finite(X):
+    if X.dtype.kind == "c":
+        raise ValueError("Complex data not supported: labels of pairs are no complex numbers.")
+    if X.dtype.kind == "f" and not np.isfinite(X).all():
+        i, j = np.argwhere(~np.isfinite(X))[0]
+        raise ValueError(f"Input X contains NaN or infinity in row {i}, column {j}: no label.")
+
+
+def _check_labels(coded):
+    for (codes, _), side in zip(coded, SIDES, strict=True):
+        if codes.min() < 0:
+            raise ValueError(f"X has no label of a {side} in sample {np.argmin(codes)}.")
+
+
+def _array_of_objects(X):
+    """Pairs as an array whose numbers and strings stay what they are."""
+    return np.asarray(X, dtype=object)
+
+
+def _taken(column, weights):
+    """The labels that have a weight."""
+    if weights is None or (weights > 0).all():
+        return column
+    if hasattr(column, "iloc"):
+        return column.iloc[weights > 0]
+    return column.filter(weights > 0) if hasattr(column, "filter") else column[weights > 0]
+
+
+def _averaged(y, weights, cells, coded):
+    """Entries of pairs of labels, and their weights; None if all are one."""
+    shape = tuple(len(labels) for _, labels in coded)
+    ones = np.ones_like(y) if weights is None else weights
+    total = sparse.csr_array((ones, cells), shape=shape)
+    if total.nnz == len(y):  # no pair comes twice: values stay as they are, to the last bit
+        entries = sparse.csr_array((y, cells), shape=shape)
+    else:
+        entries = sparse.csr_array((ones * y, cells), shape=shape)
+        entries.data /= total.data
+    return entries, None if (total.data == 1).all() else total
