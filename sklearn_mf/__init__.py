@@ -3,6 +3,7 @@
 from sklearn_mf import (
     components,
     losses,
+    metrics,
     model_selection,
     penalties,
     plotting,
@@ -34,6 +35,7 @@ __all__ = [
     "components",
     "load_model",
     "losses",
+    "metrics",
     "model_selection",
     "non_negative_factorization",
     "penalties",

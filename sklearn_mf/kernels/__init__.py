@@ -22,6 +22,7 @@ __all__ = [
     "normal_equations",
     "pseudoinverses",
     "refine_rows",
+    "score_rankings",
     "settle_rows",
     "solve_dense_rows",
     "solve_prior_rows",
@@ -75,6 +76,7 @@ values_at = products.values_at
 sparse_times_dense = products.sparse_times_dense
 dense_times_dense = products.dense_times_dense
 max_threads = products.max_threads
+score_rankings = ranking.score_rankings
 top_columns = ranking.top_columns
 top_columns_of_products = ranking.top_columns_of_products
 descend_entries = stochastic.descend_entries

@@ -6,7 +6,7 @@ tells whether a score matters. Scores are looked at in pieces: of nearly all non
 from cython cimport floating
 from cython.parallel cimport parallel, prange
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
 import numpy as np
@@ -14,6 +14,10 @@ import numpy as np
 from sklearn_mf.kernels._row_system cimport (
     choose_double_system, choose_float_system, double_system, float_system
 )
+
+ctypedef fused index_t:
+    int32_t
+    int64_t
 
 cdef const float_system* singles = choose_float_system()
 cdef const double_system* doubles = choose_double_system()
@@ -24,6 +28,8 @@ cdef enum:
     # Products that are summed at a time.
     BLOCK = 128
     NO_MEMORY = -2
+    # Numbers that tell how good a ranking is.
+    SUMS = 7
 
 
 def top_columns(const floating[:, ::1] scores, int n, int n_threads):
@@ -208,3 +214,72 @@ cdef inline void sort_heap(int n, floating* best, int64_t* which) noexcept nogil
         best[n] = best[0]
         which[n] = which[0]
         sift(n, 0, value, column, best, which)
+
+
+def score_rankings(ranked, truth, cutoffs, int n_threads):
+    """See ``sklearn_mf.kernels.ranking.score_rankings``."""
+    return _score_rankings(ranked, *truth, cutoffs, n_threads)
+
+
+def _score_rankings(
+    const int64_t[:, ::1] ranked, const index_t[::1] indptr, const index_t[::1] indices,
+    const double[::1] gains, const double[::1] ideal, const int64_t[::1] cutoffs, int n_threads,
+):
+    cdef int64_t i, start, n_rows = ranked.shape[0], m = ranked.shape[1]
+    cdef int n_cutoffs = cutoffs.shape[0]
+    sums = np.zeros((n_cutoffs, SUMS, n_rows))
+    if n_rows == 0 or n_cutoffs == 0 or indices.shape[0] == 0:
+        return sums
+    cdef double[:, :, ::1] out = sums
+    cdef const double[::1] discounts = 1 / np.log2(np.arange(2, m + 2))
+    for i in prange(n_rows, nogil=True, schedule="dynamic", chunksize=64, num_threads=n_threads):
+        start = indptr[i]
+        if indptr[i + 1] > start:
+            score_row(
+                indptr[i + 1] - start, &ranked[i, 0], &indices[0] + start, &gains[0] + start,
+                &ideal[0] + start, &discounts[0], n_cutoffs, &cutoffs[0], n_rows, &out[0, 0, i],
+            )
+    return sums
+
+
+cdef void score_row(
+    int64_t n_relevant, const int64_t* ranked, const index_t* relevant, const double* gains,
+    const double* ideal, const double* discounts, int n_cutoffs, const int64_t* cutoffs,
+    int64_t step, double* out,
+) noexcept nogil:
+    """Add up along the ranking, and write at every cutoff; numbers of a row are `step` apart."""
+    cdef double now[SUMS]
+    cdef int64_t place, p = 0
+    cdef int c, s
+    for s in range(SUMS):
+        now[s] = 0
+    for c in range(n_cutoffs):
+        while p < cutoffs[c]:
+            place = -1
+            if ranked[p] >= 0:
+                place = place_of(<index_t>ranked[p], relevant, n_relevant)
+            if place >= 0:
+                now[0] += 1
+                now[1] += now[0] / (p + 1)
+                if now[2] == 0:
+                    now[2] = 1.0 / (p + 1)
+                now[3] += gains[place] * discounts[p]
+                now[5] += discounts[p]
+            if p < n_relevant:
+                now[4] += ideal[p] * discounts[p]
+                now[6] += discounts[p]
+            p += 1
+        for s in range(SUMS):
+            out[(c * SUMS + s) * step] = now[s]
+
+
+cdef inline int64_t place_of(index_t column, const index_t* ascending, int64_t n) noexcept nogil:
+    """Where a column is, -1 where it is not."""
+    cdef int64_t first = 0, middle, end = n
+    while first < end:
+        middle = first + (end - first) // 2
+        if ascending[middle] < column:
+            first = middle + 1
+        else:
+            end = middle
+    return first if first < n and ascending[first] == column else -1

@@ -82,3 +82,56 @@ def _rank(candidates, scores, columns, values):
     """Write the best of ascending candidates, and their scores."""
     best = candidates[np.argsort(-scores[candidates], kind="stable")[: len(columns)]]
     columns[: len(best)], values[: len(best)] = best, scores[best]
+
+
+def score_rankings(ranked, truth, cutoffs, n_threads):
+    """How good the first columns of rankings are, by what is relevant.
+
+    Parameters
+    ----------
+    ranked : C-ordered ndarray of int64 of shape (n_rows, m)
+        Columns, the best first; -1 for none.
+    truth : tuple of (indptr, indices, gains, ideal)
+        The relevant columns of each row in CSR layout, ascending, with their positive gains; and
+        the gains of each row in descending order. All gains are float64.
+    cutoffs : ndarray of int64 of shape (n_cutoffs,)
+        How many of the first columns to look at, ascending, at most m.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    sums : ndarray of float64 of shape (n_cutoffs, 7, n_rows)
+        Of each row and its first columns
+
+        0. how many are relevant;
+        1. sum of the precisions at the relevant ones;
+        2. one by the rank of the first relevant one, 0 without any;
+        3. sum of their gains, each by the logarithm to base two of its rank and one more;
+        4. the largest such sum that a ranking could have;
+        5. the same sum for gains of one;
+        6. the largest such sum.
+    """
+    indptr, indices, gains, ideal = truth
+    sums = np.zeros((len(cutoffs), 7, len(ranked)))
+    discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
+    ranks = np.arange(1, ranked.shape[1] + 1)
+    for i, columns in enumerate(ranked):
+        part = slice(indptr[i], indptr[i + 1])
+        gain = np.zeros(ranked.shape[1])
+        is_known = np.isin(columns, indices[part])
+        gain[is_known] = gains[part][np.searchsorted(indices[part], columns[is_known])]
+        hits = np.cumsum(is_known)
+        best = ideal[part][: ranked.shape[1]]
+        for c, k in enumerate(cutoffs):
+            few = best[:k]
+            sums[c, :, i] = (
+                hits[k - 1],
+                np.sum(is_known[:k] * hits[:k] / ranks[:k]),
+                1 / ranks[is_known.argmax()] if hits[k - 1] else 0,
+                gain[:k] @ discounts[:k],
+                few @ discounts[: len(few)],
+                is_known[:k] @ discounts[:k],
+                discounts[: len(few)].sum(),
+            )
+    return sums

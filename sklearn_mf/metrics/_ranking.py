@@ -1,0 +1,212 @@
+"""All that is asked of rankings, found in one pass over them."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_mf import kernels
+from sklearn_mf.utils._threads import n_threads
+from sklearn_mf.utils._validation import check_holed
+
+# Of one row, by what the kernel adds up along its ranking, k, and how much is relevant.
+OF_ROWS = {
+    "precision": lambda sums, k, n: sums[0] / k,
+    "recall": lambda sums, k, n: sums[0] / n,
+    "capped_recall": lambda sums, k, n: sums[0] / np.minimum(k, n),
+    "hit_rate": lambda sums, k, n: (sums[0] > 0).astype(np.float64),
+    "map": lambda sums, k, n: sums[1] / np.minimum(k, n),
+    "mrr": lambda sums, k, n: sums[2],
+    "ndcg": lambda sums, k, n: sums[3] / sums[4],
+    "binary_ndcg": lambda sums, k, n: sums[5] / sums[6],
+}
+
+
+def ranking_samples(X_true, items, *, k=10):
+    """Every metric of every row, to compare models row by row.
+
+    Parameters
+    ----------
+    X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
+        What is positive is relevant, and the values are the gains of "ndcg". NaN is not relevant.
+    items : array-like of int of shape (n_samples, m)
+        Columns, the best first, and -1 for none, as `recommend` returns them.
+    k : int or sequence of int, default=10
+        How many of the first columns count, at most m.
+
+    Returns
+    -------
+    metrics : dict of {str: ndarray of shape (n_samples,)}
+        "precision@10", "recall@10", and so on, as in :func:`ranking_report`. NaN where nothing is
+        relevant.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> from sklearn_mf.metrics import ranking_samples
+    >>> X_true = sparse.csr_array([[1.0, 0, 1, 0], [0, 0, 0, 0]])
+    >>> ranking_samples(X_true, [[2, 1], [0, 1]], k=2)["recall@2"]
+    array([0.5, nan])
+    """
+    truth, items, cutoffs = _checked(X_true, items, k)
+    n_relevant = np.diff(truth.indptr)
+    relevant = n_relevant > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            f"{name}@{k}": np.where(relevant, metric(sums, k, n_relevant), np.nan)
+            for k, sums in zip(cutoffs, _sums(truth, items, cutoffs), strict=True)
+            for name, metric in OF_ROWS.items()
+        }
+
+
+def ranking_report(X_true, items, *, k=10):
+    r"""Every metric of rankings, in one pass.
+
+    With :math:`T` what is relevant for a row, and :math:`h_r` 1 if the column at rank r is in it
+    and 0 if not:
+
+    - "precision": :math:`\sum_{r \le k} h_r / k`
+    - "recall": :math:`\sum_{r \le k} h_r / |T|`, as in the tables of LightGCN
+    - "capped_recall": :math:`\sum_{r \le k} h_r / \min(k, |T|)`, which a perfect ranking brings to
+      1; that of Mult-VAE, and `recall` of others who mean this
+    - "hit_rate": 1 if any :math:`h_r` is
+    - "map": :math:`\sum_{r \le k} h_r \, p_r / \min(k, |T|)` with the precision
+      :math:`p_r` of the first r
+    - "mrr": one by the first r with :math:`h_r = 1`, 0 without any
+    - "ndcg": :math:`\sum_{r \le k} g_r / \log_2(r + 1)` by the largest sum possible, with
+      the values of `X_true` as gains g, as in :func:`sklearn.metrics.ndcg_score`
+    - "binary_ndcg": the same, with gains of one for all that is relevant
+
+    each as a mean over the rows for which anything is relevant; and of all rows together
+
+    - "coverage": share of the features that are recommended to any row
+    - "gini": Gini coefficient of how often features are recommended; 0 if all are
+      equally often, near 1 if few have everything
+
+    Parameters
+    ----------
+    X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
+        What is positive is relevant, and the values are the gains of "ndcg". NaN is not relevant.
+    items : array-like of int of shape (n_samples, m)
+        Columns, the best first, and -1 for none, as `recommend` returns them.
+    k : int or sequence of int, default=10
+        How many of the first columns count, at most m.
+
+    Returns
+    -------
+    metrics : dict of {str: float}
+        "precision@10", "recall@10", and so on, for every k.
+
+    Raises
+    ------
+    ValueError
+        If nothing is relevant, or `items` are no rankings of columns of `X_true`.
+
+    References
+    ----------
+    Järvelin, K. and Kekäläinen, J. (2002). Cumulated gain-based evaluation of IR techniques.
+    ACM Transactions on Information Systems 20(4), 422-446. :doi:`10.1145/582415.582418`
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> from sklearn_mf.metrics import ranking_report
+    >>> X_true = sparse.csr_array([[1.0, 0, 1, 0], [0, 0, 0, 1]])
+    >>> for name, value in ranking_report(X_true, [[2, 1], [0, 3]], k=2).items():
+    ...     print(f"{name:14} {value:.3f}")
+    precision@2    0.500
+    recall@2       0.750
+    capped_recall@2 0.750
+    hit_rate@2     1.000
+    map@2          0.500
+    mrr@2          0.750
+    ndcg@2         0.622
+    binary_ndcg@2  0.622
+    coverage@2     1.000
+    gini@2         0.000
+    """
+    truth, items, cutoffs = _checked(X_true, items, k)
+    n_relevant = np.diff(truth.indptr)
+    relevant = n_relevant > 0
+    if not relevant.any():
+        raise ValueError(
+            "X_true has no positive entry, so that nothing is relevant: rankings have no score."
+        )
+    report = {}
+    for k, sums in zip(cutoffs, _sums(truth, items, cutoffs), strict=True):
+        known = sums[:, relevant]
+        for name, metric in OF_ROWS.items():
+            report[f"{name}@{k}"] = float(metric(known, k, n_relevant[relevant]).mean())
+        counts = _times_recommended(items[:, :k], truth.shape[1])
+        report[f"coverage@{k}"] = float(np.mean(counts > 0))
+        report[f"gini@{k}"] = _gini(counts)
+    return report
+
+
+def _sums(truth, items, cutoffs):
+    rows = np.repeat(np.arange(truth.shape[0]), np.diff(truth.indptr))
+    ideal = truth.data[np.lexsort((-truth.data, rows))]
+    work = 64 * items.size
+    arrays = truth.indptr, truth.indices, truth.data, ideal
+    return kernels.score_rankings(items, arrays, np.array(cutoffs), n_threads(work))
+
+
+def _checked(X_true, items, k):
+    """What is relevant, the rankings, and the numbers k in ascending order."""
+    truth = relevant_entries(X_true)
+    items = np.asarray(items)
+    if items.ndim != 2 or not np.issubdtype(items.dtype, np.integer):
+        raise ValueError(
+            "items must be integers of shape (n_samples, m), the columns that are recommended to "
+            f"each row; got dtype {items.dtype} and shape {items.shape}."
+        )
+    if len(items) != truth.shape[0]:
+        raise ValueError(f"items has {len(items)} rows, X_true has {truth.shape[0]}: one for each.")
+    if items.size and not (items.min() >= -1 and items.max() < truth.shape[1]):
+        wrong = (items < -1) | (items >= truth.shape[1])
+        row = int(np.flatnonzero(wrong.any(axis=1))[0])
+        raise ValueError(
+            f"items has {items[row][wrong[row]][0]} in row {row}, but the columns of X_true are "
+            f"numbered from 0 to {truth.shape[1] - 1}, and -1 is none."
+        )
+    ascending = np.sort(items, axis=1)
+    twice = (ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] >= 0)
+    if twice.any():
+        row = int(np.flatnonzero(twice.any(axis=1))[0])
+        column = ascending[row, 1:][twice[row]][0]
+        raise ValueError(f"items has column {column} twice in row {row}: it would count twice.")
+    cutoffs = sorted(set(np.ravel(k).tolist()))
+    if not cutoffs or not all(isinstance(k, Integral) and k >= 1 for k in cutoffs):
+        raise ValueError(f"k must be a positive integer, or several, got {k!r}.")
+    if cutoffs[-1] > items.shape[1]:
+        raise ValueError(
+            f"items has {items.shape[1]} columns a row, which is not enough for k={cutoffs[-1]}: "
+            f"use recommend(X, n={cutoffs[-1]})."
+        )
+    return truth, np.ascontiguousarray(items, dtype=np.int64), cutoffs
+
+
+def relevant_entries(X):
+    """Positive entries as a CSR array of float64, whose columns ascend in each row."""
+    X = check_holed(X)
+    X = X.copy() if sparse.issparse(X) else sparse.csr_array(np.nan_to_num(X))
+    X.sum_duplicates()
+    X = sparse.csr_array(X, dtype=np.float64)
+    # NaN is not positive.
+    X.data = np.where(X.data > 0, X.data, 0)
+    X.eliminate_zeros()
+    return X
+
+
+def _times_recommended(items, n_features):
+    return np.bincount(items[items >= 0], minlength=n_features)
+
+
+def _gini(counts):
+    """Mean absolute difference of counts by twice their mean; 0 if nothing is counted."""
+    total, n = counts.sum(), len(counts)
+    if total == 0:
+        return 0.0
+    # In ascending order, the i-th count is the larger of two i times, and the smaller n - i - 1.
+    signs = 2 * np.arange(n) - n + 1
+    return float(np.sort(counts) @ signs / (n * total))
