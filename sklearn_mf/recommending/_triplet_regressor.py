@@ -11,11 +11,11 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 from sklearn_mf.utils._labels import LabeledMatrix, named, numbered, places_among
 from sklearn_mf.utils._tables import column_names, is_frame, make_of, native
 from sklearn_mf.utils._validation import (
-    CheckedParametersMixin,
     HasMethods,
     StrOptions,
     admit,
     check_numbers,
+    check_parameters,
     check_sample_weight,
     fit_context,
 )
@@ -26,7 +26,7 @@ __all__ = ["TripletRegressor"]
 SIDES = ("row", "column")
 
 
-class TripletRegressor(CheckedParametersMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     r"""Predict the value of a pair of labels, such as the rating of a user for a film.
 
     A sample is an entry of a matrix: X has two columns, the label of the row and that of the
@@ -255,6 +255,9 @@ class TripletRegressor(CheckedParametersMixin, MetaEstimatorMixin, RegressorMixi
         weighted = {} if weights is None else {"entry_weight": weights[needed]}
         biases = self._model.transform(self.data_.X[needed], **weighted)[:, -1]
         return loss.mean(loss.from_mean(self.mean_) + biases)[places]
+
+    def _validate_params(self):
+        check_parameters(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
