@@ -13,6 +13,7 @@ from sklearn_mf import (
 from sklearn_mf.estimators import (
     NMF,
     FactorizationImputer,
+    ImplicitFactorization,
     MatrixFactorization,
     MiniBatchNMF,
     non_negative_factorization,
@@ -27,6 +28,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "NMF",
     "FactorizationImputer",
+    "ImplicitFactorization",
     "MatrixFactorization",
     "MiniBatchNMF",
     "RankSearchCV",

@@ -19,6 +19,7 @@ from sklearn_mf.estimators._base_traps import (
     warn_of_traps,
     warn_of_weights_as_y,
 )
+from sklearn_mf.fitting.early_stopping import HiddenScore
 from sklearn_mf.fitting.fit import Run, fit
 from sklearn_mf.fitting.observed import observed
 from sklearn_mf.fitting.scores import score_of_hidden_entries
@@ -65,6 +66,8 @@ class BaseFactorization(
     _mean_code = None
     # From which biases are counted, in the unit of the data.
     _offset = 0.0
+    # Tells how well hidden entries are predicted.
+    _judge = HiddenScore
 
     @abstractmethod
     def _resolve_loss(self, table, X):
@@ -331,6 +334,7 @@ default=None
             self.tol,
             self.random_state,
             self._hides,
+            self._judge,
         )
         result = fit(problem, run)
         vars(self).update(self._fitted_attributes(result), **self._left_by(result))

@@ -40,6 +40,9 @@ class Run:
         Source of random numbers.
     early_stopping : tuple of (float, int), or None
         The share of the entries to hide, and iterations without a gain to wait for.
+    judge : callable
+        Gets the solver, the problem that it sees and what is held out; returns a function of the
+        state, the higher the better.
     """
 
     solver: BaseSolver
@@ -49,6 +52,7 @@ class Run:
     tol: float
     random_state: object = None
     early_stopping: tuple | None = None
+    judge: Callable = HiddenScore
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ def _judged(problem: Problem, run: Run, random_state):
     problem = replace(problem, observations=held_out.visible)
     with threads_for(problem.observations):
         problem = with_offset(problem)
-    score = HiddenScore(run.solver, problem, held_out)
+    score = run.judge(run.solver, problem, held_out)
     return problem, (EarlyStopping(score, run.tol, n_iter_no_change),)
 
 

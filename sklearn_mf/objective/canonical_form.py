@@ -293,14 +293,15 @@ def _mean(problem: Problem, W, weight):
 def _triangle(factor, weight, mean=0.0):
     """R of the QR factorization of the rows of a factor, less a mean, each times its root weight.
 
-    Few rows at a time, in double precision: it stands for all of them.
+    Few rows at a time, in double precision: it stands for all of them. Of fewer rows than columns
+    zeros follow.
     """
     k = factor.shape[1]
     triangle = np.zeros((0, k))
     for part, rows in _parts(factor):
         rows = np.sqrt(weight[part])[:, None] * (rows - mean)
         triangle = np.linalg.qr(np.vstack([triangle, rows]), mode="r")
-    return triangle
+    return np.pad(triangle, ((0, k - len(triangle)), (0, 0)))
 
 
 def _parts(factor):

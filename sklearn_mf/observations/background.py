@@ -132,11 +132,22 @@ class BackgroundObservations(ObservedMatrix):
     def hold_out(self, share, rng):
         """Hide stored entries: the solver sees the background in their place."""
         held_out = self.corrections.hold_out(share, rng)
-        hidden = held_out.hidden
-        parts = hidden.weights + self.background, hidden.row_weight, hidden.column_weight
-        values = hidden.values * hidden.weights / parts[0]
-        stored = StoredObservations(hidden.matrix(values), *parts)
-        return HeldOut(self._with(held_out.visible), stored)
+        return HeldOut(self._with(held_out.visible), self._as_entries(held_out.hidden))
+
+    def split(self, share, rng):
+        """Most of the stored entries beside the background, and a random share of each row."""
+        visible, hidden = self.corrections.split(share, rng)
+        return self._with(visible), self._as_entries(hidden)
+
+    def _as_entries(self, corrections):
+        """Some stored entries as they are, by themselves."""
+        weights = corrections.weights + self.background
+        values = corrections.matrix(corrections.values * corrections.weights / weights)
+        return StoredObservations(values, weights, self.row_weight, self.column_weight)
+
+    def of_row(self, i):
+        """Columns of the stored entries of one row, and their targets as corrections."""
+        return self.corrections.of_row(i)
 
     def each_value(self):
         yield self._values
@@ -151,7 +162,7 @@ class BackgroundObservations(ObservedMatrix):
         weight = c.column_weight
         total = self.shape[1] if weight is None else weight.sum(dtype=np.float64)
         weights = multiply(c.weights, None if weight is None else weight[c.indices])
-        sums = np.bincount(c._entry_rows(), weights, self.shape[0])
+        sums = np.bincount(c.entry_rows(), weights, self.shape[0])
         return (float(self.background) * total + sums).astype(self.dtype)
 
     def column_sums(self):
@@ -182,6 +193,18 @@ class BackgroundObservations(ObservedMatrix):
         grams = gram(W, self.row_weight), gram(Ht, self.column_weight)
         everywhere = float(self.background) * float(np.vdot(*grams))
         return 0.5 * (self.total_squares + corrected + everywhere)
+
+    def loss_and_gradient(self, W, Ht, loss):
+        if not loss.is_squared:
+            return super().loss_and_gradient(W, Ht, loss)
+        total = self.total_loss(W, Ht, loss)
+        _, W_gradient, Ht_gradient = self.corrections.loss_and_gradient(W, Ht, loss)
+        W_gram = self.background * gram(W, self.row_weight).astype(self.dtype)
+        Ht_gram = self.background * gram(Ht, self.column_weight).astype(self.dtype)
+        everywhere = Ht @ W_gram
+        if self.column_weight is not None:
+            everywhere *= self.column_weight[:, None]
+        return total, W_gradient + W @ Ht_gram, Ht_gradient + everywhere
 
     # Rows, one Gram matrix being known for all -----------------------------------------------
 

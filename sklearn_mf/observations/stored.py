@@ -147,12 +147,12 @@ class StoredObservations(ObservedMatrix):
 
     def split(self, share, rng):
         """Two parts of the entries: most, and a random share of each row to be hidden."""
-        hidden = random_share_of_rows(self._entry_rows(), share, rng)
+        hidden = random_share_of_rows(self.entry_rows(), share, rng)
         return self.only(~hidden), self.only(hidden)
 
     def deal(self, size, rng):
         """Yield parts of so many entries at most, dealt at random; rows keep their numbers."""
-        rows = self._entry_rows()
+        rows = self.entry_rows()
         order = rng.permutation(self.n_observed)
         for first in range(0, len(order), size):
             there = np.sort(order[first : first + size])
@@ -164,7 +164,7 @@ class StoredObservations(ObservedMatrix):
             yield StoredObservations(X, weights, self.row_weight, self.column_weight, kinds)
 
     def hold_out(self, share, rng):
-        rows, counted = self._entry_rows(), np.ones(self.n_observed, dtype=bool)
+        rows, counted = self.entry_rows(), np.ones(self.n_observed, dtype=bool)
         if self.row_weight is not None:
             counted = self.row_weight[rows] > 0
         n_in_row = np.bincount(rows[counted], minlength=self.shape[0])
@@ -180,7 +180,8 @@ class StoredObservations(ObservedMatrix):
         kinds = None if self.kinds is None else self.kinds[mask]
         return StoredObservations(X, weights, self.row_weight, self.column_weight, kinds)
 
-    def _entry_rows(self):
+    def entry_rows(self):
+        """The row of every entry."""
         return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
 
     def model(self, W, Ht):
@@ -200,7 +201,7 @@ class StoredObservations(ObservedMatrix):
 
     def row_sums(self, elementwise):
         """Sum over the observed entries of each row, the row's own weight left out."""
-        return np.bincount(self._entry_rows(), self._weigh(elementwise), self.shape[0])
+        return np.bincount(self.entry_rows(), self._weigh(elementwise), self.shape[0])
 
     def pull_back(self, elementwise, W, Ht):
         """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
@@ -243,10 +244,15 @@ class StoredObservations(ObservedMatrix):
         weights = self.weights
         if self.column_weight is not None:
             weights = multiply(weights, self.column_weight[self.indices])
-        return np.bincount(self._entry_rows(), weights, self.shape[0]).astype(self.dtype)
+        return np.bincount(self.entry_rows(), weights, self.shape[0]).astype(self.dtype)
 
     def n_in_row(self):
         return np.diff(self.indptr)
+
+    def of_row(self, i):
+        """Columns and values of one row."""
+        entries = slice(self.indptr[i], self.indptr[i + 1])
+        return self.indices[entries], self.values[entries]
 
     def _row(self, i):
         entries = slice(self.indptr[i], self.indptr[i + 1])

@@ -1,0 +1,436 @@
+"""Factorization of implicit feedback: what was met counts more, and everything counts."""
+
+from functools import partial
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_mf.estimators._base import BaseFactorization, model_attributes
+from sklearn_mf.estimators._base_start import first_factors, stated_init
+from sklearn_mf.fitting.hidden_ranks import HiddenRanks, score_of_hidden_ranks
+from sklearn_mf.fitting.interactions import Confidence
+from sklearn_mf.fitting.solver import solver_of
+from sklearn_mf.fitting.stream import Past, advanced
+from sklearn_mf.fitting.threads import threads_for
+from sklearn_mf.losses import Squared
+from sklearn_mf.objective.factor_model import FactorModel
+from sklearn_mf.objective.objective import Objective, Strength
+from sklearn_mf.objective.problem import Problem
+from sklearn_mf.objective.units import Unit
+from sklearn_mf.observations import ObservedMatrix
+from sklearn_mf.solvers import BaseSolver
+from sklearn_mf.starts.start import INITS
+from sklearn_mf.utils._validation import (
+    Integral,
+    Interval,
+    Options,
+    Real,
+    StrOptions,
+    check_growth,
+    check_X,
+    fit_context,
+)
+
+NONNEGATIVE = Interval(Real, 0, None, closed="left")
+POSITIVE = Interval(Real, 0, None, closed="neither")
+
+
+class ImplicitFactorization(BaseFactorization):
+    r"""Low-rank factorization of implicit feedback: purchases, plays, clicks.
+
+    What a sample (a user) has met in X is taken to be wanted, the more surely the larger its value;
+    of everything else little is known, but that it is rarely wanted. So **every cell** counts, and
+    with codes :math:`w_i` and components :math:`h_j` the objective is
+
+    .. math::
+
+        \tfrac12 \sum_{(i,j) \in S} s_i (a + c_{ij}) (p_{ij} - m_{ij})^2
+        + \tfrac12 \sum_{(i,j) \notin S} s_i\, a\, m_{ij}^2
+        + \tfrac{\alpha_W}{2} \sum_i s_i n_i^g \|w_i\|^2
+        + \tfrac{\alpha_H}{2} \sum_j m_j^g \|h_j\|^2,
+        \qquad m_{ij} = b_j + c_i + w_i^\top h_j
+
+    with the stored entries S, their preferences :math:`p = 1` (0 for dislikes) and confidences
+    :math:`c_{ij}`, the weight :math:`a` of everything else, sample weights :math:`s_i`, and
+    the total weights of rows and columns, :math:`n_i = a d + \sum_j c_{ij}` for d columns. Its cost
+    is that of the stored entries: no matrix of the size of X is formed. On small data,
+    :class:`MatrixFactorization` with the same weights as `entry_weight` minimises the same.
+
+    Read more in :ref:`implicit_feedback`.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Rank. Where X has fewer features it is their number: more could not lower the error.
+    unobserved_weight : float, default=0.1
+        Weight :math:`a` of all cells. Smaller where there are many columns.
+    confidence : {"binary", "linear", "log"} or callable, default="binary"
+        What a stored value x adds to the weight of its cell: 1, ``abs(x)``, ``log(1 + abs(x))``, or
+        what a callable returns for an array of absolute values.
+    confidence_scale : float, default=1.0
+        By which that is multiplied.
+    bias : {False, "features", "samples", "both"}, default=False
+        Offsets beside the product, solved for as all other coefficients. "features": one for each
+        column, not penalized, its popularity. "samples": one for each row, penalized like W, as one
+        more, last column of the codes. "both": both, penalized like their factors.
+    positive : {False, True, "W", "H"}, default=False
+        Which factors may not be negative.
+    alpha_W : float, default=0.003
+        Penalty of W.
+    alpha_H : float or "same", default="same"
+        Penalty of H. "same": as `alpha_W`.
+    alpha_scaling : float, default=1.0
+        Power :math:`g` of a row's total weight that multiplies its penalty; 0 for plain ridges.
+    negative : {"error", "dislike"}, default="error"
+        What negative values are: an error, or dislikes, with a preference of 0.
+    solver : {"als", "gd", "lbfgs"} or solver object, default="als"
+        How the components are found. "als" solves rows exactly, or with ``ALS(inner="cg")`` by
+        conjugate gradients, or ``ALS(inner="blocks")`` by blocks of components.
+    init : {"auto", "svd", "random"}, array-like or callable, default="auto"
+        Where H, of shape (n_components, n_features), starts, as in :class:`MatrixFactorization`.
+        "auto" is "svd".
+    max_iter : int, default=16
+        Sweeps over both factors at most.
+    tol : float, default=0.0
+        Stop when a sweep lowers the objective by less than this share of it. 0: after `max_iter`.
+        With `early_stopping`: stop when hidden entries gain less than this.
+    early_stopping : bool, default=False
+        Whether to hide some entries from the solver, stop when it ranks them no higher, and keep
+        the factors that ranked them highest; see `score`.
+    validation_fraction : float, default=0.1
+        Share of the stored entries to hide, in (0, 1); every row and column keeps one.
+    n_iter_no_change : int, default=5
+        With `early_stopping`: sweeps to wait for a gain.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the components of the last one. Features may be added.
+    random_state : int, RandomState instance or None, default=None
+        Source of random numbers for the start, and for what is hidden.
+    verbose : int, default=0
+        Whether to print a line every so many sweeps.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        H.
+    feature_bias_ : ndarray of shape (n_features,)
+        What is added to every sample's scores; zeros without biases.
+    n_components_ : int
+        Rank.
+    loss_curve_ : list of float of length n_iter_
+        Objective after every sweep, over all cells.
+    loss_curve_seconds_ : list of float of length n_iter_
+        Seconds from the start to the end of every sweep.
+    validation_scores_ : list of float of length n_iter_, or None
+        With `early_stopping`, the score of the hidden entries after every sweep.
+    best_validation_score_ : float or None
+        The highest of them, which the components have.
+    reconstruction_err_ : float
+        Root of the weighted sum of squared errors over all cells.
+    n_iter_ : int
+        Sweeps done.
+    n_samples_seen_ : int or float
+        Number of rows, or their weight, that `fit` and `partial_fit` after it have seen.
+    solver_ : solver object
+        The solver that ran.
+    loss_ : loss object
+        The squared error.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had string names.
+
+    See Also
+    --------
+    MatrixFactorization : Ratings: what is not stored is missing.
+
+    Notes
+    -----
+    Scores are no probabilities: about 1 for what was met, about 0 for most else. They rank.
+
+    A sample without any stored entry gets codes of zeros, and is offered nothing in particular;
+    with feature biases it is offered what is popular.
+
+    References
+    ----------
+    Hu, Y., Koren, Y. & Volinsky, C. (2008). Collaborative filtering for implicit feedback
+    datasets. ICDM 2008. :doi:`10.1109/ICDM.2008.22`
+
+    Rendle, S., Krichene, W., Zhang, L. & Koren, Y. (2022). Revisiting the performance of iALS on
+    item recommendation benchmarks. RecSys 2022. :doi:`10.1145/3523227.3548486`
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> from sklearn_mf import ImplicitFactorization
+    >>> plays = csr_array([[9, 2, 0, 0], [3, 1, 1, 0], [0, 0, 5, 1], [0, 0, 2, 0]])
+    >>> model = ImplicitFactorization(2, confidence="log", random_state=0).fit(plays)
+    >>> scores = model.inverse_transform(model.transform(csr_array([[1, 0, 0, 0]])))
+    >>> print(scores.argsort()[0, ::-1][:2])
+    [0 1]
+    """
+
+    # Every cell counts, so there are no parameters for what is missing.
+    missing_values = np.nan
+    unstored = "background"
+    _judge = HiddenRanks
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "unobserved_weight": [POSITIVE],
+        "confidence": [StrOptions({"binary", "linear", "log"}), callable],
+        "confidence_scale": [POSITIVE],
+        "bias": [StrOptions({"features", "samples", "both"}), Options(bool, {False})],
+        "positive": [StrOptions({"W", "H"}), Options(bool, {False, True})],
+        "alpha_W": [NONNEGATIVE],
+        "alpha_H": [NONNEGATIVE, StrOptions({"same"})],
+        "alpha_scaling": [NONNEGATIVE],
+        "negative": [StrOptions({"error", "dislike"})],
+        "solver": [StrOptions({"als", "gd", "lbfgs"}), BaseSolver],
+        "init": [StrOptions({"auto", *INITS}), "array-like", callable],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [NONNEGATIVE],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components=64,
+        *,
+        unobserved_weight=0.1,
+        confidence="binary",
+        confidence_scale=1.0,
+        bias=False,
+        positive=False,
+        alpha_W=0.003,
+        alpha_H="same",
+        alpha_scaling=1.0,
+        negative="error",
+        solver="als",
+        init="auto",
+        max_iter=16,
+        tol=0.0,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.unobserved_weight = unobserved_weight
+        self.confidence = confidence
+        self.confidence_scale = confidence_scale
+        self.bias = bias
+        self.positive = positive
+        self.alpha_W = alpha_W
+        self.alpha_H = alpha_H
+        self.alpha_scaling = alpha_scaling
+        self.negative = negative
+        self.solver = solver
+        self.init = init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None, entry_weight=None):
+        """Find the components.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Interactions: counts, durations or ones; never changed. Zeros, stored or not, are
+            cells without an interaction.
+        y : Ignored
+            Not used, present by convention. Weights are passed by name.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weights that multiply confidences; 0, or not stored, is as if X did not
+            store the entry.
+
+        Returns
+        -------
+        self : ImplicitFactorization
+            The fitted estimator.
+        """
+        self._fit(X, y, sample_weight, entry_weight)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X, y=None, sample_weight=None, entry_weight=None):
+        """Find the components and return the codes; the same as `fit`, then `transform`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Interactions; never changed.
+        y : Ignored
+            Not used, present by convention. Weights are passed by name.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weights that multiply confidences.
+
+        Returns
+        -------
+        W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
+            Codes. The bias of the sample is one more, last column where there is one.
+        """
+        return self._codes_of(self._fit(X, y, sample_weight, entry_weight))
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None, entry_weight=None):
+        """Update the components with a batch of new rows, none of which is kept.
+
+        After `fit` the components count as the rows they came from. A batch takes one solution of
+        its codes, and one of the components by regression on all codes so far, of which sums are
+        kept: ``n_features * n_components ** 2`` numbers. `solver` plays no role, nor do
+        `max_iter`, `tol` and `early_stopping`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The next rows, one or more; never changed.
+        y : Ignored
+            Not used, present by convention. Weights are passed by name.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weights that multiply confidences.
+
+        Returns
+        -------
+        self : ImplicitFactorization
+            Fitted to all rows so far.
+        """
+        is_first = not hasattr(self, "components_")
+        X = check_X(self, X, reset=is_first)
+        loss = Squared()
+        observations = self._observe(X, loss, entry_weight, sample_weight)
+        # A batch may have fewer rows than components.
+        n_components = min(self.n_components, X.shape[1]) if is_first else self.n_components_
+        posed = self._objective(loss).problem(observations, n_components)
+        unit = Unit.of(posed) if is_first else self._unit
+        problem = unit.problem(posed)
+        model = None if is_first else self._model
+        init = partial(stated_init, self, (X, self._solver_of(posed)), unit)
+        past, batch = getattr(self, "_stream", None), (1.0, self.random_state)
+        with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
+            stream, Ht = advanced(past, problem, model, init, batch)
+        found = FactorModel.found(problem, Ht, unit)
+        vars(self).update(model_attributes(found), **_left_to_streams(stream))
+        vars(self).update(loss_=loss, _unit=unit, _mean_code=None)
+        return self
+
+    def score(self, X, y=None, entry_weight=None):
+        """How high hidden entries are ranked among all that was not seen, in [0, 1].
+
+        A fifth of the stored entries of every row is hidden, always the same ones, and codes are
+        solved on the others. All columns that are not seen are ranked by their scores. An entry at
+        rank r gains ``1 / log2(1 + r)``; the gains of a row are divided by what they would be if
+        all of its hidden entries came first (NDCG without a cutoff), and averaged over rows. Of
+        long data 5,000 rows, spread over all, are judged.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Interactions.
+        y : Ignored
+            Not used, present by convention.
+        entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
+default=None
+            Non-negative weights that multiply confidences.
+
+        Returns
+        -------
+        score : float
+            Higher is better.
+        """
+        check_is_fitted(self)
+        X = check_X(self, X, reset=False)
+        observations = self._observe(X, self.loss_, entry_weight)
+        problem = self._unit.problem(self._problem(observations))
+        return score_of_hidden_ranks(problem, self._model)
+
+    def _observe(self, X, loss, entry_weight=None, sample_weight=None):
+        confidence = Confidence(
+            self.unobserved_weight, self.confidence, self.confidence_scale, self.negative
+        )
+        names = getattr(self, "feature_names_in_", None)
+        return confidence.observed(X, names, entry_weight, sample_weight)
+
+    def _fit(self, X, y, sample_weight, entry_weight, known=None):
+        if self._goes_on:
+            check_growth(self, X)
+        return super()._fit(X, y, sample_weight, entry_weight, known)
+
+    @property
+    def _goes_on(self):
+        return self.warm_start and hasattr(self, "components_")
+
+    @property
+    def _hides(self):
+        return (self.validation_fraction, self.n_iter_no_change) if self.early_stopping else None
+
+    def _resolve_loss(self, table, X):
+        return Squared()
+
+    def _objective(self, loss):
+        strength = Strength(self.alpha_W, self.alpha_W)
+        others = self.alpha_H, 0.0, self.alpha_scaling
+        return Objective(loss, self.bias, self.positive, strength, *others)
+
+    def _pose(self, observations: ObservedMatrix, loss, known):
+        n_components = min(self.n_components, observations.shape[1])
+        return self._objective(loss).problem(observations, n_components), known
+
+    def _solver_of(self, problem: Problem):
+        return solver_of(problem, self.solver, self.early_stopping)
+
+    def _start(self, context, problem: Problem, unit, random_state):
+        model = self._model if self._goes_on else None
+        return first_factors(self, context, (problem, unit, model), random_state)
+
+    def _fitted_attributes(self, result):
+        scores = result.state.validation_scores
+        return {
+            **super()._fitted_attributes(result),
+            "validation_scores_": list(scores) if self.early_stopping else None,
+            "best_validation_score_": max(scores, default=np.nan) if self.early_stopping else None,
+        }
+
+    def _left_by(self, result):
+        past = Past.of(result.problem, result.state.Ht, result.known_codes)
+        return {**super()._left_by(result), **_left_to_streams(past)}
+
+    @property
+    def _offset(self):
+        return self._stream.offset * self._unit.size
+
+    def _standard_deviations(self, observations: ObservedMatrix, W, cells):
+        raise ValueError("return_std=True: scores of implicit feedback have no error to speak of.")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = False
+        tags.input_tags.positive_only = self.negative == "error"
+        return tags
+
+
+def _left_to_streams(stream):
+    """What `partial_fit` needs of the rows so far."""
+    return {"_stream": stream, "n_samples_seen_": stream.n_rows}
