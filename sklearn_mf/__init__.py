@@ -2,6 +2,7 @@
 
 from sklearn_mf import (
     components,
+    datasets,
     losses,
     metrics,
     model_selection,
@@ -35,6 +36,7 @@ __all__ = [
     "TripletRegressor",
     "__version__",
     "components",
+    "datasets",
     "load_model",
     "losses",
     "metrics",

@@ -1,0 +1,105 @@
+"""Files of ratings, whatever separates their columns."""
+
+import csv
+import os
+from pathlib import Path
+
+# The longest first, as it begins with another one.
+SEPARATORS = ("::", "\t", ",", ";", "|")
+COLUMNS = ("user", "item", "rating", "timestamp")
+# A character that no table has.
+WHOLE_LINE = "\x1f"
+
+
+def load_ratings(path, *, columns=None):
+    """Load a long table of ratings from a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A Parquet file, or text with a row a line, separated by a tab, a comma, a semicolon, ``|``
+        or ``::``, compressed or not.
+    columns : sequence of str or None, default=None
+        What the columns shall be called. None: as the first line of the file says, or, where a
+        cell of it is a number and it therefore no heading, "user", "item", "rating", "timestamp".
+
+    Returns
+    -------
+    frame : DataFrame of pandas
+        One row a rating, for :func:`~sklearn_mf.recommending.pivot_entries`. Labels that are
+        written as whole numbers are numbers.
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed, or nothing that reads Parquet.
+    ValueError
+        If the columns cannot be told apart, or there are not as many as are named.
+
+    See Also
+    --------
+    sklearn_mf.recommending.pivot_entries : Makes a matrix of it.
+
+    Examples
+    --------
+    >>> import os
+    >>> import tempfile
+    >>> from sklearn_mf.datasets import load_ratings
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "ratings.dat")
+    ...     with open(path, "w") as file:
+    ...         _ = file.write("1::10::5::978300760\\n2::20::3::978302109\\n")
+    ...     frame = load_ratings(path)
+    >>> frame["rating"].tolist()
+    [5, 3]
+    """
+    pandas = import_pandas("load_ratings")
+    path = Path(os.fspath(path))
+    frame = pandas.read_parquet(path) if path.suffix == ".parquet" else _read_text(pandas, path)
+    return frame if columns is None else _renamed(frame, columns, path)
+
+
+def import_pandas(caller):
+    """The package pandas, which reads files; it is an optional one."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(f"{caller} needs pandas, which is not installed.") from error
+    return pandas
+
+
+def _read_text(pandas, path):
+    """A table of text, with the names of its first line or those that ratings have."""
+    # As it stands there: what separates its cells is not known yet.
+    whole = {"sep": WHOLE_LINE, "quoting": csv.QUOTE_NONE, "header": None, "dtype": str}
+    line = pandas.read_csv(path, nrows=1, **whole).iat[0, 0]
+    separator = next((found for found in SEPARATORS if found in line), None)
+    if separator is None:
+        known = ", ".join(map(repr, SEPARATORS))
+        raise ValueError(f"{path} has {line[:60]!r} as first line, without one of {known}.")
+    cells = [cell.strip("\"' ") for cell in line.split(separator)]
+    options = {"sep": separator}
+    if any(map(_is_number, cells)):
+        options["header"] = None
+        if len(cells) <= len(COLUMNS):
+            options["names"] = COLUMNS[: len(cells)]
+    if len(separator) > 1:
+        options["engine"] = "python"
+    return pandas.read_csv(path, **options)
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _renamed(frame, columns, path):
+    if len(columns) != frame.shape[1]:
+        raise ValueError(
+            f"{path} has {frame.shape[1]} columns, and columns={list(columns)!r} names "
+            f"{len(columns)}."
+        )
+    return frame.set_axis(list(columns), axis=1)
