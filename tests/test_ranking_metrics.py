@@ -114,7 +114,7 @@ def test_what_is_not_positive_is_not_relevant():
         ([[0.5]], 1, "items must be integers"),
         ([0, 1], 1, "items must be integers of shape"),
         ([[0], [1]], 1, "items has 2 rows, X_true has 1"),
-        ([[3]], 1, "items has 3 in row 0, but the columns of X_true are numbered from 0 to 2"),
+        ([[3]], 1, "items has 3 in row 0, but columns are numbered from 0 to 2"),
         ([[-2]], 1, "items has -2"),
         ([[1, 1]], 1, "column 1 twice in row 0"),
         ([[1, 2]], 3, r"recommend\(X, n=3\)"),

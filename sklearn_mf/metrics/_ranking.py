@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf import kernels
+from sklearn_mf.retrieval import check_rankings
 from sklearn_mf.utils._threads import n_threads
 from sklearn_mf.utils._validation import check_holed
 
@@ -154,27 +155,9 @@ def _sums(truth, items, cutoffs):
 def _checked(X_true, items, k):
     """What is relevant, the rankings, and the numbers k in ascending order."""
     truth = relevant_entries(X_true)
-    items = np.asarray(items)
-    if items.ndim != 2 or not np.issubdtype(items.dtype, np.integer):
-        raise ValueError(
-            "items must be integers of shape (n_samples, m), the columns that are recommended to "
-            f"each row; got dtype {items.dtype} and shape {items.shape}."
-        )
+    items = check_rankings(items, truth.shape[1])
     if len(items) != truth.shape[0]:
         raise ValueError(f"items has {len(items)} rows, X_true has {truth.shape[0]}: one for each.")
-    if items.size and not (items.min() >= -1 and items.max() < truth.shape[1]):
-        wrong = (items < -1) | (items >= truth.shape[1])
-        row = int(np.flatnonzero(wrong.any(axis=1))[0])
-        raise ValueError(
-            f"items has {items[row][wrong[row]][0]} in row {row}, but the columns of X_true are "
-            f"numbered from 0 to {truth.shape[1] - 1}, and -1 is none."
-        )
-    ascending = np.sort(items, axis=1)
-    twice = (ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] >= 0)
-    if twice.any():
-        row = int(np.flatnonzero(twice.any(axis=1))[0])
-        column = ascending[row, 1:][twice[row]][0]
-        raise ValueError(f"items has column {column} twice in row {row}: it would count twice.")
     cutoffs = sorted(set(np.ravel(k).tolist()))
     if not cutoffs or not all(isinstance(k, Integral) and k >= 1 for k in cutoffs):
         raise ValueError(f"k must be a positive integer, or several, got {k!r}.")
@@ -183,7 +166,7 @@ def _checked(X_true, items, k):
             f"items has {items.shape[1]} columns a row, which is not enough for k={cutoffs[-1]}: "
             f"use recommend(X, n={cutoffs[-1]})."
         )
-    return truth, np.ascontiguousarray(items, dtype=np.int64), cutoffs
+    return truth, items, cutoffs
 
 
 def relevant_entries(X):

@@ -3,16 +3,23 @@
 Functions of a model and of arrays; the methods of estimators call them.
 """
 
-from sklearn_mf.retrieval.candidates import Candidates, column_numbers, entries_of_rows, seen_in
+from sklearn_mf.retrieval.candidates import (
+    Candidates,
+    column_list,
+    entries_of_rows,
+    seen_in,
+)
 from sklearn_mf.retrieval.diversity import reranked
 from sklearn_mf.retrieval.explanation import contributions
+from sklearn_mf.retrieval.rankings import check_rankings
 from sklearn_mf.retrieval.similarity import most_similar
 from sklearn_mf.retrieval.top import best_columns
 
 __all__ = [
     "Candidates",
     "best_columns",
-    "column_numbers",
+    "check_rankings",
+    "column_list",
     "contributions",
     "entries_of_rows",
     "most_similar",

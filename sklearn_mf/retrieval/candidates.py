@@ -1,6 +1,6 @@
 """Which columns may be recommended: some for all rows, and filters of each row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -58,6 +58,11 @@ class Candidates:
         masks = [] if exclude is None else [_mask(exclude, "exclude", shape)]
         masks += [] if seen is None else [seen]
         return cls(columns, tuple(masks), allowed)
+
+    def of_rows(self, rows):
+        """Those of some rows."""
+        allowed = None if self.allowed is None else self.allowed[rows]
+        return replace(self, excluded=tuple(m[rows] for m in self.excluded), allowed=allowed)
 
     def mark(self, scores, rows):
         """Write NaN into scores of rows, at columns that are not for them."""
