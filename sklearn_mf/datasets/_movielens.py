@@ -6,7 +6,6 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import fetch_file, get_data_home
 from sklearn.utils import Bunch
 
 from sklearn_mf.datasets._ratings import COLUMNS, import_pandas
@@ -134,6 +133,9 @@ def fetch_movielens(
     >>> movielens.data.shape  # doctest: +SKIP
     (100000, 2)
     """
+    # Here, because it brings more of scikit-learn with it than all the rest.
+    from sklearn.datasets import get_data_home
+
     import_pandas("fetch_movielens")
     folder = Path(get_data_home(data_home)) / "movielens"
     unpacked = folder / f"ml-{variant}"
@@ -158,6 +160,8 @@ def _archive(variant, folder, download_if_missing, n_retries, delay):
     path = folder / f"ml-{variant}.zip"
     if not (download_if_missing or path.exists()):
         raise OSError(f"Data not found in {folder} and `download_if_missing` is False.")
+    from sklearn.datasets import fetch_file
+
     folder.mkdir(parents=True, exist_ok=True)
     options = {"sha256": CHECKSUMS[variant], "n_retries": n_retries, "delay": delay}
     return fetch_file(URL.format(variant), folder=folder, **options)

@@ -5,35 +5,33 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 
-from sklearn import model_selection
-from sklearn.impute import MissingIndicator
-
 # Of the package, but of no model: they draw, and loop over arrays.
 LEFT_OUT = ("sklearn_mf.plotting", "sklearn_mf.kernels")
 # Of scikit-learn: what the imputer adds, and what splits the data of a search.
-OF_SKLEARN = (
-    MissingIndicator,
-    *(
-        getattr(model_selection, name)
-        for name in (
-            "GroupKFold",
-            "GroupShuffleSplit",
-            "KFold",
-            "LeaveOneGroupOut",
-            "LeaveOneOut",
-            "ShuffleSplit",
-            "StratifiedKFold",
-            "TimeSeriesSplit",
-        )
-    ),
-)
+OF_SKLEARN = {
+    "sklearn.impute": ["MissingIndicator"],
+    "sklearn.model_selection": [
+        "GroupKFold",
+        "GroupShuffleSplit",
+        "KFold",
+        "LeaveOneGroupOut",
+        "LeaveOneOut",
+        "ShuffleSplit",
+        "StratifiedKFold",
+        "TimeSeriesSplit",
+    ],
+}
 
 
 @cache
 def known_types():
     """Classes whose objects are saved and loaded, by their dotted names."""
     root = __name__.partition(".")[0]
-    found = {name_of(cls): cls for cls in OF_SKLEARN}
+    found = {}
+    for name, classes in OF_SKLEARN.items():  # imported when they are needed: they take a while
+        for cls in classes:
+            cls = getattr(import_module(name), cls)
+            found[name_of(cls)] = cls
     for module in pkgutil.walk_packages(import_module(root).__path__, f"{root}."):
         if module.name.startswith(LEFT_OUT):
             continue
