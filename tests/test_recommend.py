@@ -8,9 +8,10 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from sklearn_mf import NMF, MatrixFactorization, MiniBatchNMF
+from sklearn_mf import NMF, ImplicitFactorization, MatrixFactorization, MiniBatchNMF
 
 ESTIMATORS = [
+    ImplicitFactorization(3, bias="features", random_state=0),
     MatrixFactorization(3, alpha_W=0.05, random_state=0),
     MatrixFactorization(3, bias="both", unstored="missing", alpha_W=0.05, random_state=0),
     MatrixFactorization(2, loss="poisson", alpha_W=0.05, max_iter=20, tol=0, random_state=0),

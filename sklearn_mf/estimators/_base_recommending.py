@@ -24,7 +24,8 @@ from sklearn_mf.utils._warnings import quiet
 class RecommenderMixin:
     """Methods of factorizations that rank their columns for rows, known ones or new.
 
-    A class has ``_observe``, ``_codes`` and ``_model`` beside it, as `BaseFactorization` does.
+    A class has ``unstored``, ``_observe``, ``_codes`` and ``_model`` beside it, as
+    `BaseFactorization` does.
     """
 
     def recommend(
@@ -253,7 +254,7 @@ class RecommenderMixin:
             return self._model.decode_entries(W, each, np.full(len(W), number))
 
         with quiet(UserWarning):  # of rows that are left without entries, which is meant
-            return contributions(predict, X, seen_in(X, self._unstored), n)
+            return contributions(predict, X, seen_in(X, self.unstored), n)
 
     def rerank_mmr(self, items, scores, n=10, *, diversity=0.3):
         r"""Choose among recommendations such that they are good and unlike one another.
@@ -315,12 +316,8 @@ class RecommenderMixin:
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
         X = check_X(self, X, reset=False)
-        seen = seen_in(X, self._unstored) if exclude_seen else None
+        seen = seen_in(X, self.unstored) if exclude_seen else None
         return X, Candidates.of(items, exclude, seen, X.shape, self._known_names)
-
-    @property
-    def _unstored(self):
-        return getattr(self, "unstored", "zero")
 
     @property
     def _known_names(self):

@@ -95,7 +95,7 @@ def seen_in(X, unstored):
     ----------
     X : ndarray or CSR matrix
         Validated data, with NaN where missing.
-    unstored : {"zero", "missing"}
+    unstored : {"zero", "background", "missing"}
         What a sparse X does not store. If that is "missing", a zero that is there tells something.
 
     Returns
@@ -105,7 +105,7 @@ def seen_in(X, unstored):
     """
     values = X.data if sparse.issparse(X) else X
     seen = ~np.isnan(values)
-    if unstored == "zero":
+    if unstored != "missing":
         seen &= values != 0
     if sparse.issparse(X):
         return sparse.csr_array((seen, X.indices, X.indptr), shape=X.shape)
