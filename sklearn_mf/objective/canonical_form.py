@@ -51,7 +51,7 @@ def canonical(problem: Problem, W, Ht):
     Parameters
     ----------
     problem : Problem
-        Its penalties are smooth.
+        If rotations change what its penalties are, the components stay as they are.
     W : ndarray of shape (n_rows, k) or None
         Codes that go with the components, about; None where nobody knows them.
     Ht : ndarray of shape (n_columns, k)
@@ -64,6 +64,8 @@ def canonical(problem: Problem, W, Ht):
     Ht : ndarray of shape (n_columns, k)
         Components; those of columns without an entry stay zero.
     """
+    if not problem.is_turnable:
+        return problem.fold_in(Ht), Ht
     is_free = is_unpenalized(problem)
     seen = problem.T.observations.row_totals() > 0
     if is_free:
@@ -85,7 +87,7 @@ def is_unpenalized(problem: Problem):
 def is_balanceable(problem: Problem):
     """Whether the penalties, squares of both factors, single out one form of the model."""
     sides = problem.rows.penalty, problem.columns.penalty
-    return all(penalty.is_smooth and penalty.ridge > 0 for penalty in sides)
+    return problem.is_quadratic and all(penalty.ridge > 0 for penalty in sides)
 
 
 def spectrum_of(problem: Problem, W, Ht, error):
@@ -118,7 +120,11 @@ def spectrum_of(problem: Problem, W, Ht, error):
     squares *= np.sum(np.square(H, dtype=np.float64), axis=0)
     totals = samples.T.row_totals().astype(np.float64)
     left = 2 * error
-    if problem.loss.is_squared and problem.rows.penalty.ridge:
+    if problem.loss.is_squared and not problem.rows.penalty.is_elastic:
+        slope = problem.layout.components(problem.factor_penalty.slope(W))
+        per_row = np.einsum("ik,ik->i", codes, slope, dtype=np.float64)
+        left += 2 * float(problem.row_weight @ per_row)
+    elif problem.loss.is_squared and problem.rows.penalty.ridge:
         per_row = np.einsum("ik,ik->i", codes, codes, dtype=np.float64)
         left += 2 * problem.rows.penalty.ridge * float(problem.weighted_scale @ per_row)
     all_cells = weight.sum() * np.count_nonzero(totals)

@@ -39,6 +39,8 @@ def fold_in(regression: RowRegression):
     design, n_rows = regression.design, regression.observations.shape[0]
     W = np.zeros_like(design, shape=(n_rows, design.shape[1]))
     loss = regression.loss
+    if loss.is_squared and not regression.penalty.is_elastic:
+        return regression.best(W)
     if loss.is_squared:
         design, penalty, size = of_ordinary_size(design, regression.penalty)
         rows = replace(regression, design=design, penalty=penalty).best(W)
@@ -73,7 +75,7 @@ def _without_zeros(regression):
     """
     observations, loss, penalty = regression.observations, regression.loss, regression.penalty
     nonzeros = observations.nonzeros if loss.is_sum_at_zero else None
-    if nonzeros is None:
+    if nonzeros is None or not penalty.is_elastic:
         return regression
     # The same for all rows.
     model = observations.weighted_sum(regression.design) / penalty.scale[0]

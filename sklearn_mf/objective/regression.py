@@ -1,12 +1,18 @@
 """The rows of one factor as regressions of the data on the other factor, which is fixed."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from sklearn_mf.losses import BaseLoss, Squared
+from sklearn_mf.objective.factor_penalty import FactorPenalty
 from sklearn_mf.observations import ObservedMatrix, parabola_of, value_of
-from sklearn_mf.systems import Descent, RowPenalty
+from sklearn_mf.systems import Descent, RowPenalty, RowSystems, descend_proximally
+
+# Proximal gradient descent towards the best rows: what a step's largest move may be beside the
+# largest coefficient, and steps at most.
+BEST = (1e-10, 5000)
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class RowRegression:
         Regressors.
     offsets : ndarray of shape (n_columns,)
         The part of the model that the rows cannot change.
-    penalty : RowPenalty
+    penalty : RowPenalty or FactorPenalty
         Of the rows.
     """
 
@@ -31,7 +37,7 @@ class RowRegression:
     loss: BaseLoss
     design: np.ndarray
     offsets: np.ndarray
-    penalty: RowPenalty
+    penalty: RowPenalty | FactorPenalty
 
     def of_rows(self, rows):
         """The regressions of some rows."""
@@ -94,6 +100,8 @@ class RowRegression:
 
     def best(self, W):
         """The best rows under any penalty."""
+        if not self.penalty.is_elastic:
+            return self.approached(W, BEST).rows
         if self.penalty.is_quadratic:
             return self.solved(W)
         return self.observations.best_rows(*self._numbers, W)
@@ -106,3 +114,25 @@ class RowRegression:
     def descended(self, W, accuracy) -> Descent:
         """Rows after a few rounds of coordinate descent, and what it saw."""
         return self.observations.descend_rows(*self._numbers, W, accuracy)
+
+    def approached(self, W, accuracy) -> Descent:
+        """Rows after proximal gradient descent, under a penalty of any kind of rows."""
+        improve = partial(descend_proximally, accuracy=accuracy)
+        return self.observations.improve_rows(*self._numbers, W, improve)
+
+    def approached_together(self, W, accuracy) -> Descent:
+        """All rows after proximal gradient descent, under a penalty that compares them.
+
+        Under another loss than the squared one, after descent under its bound at W.
+        """
+        if self.loss.is_squared:
+            systems = self.observations.systems(*self._numbers)
+        else:
+            parts = [
+                replace(self, observations=block)
+                .bounded(W[rows])
+                .observations.systems(*self._numbers[:2])
+                for rows, block in self.observations.blocks()
+            ]
+            systems = replace(RowSystems.stacked(parts), penalty=self.penalty)
+        return descend_proximally(systems, W, accuracy)

@@ -25,10 +25,10 @@ class Runaways:
     """
 
     def __init__(self, block, penalty, *, is_bounded):
-        n_rows, k = block.shape[0], len(penalty.ridge)
+        n_rows = block.shape[0]
         self.possible = np.full(n_rows, not penalty.holds)
         if is_bounded and not penalty.holds:
-            self.possible = np.diff(block.stored().indptr) < k
+            self.possible = np.diff(block.stored().indptr) < len(penalty.ridge)
         self.last, self.largest = np.zeros((2, n_rows))
 
     def found(self, rows, bound, steps, design):

@@ -9,10 +9,13 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from sklearn_mf.losses import BaseLoss
 from sklearn_mf.objective.canonical_form import Spectrum
 from sklearn_mf.objective.constants import overall_constant
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
+from sklearn_mf.penalties import BasePenalty
+from sklearn_mf.utils._abilities import has_ability
 from sklearn_mf.utils._registry import Registry
 from sklearn_mf.utils._warnings import warn
 
@@ -106,6 +109,8 @@ class BaseSolver(BaseEstimator):
         Under which strings find the solver.
     requires_loss : tuple of str
         Methods that the loss must have, or attributes of it that must be true.
+    requires_penalty : tuple of str
+        The same of the penalties of both factors.
     init : str
         The start that ``init="auto"`` takes under the squared loss.
     window : int
@@ -119,6 +124,7 @@ class BaseSolver(BaseEstimator):
     """
 
     requires_loss = ("gradient", "takes_any_model")
+    requires_penalty = ()
     allows_missing = True
     needs_start = True
     init = "svd"
@@ -202,19 +208,22 @@ class BaseSolver(BaseEstimator):
             raise ValueError(
                 f"solver={self!r} does nothing: define _step(problem, state), see BaseSolver."
             )
-        missing = [need for need in self.requires_loss if not getattr(problem.loss, need, False)]
+        missing = _missing_of_loss(type(self), problem)
         if missing:
-            others = sorted(
-                name
-                for name, cls in SOLVERS.items()
-                if all(getattr(problem.loss, need, False) for need in cls.requires_loss)
-            )
-            culprits = [p for p in problem.loss.parts if not getattr(p, missing[0], False)]
+            culprits = [p for p in problem.loss.parts if not has_ability(p, missing, BaseLoss)]
             if culprits:
-                what = f"a loss with {missing[0]!r}, which {type(culprits[0]).__name__} has not"
+                what = f"a loss with {missing!r}, which {type(culprits[0]).__name__} has not"
             else:
                 what = "one loss for all columns, not a list or dict of losses"
-            raise ValueError(f"solver={self.name!r} needs {what}. Use one of solver={others}.")
+            raise ValueError(f"solver={self.name!r} needs {what}. {_others(problem)}")
+        lacking = _missing_of_penalties(type(self), problem)
+        if lacking:
+            side, need = lacking
+            raise ValueError(
+                f"solver={self.name!r} needs penalties with {need!r}, which "
+                f"{type(_unwrapped(side.penalty)).__name__} has not. {_others(problem)}"
+            )
+        _check_penalties(problem)
 
     def unit_of(self, problem: Problem):
         """The unit in which the data are to be solved.
@@ -383,6 +392,52 @@ class _Record:
         if history[-1] > (1 + self.limits.tol) * max(self.first, floor):
             return False  # it rises: that is no rest
         return before - history[-1] <= self.limits.tol * max(history[-1], floor)
+
+
+def _missing_of_loss(kind, problem: Problem):
+    """The first ability that a class of solvers needs and the loss has not, or None."""
+    lacks = (need for need in kind.requires_loss if not has_ability(problem.loss, need, BaseLoss))
+    return next(lacks, None)
+
+
+def _missing_of_penalties(kind, problem: Problem):
+    """The first side whose penalty has not what a class of solvers needs, and that, or None."""
+    for side in (problem.rows, problem.columns):
+        for need in kind.requires_penalty:
+            if not has_ability(side.penalty, need, BasePenalty):
+                return side, need
+    return None
+
+
+def _others(problem: Problem):
+    """Which registered solvers have what they need."""
+    others = sorted(
+        name
+        for name, kind in SOLVERS.items()
+        if not (_missing_of_loss(kind, problem) or _missing_of_penalties(kind, problem))
+    )
+    return f"Use one of solver={others}." if others else "No registered solver serves both."
+
+
+def _check_penalties(problem: Problem):
+    """Refuse penalties that no solver can take into account as they are meant."""
+    if not (problem.is_elastic or problem.loss.takes_any_model):
+        raise ValueError(
+            f"{type(problem.loss).__name__} needs model values that are not negative, which is "
+            "known to be served under ridge penalties and absolute values only."
+        )
+    for one in (problem, problem.T):
+        penalty, weights = one.rows.penalty, one.observations.row_weight
+        if not penalty.is_rowwise and weights is not None:
+            raise ValueError(
+                f"{type(_unwrapped(penalty)).__name__} compares rows with one another, and rows "
+                "that have weights cannot be compared. Use no sample_weight."
+            )
+
+
+def _unwrapped(penalty):
+    """The penalty that the user knows, whatever unit it is in."""
+    return getattr(penalty, "penalty", penalty)
 
 
 def _cost_of_mean(problem: Problem):

@@ -84,6 +84,7 @@ class Adam(BaseSolver):
     """
 
     name = "adam"
+    requires_penalty = ("takes_any_step",)
     # So that the learning rate may be halved a few times before that is called rest.
     window = 3 * PATIENCE
     _parameter_constraints: dict = {
@@ -117,6 +118,17 @@ class Adam(BaseSolver):
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.batches = batches
+
+    def check(self, problem: Problem):
+        """See `BaseSolver.check`: what compares rows needs all of them."""
+        super().check(problem)
+        deals_rows = self.batch_size is not None and self.batches == "rows"
+        if deals_rows and not problem.rows.penalty.is_rowwise:
+            raise ValueError(
+                f"Adam(batches='rows') sees some rows at a time, and "
+                f"{type(problem.rows.penalty).__name__} compares all of them. Use "
+                "batch_size=None or batches='entries'."
+            )
 
     def unit_of(self, problem: Problem):
         """See `BaseSolver.unit_of`: a learning rate has that of the factors."""

@@ -27,7 +27,8 @@ class ALS(BaseSolver):
     entries, solved by Cholesky's method; rows without entries and singular systems take
     the minimum-norm solution. For large ranks a few conjugate gradients from the last
     factors come close enough sooner. Factors that are positive or penalized by absolute values
-    take a few rounds of coordinate descent. Other losses than the squared are replaced by their
+    take a few rounds of coordinate descent, and under penalties of another kind a few steps of
+    accelerated proximal gradient descent. Other losses than the squared are replaced by their
     quadratic bound at the current factors.
 
     Each sweep starts where the last ones are heading (Anderson's acceleration), and from the
@@ -79,6 +80,7 @@ class ALS(BaseSolver):
 
     name = "als"
     requires_loss = ("quadratic",)
+    requires_penalty = ("has_curvature",)
 
     _parameter_constraints: dict = {
         "inner": [StrOptions({"auto", "cholesky", "cg", "cd"})],
@@ -92,6 +94,11 @@ class ALS(BaseSolver):
     def check(self, problem: Problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
+        if self.inner != "auto" and not problem.is_elastic:
+            raise ValueError(
+                f"ALS(inner={self.inner!r}) needs penalties of squares and absolute values, that "
+                "are Ridge or ElasticNet. Use inner='auto'."
+            )
         if self.inner in ("cholesky", "cg") and not problem.is_smooth:
             raise ValueError(
                 f"ALS(inner={self.inner!r}) needs positive=False and l1_ratio=0. "
@@ -129,7 +136,7 @@ class ALS(BaseSolver):
 
     def unit_of(self, problem: Problem):
         """See `BaseSolver.unit_of`: some solutions of rows weigh biases beside components."""
-        iterates = self._takes_cg(problem) or self.inner == "cd" or not problem.is_smooth
+        iterates = self._takes_cg(problem) or self.inner == "cd" or not problem.is_quadratic
         # Where nothing is penalized, rows of few entries take their minimum-norm solution.
         may_lack = problem.rows.has_bias or not problem.observations.complete
         sides = problem.rows, problem.columns
@@ -139,7 +146,7 @@ class ALS(BaseSolver):
 
     def _takes_cg(self, problem: Problem):
         wanted = self.inner == "cg" or (self.inner == "auto" and problem.n_components >= CG_RANK)
-        return wanted and problem.is_smooth
+        return wanted and problem.is_quadratic
 
     def codes(self, problem: Problem, state):
         """W for the components of a state, whose own W belongs to those before."""

@@ -93,6 +93,7 @@ class CoordinateDescent(ExtrapolatedSolver):
 
     name = "cd"
     requires_loss = ("is_squared",)
+    requires_penalty = ("is_elastic",)
 
     _parameter_constraints: dict = {
         "rounds": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

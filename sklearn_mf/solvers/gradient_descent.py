@@ -89,10 +89,10 @@ class GradientDescent(BaseSolver):
     def check(self, problem: Problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
         super().check(problem)
-        if self.preconditioned and not problem.is_smooth:
+        if self.preconditioned and not problem.is_quadratic:
             raise ValueError(
-                "GradientDescent(preconditioned=True) needs positive=False and l1_ratio=0. "
-                "Use preconditioned=False, or solver='als'."
+                "GradientDescent(preconditioned=True) needs ridge penalties, with positive=False "
+                "and l1_ratio=0. Use preconditioned=False, or solver='als'."
             )
 
     def unit_of(self, problem: Problem):

@@ -76,9 +76,12 @@ class LBFGS(BaseSolver):
     @staticmethod
     def obstacle(problem: Problem):
         """Why this solver cannot serve the penalties of a problem; None if it can."""
-        penalties = problem.rows.penalty, problem.columns.penalty
-        if any(penalty.l1 and not penalty.positive for penalty in penalties):
-            return "serves l1_ratio > 0 only where factors are positive"
+        for penalty in (problem.rows.penalty, problem.columns.penalty):
+            if penalty.is_smooth_where_allowed:
+                continue
+            if penalty.is_elastic:
+                return "serves l1_ratio > 0 only where factors are positive"
+            return f"needs smooth penalties, and {type(penalty).__name__} is not"
         return None
 
     def check(self, problem: Problem):
@@ -197,10 +200,11 @@ class _OfFeatures(_Function):
 
 
 def _lower(problem: Problem):
-    return problem.row_penalty.lower
+    least = 0.0 if problem.rows.penalty.positive else -np.inf
+    return problem.layout.per_coefficient(least, -np.inf, problem.observations.dtype)
 
 
 def _l1_slope(problem: Problem):
     """Derivative of the absolute values of positive coefficients."""
     penalty = problem.row_penalty
-    return penalty.scale[:, None] * penalty.l1
+    return penalty.scale[:, None] * penalty.l1 if penalty.is_elastic else 0

@@ -132,6 +132,7 @@ class MiniBatchUpdate(BaseSolver):
     """
 
     requires_loss = ("split",)
+    requires_penalty = ("is_elastic",)
     window = np.inf  # it says itself when to stop
     measure = "the change of H by a batch, as a share of its norm,"
 

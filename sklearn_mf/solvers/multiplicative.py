@@ -92,6 +92,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
     # Updates are short: several times their length still leads down.
     most_share = 4.0
     requires_loss = ("split",)
+    requires_penalty = ("is_elastic",)
 
     _parameter_constraints: dict = {
         "rounds": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

@@ -106,6 +106,7 @@ class SGD(BaseSolver):
 
     name = "sgd"
     requires_loss = ("quadratic",)
+    requires_penalty = ("is_elastic",)
     # Short steps do not forget singular vectors that fit the noise of few entries.
     init = "random"
     window = 5

@@ -72,6 +72,7 @@ class Spectral(BaseSolver):
 
     name = "svd"
     requires_loss = ("is_squared",)
+    requires_penalty = ("is_elastic",)
     allows_missing = False
     needs_start = False
     _parameter_constraints: dict = {
@@ -90,6 +91,8 @@ class Spectral(BaseSolver):
             return "needs complete data without entry weights"
         if problem.rows.has_bias:
             return "needs bias=False or bias='features'"
+        if not problem.is_elastic:
+            return "needs ridge penalties"
         if not problem.is_smooth:
             return "needs positive=False and l1_ratio=0"
         if (problem.rows.penalty.ridge > 0) != (problem.columns.penalty.ridge > 0):

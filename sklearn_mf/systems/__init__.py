@@ -11,6 +11,7 @@ from sklearn_mf.systems.descent import Descent, descend
 from sklearn_mf.systems.minimum_norm import solve
 from sklearn_mf.systems.penalty import RowPenalty
 from sklearn_mf.systems.prior import RowPrior, SharedBasis
+from sklearn_mf.systems.proximal import descend_proximally
 from sklearn_mf.systems.row_systems import RowSystems, roots
 from sklearn_mf.systems.shortest import shortest_rows
 
@@ -21,6 +22,7 @@ __all__ = [
     "RowSystems",
     "SharedBasis",
     "descend",
+    "descend_proximally",
     "roots",
     "shortest_rows",
     "solve",

@@ -32,6 +32,16 @@ class RowPenalty(NamedTuple):
     l1: np.ndarray
     lower: np.ndarray
 
+    @property
+    def is_elastic(self):
+        """Whether these numbers are all there is to it."""
+        return True
+
+    @property
+    def is_rowwise(self):
+        """Whether rows cost by themselves."""
+        return True
+
     @classmethod
     def of_ridge(cls, scale, ridge):
         """Squares alone."""

@@ -72,7 +72,7 @@ def all_penalties():
     --------
     >>> from sklearn_mf.utils.discovery import all_penalties
     >>> print([name for name, _ in all_penalties()])
-    ['elasticnet', 'ridge']
+    ['elasticnet', 'grouplasso', 'ridge', 'smoothness']
     """
     from sklearn_mf.penalties import PENALTIES
 

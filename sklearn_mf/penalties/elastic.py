@@ -1,114 +1,52 @@
-"""What the size of a factor's row costs."""
+"""Squares and absolute values of coefficients, which kernels take into account as numbers."""
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
-from sklearn_mf.utils._registry import Registry
-
-__all__ = ["BasePenalty", "ElasticNet", "Ridge"]
-
-PENALTIES = Registry("penalty")
+from sklearn_mf.penalties._base import PENALTIES, BasePenalty
 
 # In the unit of data of size one so much leaves nothing of them; more might overflow float32.
 STRONGEST = 1e18
 
 
-class BasePenalty(BaseEstimator):
-    """Base of all penalties: functions of the rows of a tall factor.
-
-    A penalty is the sum of a smooth part and one that is not. Subclasses define ``name``,
-    `value` of both, `gradient` of the first and `prox` of the second. What least squares
-    can take into account they tell as numbers.
+class ElasticPenalty(BasePenalty):
+    """Base of penalties that `ridge`, `l1` and `positive` tell everything about.
 
     Attributes
     ----------
     ridge : float
-        What the smooth part adds to the diagonal of the normal equations.
+        What the penalty adds to the diagonal of the normal equations.
     l1 : float
         Factor of the sum of absolute values.
-    positive : bool
-        Whether coefficients may not be negative.
-    is_free : bool
-        Whether the value is zero wherever it is finite.
     """
 
+    separable = "entries"
+    is_elastic = True
     ridge = 0.0
     l1 = 0.0
-    positive = False
-    is_free = False
 
     @property
     def is_smooth(self):
         """Whether the gradient tells everything, so that no step needs `prox`."""
         return self.l1 == 0 and not self.positive
 
-    def value(self, V):
-        """Penalty of every row.
+    @property
+    def is_smooth_where_allowed(self):
+        """Whether the gradient tells everything but that coefficients may not be negative."""
+        return self.l1 == 0 or self.positive
 
-        Parameters
-        ----------
-        V : ndarray of shape (n_rows, k)
-            Rows of a factor.
+    @property
+    def is_rotation_invariant(self):
+        """Whether the value stays as it is if all rows are rotated: that of squares alone does."""
+        return self.is_smooth
 
-        Returns
-        -------
-        value : ndarray of shape (n_rows,)
-            One number a row.
-        """
-        raise NotImplementedError
-
-    def gradient(self, V):
-        """Derivative of the smooth part.
-
-        Parameters
-        ----------
-        V : ndarray of shape (n_rows, k)
-            Rows of a factor.
-
-        Returns
-        -------
-        gradient : ndarray of shape (n_rows, k)
-            One derivative a coefficient.
-        """
-        raise NotImplementedError
-
-    def in_unit(self, unit, of_objective):
-        """The penalty of rows in a unit, in one of the objective.
-
-        Parameters
-        ----------
-        unit : float
-            What rows are divided by.
-        of_objective : float
-            What the penalty is to be divided by.
-
-        Returns
-        -------
-        penalty : BasePenalty
-            Its value at V is that of this one at ``unit * V``, divided.
-        """
-        raise NotImplementedError
-
-    def prox(self, V, step):
-        """Minimum of ``1/2 |U - V|^2`` plus ``step`` times the part that is not smooth.
-
-        Parameters
-        ----------
-        V : ndarray of shape (n_rows, k)
-            Rows of a factor.
-        step : float or ndarray that broadcasts to the shape of V
-            How much the penalty counts.
-
-        Returns
-        -------
-        U : ndarray of shape (n_rows, k)
-            The rows that the penalty prefers, nearby.
-        """
-        return V
+    @property
+    def curvature(self):
+        """Second derivative of the smooth part."""
+        return self.ridge
 
 
 @PENALTIES.register
-class Ridge(BasePenalty):
+class Ridge(ElasticPenalty):
     """Squared length, ``alpha / 2 * |v|^2``.
 
     Parameters
@@ -153,7 +91,7 @@ class Ridge(BasePenalty):
 
 
 @PENALTIES.register
-class ElasticNet(BasePenalty):
+class ElasticNet(ElasticPenalty):
     """Absolute values and squared length, ``alpha * (l1_ratio |v|_1 + (1 - l1_ratio)/2 |v|^2)``.
 
     Parameters

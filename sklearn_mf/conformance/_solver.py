@@ -1,0 +1,183 @@
+"""What a solver must satisfy."""
+
+import warnings
+from functools import cache
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_mf.conformance._base import agree, check_clone, holds
+from sklearn_mf.losses import LOSSES
+from sklearn_mf.objective import Problem, Side
+from sklearn_mf.observations import observe
+from sklearn_mf.penalties import ElasticNet, GroupLasso, Ridge, Smoothness
+from sklearn_mf.solvers import SOLVERS, BaseSolver
+from sklearn_mf.starts.start import start
+
+SHAPE, RANK, OFFSET = (24, 10), 2, 0.3
+# What a solver may lack of the least objective that is found from the same start, as a share of
+# what the components can explain.
+NEAR = 0.02
+POSITIVE = ElasticNet(0.02, l1_ratio=0.5, positive=True)
+SIDES = {
+    "ridge penalties": (Ridge(0.02), Ridge(0.03)),
+    "absolute values": (ElasticNet(0.02), ElasticNet(0.02)),
+    "positive factors": (POSITIVE, POSITIVE),
+    "smooth components": (Ridge(0.02), Smoothness(0.02)),
+    "lengths of rows": (GroupLasso(0.02, "rows"), GroupLasso(0.02, "rows")),
+    "lengths of components": (Ridge(0.02), GroupLasso(0.02)),
+}
+
+
+def check_solver(solver, max_iter=500, tol=1e-6):
+    """Try a solver on every kind of small problem that it does not refuse.
+
+    There are losses with a bound and without, penalties that are smooth, not smooth, and not
+    separable, missing entries, weights and biases. Of each the solver must return factors of the
+    right shapes, the objective that it tells, lower than at the start, near the least that
+    solvers of the package find, and it must not write into the factors that it was given.
+
+    Parameters
+    ----------
+    solver : BaseSolver
+        What is tried.
+    max_iter : int, default=500
+        Iterations that it may take.
+    tol : float, default=1e-6
+        When it may stop; see `BaseSolver.solve`.
+
+    Returns
+    -------
+    served : list of str
+        Which problems the solver took; of the others it said that it does not serve them.
+
+    Raises
+    ------
+    AssertionError
+        If something does not hold, or the solver serves no problem at all.
+
+    See Also
+    --------
+    check_loss : The same of a loss.
+    sklearn_mf.solvers.BaseSolver : What a solver is.
+
+    Examples
+    --------
+    >>> from sklearn_mf.conformance import check_solver
+    >>> from sklearn_mf.solvers import Spectral
+    >>> check_solver(Spectral())
+    ['squared, ridge penalties, complete']
+    """
+    holds(isinstance(solver, BaseSolver), solver, "it is no BaseSolver.")
+    check_clone(solver)
+    served = []
+    for name, problem in _problems().items():
+        try:
+            solver.check(problem)
+        except ValueError as refusal:
+            is_named = solver.name in str(refusal) or type(solver).__name__ in str(refusal)
+            holds(is_named, solver, f"a refusal does not name it: {refusal}")
+            continue
+        _check_solution(solver, problem, name, max_iter, tol)
+        served.append(name)
+    holds(served, solver, "it serves no problem at all.")
+    return served
+
+
+@cache
+def _problems():
+    """Problems by their names."""
+    return dict(_posed())
+
+
+def _posed():
+    rng = np.random.default_rng(0)
+    product = rng.normal(size=(SHAPE[0], RANK)) @ rng.normal(size=(RANK, SHAPE[1]))
+    X = product + 0.1 * rng.normal(size=SHAPE)
+    holed = np.where(rng.random(SHAPE) < 0.2, np.nan, X)
+    weight = rng.integers(1, 3, SHAPE[0]).astype(float)
+    for sides, penalties in SIDES.items():
+        is_plain = sides == "ridge penalties"
+        for loss in ("squared", "huber", "logistic", "poisson") if is_plain else ("squared",):
+            data = {"holes": observe(_data(loss, holed, sides))}
+            if loss == "squared":
+                data["complete"] = observe(_data(loss, X, sides))
+            if loss == "squared" and is_plain:
+                data["weights"] = observe(holed, sample_weight=weight)
+            for kind, observations in data.items():
+                plain = [Side(penalty) for penalty in penalties]
+                terms = (LOSSES[loss](), *plain, RANK)
+                yield f"{loss}, {sides}, {kind}", Problem(observations, *terms)
+        biased = [Side(penalty, True, 0.02) for penalty in penalties]
+        yield (
+            f"squared, {sides}, biases",
+            Problem(observe(holed), LOSSES["squared"](), *biased, RANK, offset=OFFSET),
+        )
+
+
+def _data(loss, X, sides):
+    if loss == "logistic":
+        return np.where(np.isnan(X), np.nan, X > 0).astype(float)
+    if loss == "poisson":
+        return np.floor(np.exp(np.clip(X, -2, 2)))
+    return np.abs(X) if sides == "positive factors" else X
+
+
+def _check_solution(solver, problem: Problem, name, max_iter, tol):
+    W, Ht = start(problem, "svd", np.random.RandomState(0))
+    first, before = problem.value(W, Ht), (W.copy(), Ht.copy())
+    state = _solved(solver, problem, W, Ht, max_iter, tol)
+    what = f"{name}: "
+    for given, kept in zip((W, Ht), before, strict=True):
+        holds(
+            np.array_equal(given, kept), solver, what + "it writes into the factors of the start."
+        )
+    holds(
+        state.W.shape == W.shape and state.Ht.shape == Ht.shape,
+        solver,
+        what + "its factors have other shapes.",
+    )
+    holds(len(state.history) <= max_iter, solver, what + "it takes more than max_iter iterations.")
+    if solver.needs_start:
+        agree(
+            state.objective,
+            problem.value(state.W, state.Ht),
+            solver,
+            what + "_step returns another objective than that of the factors.",
+        )
+    found = problem.value(problem.fold_in(state.Ht), state.Ht)
+    least = _least(name)
+    nothing = problem.value(np.zeros_like(W), np.zeros_like(Ht))
+    holds(
+        found <= least + NEAR * (max(nothing, first) - least),
+        solver,
+        what + f"the objective is {found:.6g}; from the same start, of {first:.6g}, {least:.6g} "
+        "can be reached.",
+    )
+
+
+@cache
+def _least(name):
+    """The least objective that solvers of the package find from the same start."""
+    problem = _problems()[name]
+    W, Ht = start(problem, "svd", np.random.RandomState(0))
+    solvers = [SOLVERS[other]() for other in ("als", "gd")]
+    return min(
+        _solved(solver, problem, W, Ht, 200, 1e-6).objective
+        for solver in solvers
+        if _serves(solver, problem)
+    )
+
+
+def _serves(solver, problem: Problem):
+    try:
+        solver.check(problem)
+    except ValueError:
+        return False
+    return True
+
+
+def _solved(solver, problem: Problem, W, Ht, max_iter, tol):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return solver.solve(problem, W, Ht, max_iter=max_iter, tol=tol, random_state=0)

@@ -1,0 +1,100 @@
+"""Differences of neighbouring rows, for features that have an order: spectra, curves, times."""
+
+import numpy as np
+
+from sklearn_mf.penalties._base import PENALTIES, BasePenalty
+from sklearn_mf.utils._validation import Integral, Interval, Real
+
+
+@PENALTIES.register
+class Smoothness(BasePenalty):
+    r"""Squares of differences along a factor, :math:`\tfrac\alpha2 \|\Delta^d V\|_F^2`.
+
+    The rows of the factor have an order, as the wavelengths of a spectrum have, and the components
+    are to be smooth along it. With differences of order 2 components are smoothing splines of the
+    wavelengths: straight lines cost nothing, and whoever bends pays. A feature without an
+    observed entry lies between its neighbours.
+
+    Differences do not hold the size of a component: the other factor needs a penalty, and gets one
+    by default.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength, at least 0.
+    order : int, default=2
+        Order of the differences, d. 1: components tend to constants, 2: to straight lines.
+    positive : bool, default=False
+        Whether coefficients may not be negative.
+
+    See Also
+    --------
+    Ridge : Squares of the coefficients themselves.
+
+    References
+    ----------
+    Eilers, P. H. C. (2003). A perfect smoother. Analytical Chemistry 75(14).
+    :doi:`10.1021/ac034173t`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.penalties import Smoothness
+    >>> line, bent = np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [2.0], [1.0]])
+    >>> print(Smoothness().value(line), Smoothness().value(bent))
+    0.0 2.0
+    """
+
+    name = "smoothness"
+    separable = "factor"
+    is_smooth_where_allowed = True
+    degree = 2
+    _parameter_constraints: dict = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "order": [Interval(Integral, 1, None, closed="left")],
+        "positive": ["boolean"],
+    }
+
+    def __init__(self, alpha=1.0, order=2, positive=False):
+        self.alpha = alpha
+        self.order = order
+        self.positive = positive
+
+    @property
+    def is_smooth(self):
+        """Whether there is no bound."""
+        return not self.positive
+
+    @property
+    def is_rotation_invariant(self):
+        """Whether only distances of rows count."""
+        return not self.positive
+
+    @property
+    def is_free(self):
+        """Whether the value is zero wherever it is finite."""
+        return self.alpha == 0
+
+    @property
+    def curvature(self):
+        """An upper bound of the eigenvalues: a difference is at most twice as long as its terms."""
+        return self.alpha * 4.0**self.order
+
+    def value(self, V):
+        """Half the squared differences times alpha; see `BasePenalty.value`."""
+        return 0.5 * self.alpha * float(np.sum(self._differences(V) ** 2, dtype=np.float64))
+
+    def gradient(self, V):
+        """Differences of the differences, back along the factor; see `BasePenalty.gradient`."""
+        if len(V) <= self.order:
+            return np.zeros_like(V)
+        padded = np.pad(self._differences(V), ((self.order, self.order), (0, 0)))
+        sign = V.dtype.type((-1) ** self.order * self.alpha)
+        return sign * np.diff(padded, n=self.order, axis=0)
+
+    def prox(self, V, step):
+        """Cut what is negative where coefficients may not be; see `BasePenalty.prox`."""
+        return np.maximum(V, 0) if self.positive else V
+
+    def _differences(self, V):
+        return np.diff(V, n=self.order, axis=0)

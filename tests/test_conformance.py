@@ -1,0 +1,277 @@
+"""What every loss, penalty and solver must satisfy; and that the checks see what does not."""
+
+import numpy as np
+import pytest
+
+from sklearn_mf.conformance import check_loss, check_penalty, check_solver
+from sklearn_mf.losses import Absolute, BaseLoss, BetaDivergence, Logistic, Quantile
+from sklearn_mf.penalties import BasePenalty, ElasticNet, GroupLasso, Smoothness
+from sklearn_mf.solvers import ALS, SGD, Adam, BaseSolver, GradientDescent
+from sklearn_mf.utils.discovery import all_losses, all_penalties, all_solvers
+
+LOSSES = [cls() for _, cls in all_losses()]
+LOSSES += [Absolute(smoothing=0.5), Quantile(0.9, smoothing=0.3), Logistic(classes=(-1, 1))]
+LOSSES += [BetaDivergence(beta) for beta in (0, 0.5, 1, 1.5, 2, 3)]
+PENALTIES = [cls(alpha=0.7) for _, cls in all_penalties()]
+PENALTIES += [
+    ElasticNet(0.0),
+    ElasticNet(0.7, l1_ratio=0.3, positive=True),
+    GroupLasso(0.7, positive=True),
+    GroupLasso(0.7, "rows"),
+    GroupLasso(0.7, "rows", positive=True),
+    Smoothness(0.7, 1),
+    Smoothness(0.7, 3, positive=True),
+]
+SOLVERS = [cls() for _, cls in all_solvers()]
+SOLVERS += [
+    Adam(batch_size=10),
+    GradientDescent(momentum="auto"),
+    ALS(inner="cd"),
+    SGD("auto", "adaptive"),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_losses(loss):
+    check_loss(loss)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+def test_penalties(penalty):
+    check_penalty(penalty)
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=str)
+def test_solvers(solver):
+    check_solver(solver)
+
+
+def test_what_solvers_say_that_they_serve():
+    assert check_solver(ALS(memory=0), max_iter=200, tol=1e-5) == check_solver(ALS())
+
+
+# Losses that are wrong -------------------------------------------------------------------------
+
+
+class Right(BaseLoss):
+    """Of Cauchy; what is wrong with it comes below."""
+
+    def value(self, x, m):
+        return 0.5 * np.log1p((x - m) ** 2)
+
+    def gradient(self, x, m):
+        return (m - x) / (1 + (x - m) ** 2)
+
+    def quadratic(self, x, m):
+        return 1 / (1 + (x - m) ** 2), x
+
+
+class WrongGradient(Right):
+    def gradient(self, x, m):
+        return m - x
+
+
+class BoundTooLow(Right):
+    def quadratic(self, x, m):
+        weight = 0.5 / (1 + (x - m) ** 2)
+        return weight, m - self.gradient(x, m) / weight
+
+
+class BoundThatDoesNotTouch(Right):
+    def quadratic(self, x, m):
+        return np.ones_like(m), x
+
+
+class SumOfAll(Right):
+    def value(self, x, m):
+        return super().value(x, m).sum()
+
+
+class Doubles(Right):
+    def gradient(self, x, m):
+        return super().gradient(x, m).astype(np.float64)
+
+
+class Writes(Right):
+    def value(self, x, m):
+        m -= x
+        return 0.5 * np.log1p(m**2)
+
+
+class WrongDegree(Right):
+    degree = 2
+
+
+class WrongMean(Right):
+    fits_mean = True
+
+
+class NoInverse(Right):
+    def mean(self, m):
+        return 2 * m
+
+
+def test_a_right_loss_passes():
+    check_loss(Right())
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (WrongGradient(), "gradient is not the derivative of value"),
+        (BoundTooLow(), "lies below the loss"),
+        (BoundThatDoesNotTouch(), "does not touch"),
+        (SumOfAll(), r"value returns an array of shape \(\)"),
+        (Doubles(), "gradient returns float64 for float32"),
+        (Writes(), "value changes what it is given"),
+        (WrongDegree(), "twice as large"),
+        (WrongMean(), "the mean of the data"),
+        (NoInverse(), "not the inverse of mean"),
+        (BaseLoss(), "does not define value"),
+        ("squared", "it is no BaseLoss"),
+    ],
+)
+def test_wrong_losses_are_caught(loss, message):
+    with pytest.raises(AssertionError, match=message):
+        check_loss(loss)
+
+
+# Penalties that are wrong ----------------------------------------------------------------------
+
+
+class Lasso(BasePenalty):
+    """Absolute values, as a user would write them; what is wrong with it comes below."""
+
+    separable = "entries"
+    degree = 1
+
+    def value(self, V):
+        return np.abs(V).sum(axis=1)
+
+    def prox(self, V, step):
+        return np.sign(V) * np.maximum(np.abs(V) - step, 0)
+
+
+class HalfAsMuch(Lasso):
+    def prox(self, V, step):
+        return super().prox(V, step / 2)
+
+
+class ForgetsAPart(Lasso):
+    def value(self, V):
+        return super().value(V) + 0.5 * (V**2).sum(axis=1)
+
+
+class ComparesRows(Lasso):
+    def value(self, V):
+        return super().value(V) + np.abs(V.sum())
+
+
+class ComparesCoefficients(Lasso):
+    def value(self, V):
+        return np.linalg.norm(V, axis=1)
+
+
+class CallsItselfFree(Lasso):
+    is_free = True
+
+
+class CallsItselfRound(Lasso):
+    is_rotation_invariant = True
+
+
+class CallsItselfSquare(Lasso):
+    degree = 2
+
+
+class CallsItselfPositive(Lasso):
+    positive = True
+
+
+class Bends(BasePenalty):
+    separable = "entries"
+    curvature = 1.0
+
+    def value(self, V):
+        return (V**2).sum(axis=1)
+
+    def gradient(self, V):
+        return 2 * V
+
+
+class WrongUnit(Lasso):
+    def in_unit(self, unit, of_objective):
+        return self
+
+
+def test_a_right_penalty_passes():
+    check_penalty(Lasso())
+
+
+@pytest.mark.parametrize(
+    ("penalty", "message"),
+    [
+        (HalfAsMuch(), "do not belong to value"),
+        (ForgetsAPart(), "do not belong to value"),
+        (ComparesRows(), "the value of a row depends on other rows"),
+        (ComparesCoefficients(), "coefficients do not cost by themselves"),
+        (CallsItselfFree(), "its value is not zero"),
+        (CallsItselfRound(), "rotations change its value"),
+        (CallsItselfSquare(), r"do not cost c\*\*2 times as much"),
+        (CallsItselfPositive(), "returns negative numbers"),
+        (Bends(), "a curvature of 1 allows"),
+        (WrongUnit(), "in_unit"),
+    ],
+)
+def test_wrong_penalties_are_caught(penalty, message):
+    with pytest.raises(AssertionError, match=message):
+        check_penalty(penalty)
+
+
+# Solvers that are wrong ------------------------------------------------------------------------
+
+
+class OneStep(BaseSolver):
+    """Does something once, and rests; what is wrong with it comes below."""
+
+    name = "one step"
+
+    def _step(self, problem, state):
+        state.converged = True
+        return state.objective
+
+
+class WritesIntoTheStart(OneStep):
+    def _step(self, problem, state):
+        state.Ht *= 0.5
+        return super()._step(problem, state)
+
+
+class TellsLess(OneStep):
+    def _step(self, problem, state):
+        return 0.5 * super()._step(problem, state)
+
+
+class ServesNothing(OneStep):
+    requires_loss = ("magic",)
+
+
+class Unnamed(OneStep):
+    def check(self, problem):
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("solver", "message"),
+    [
+        (OneStep(), "can be reached"),
+        (WritesIntoTheStart(), "writes into the factors of the start"),
+        (TellsLess(), "another objective"),
+        (ServesNothing(), "serves no problem at all"),
+        (Unnamed(), "a refusal does not name it"),
+        ("als", "it is no BaseSolver"),
+    ],
+)
+def test_wrong_solvers_are_caught(solver, message):
+    with pytest.raises(AssertionError, match=message):
+        check_solver(solver)
