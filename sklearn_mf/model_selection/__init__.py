@@ -14,15 +14,21 @@ from sklearn_mf.model_selection._scorer import MaskedEntryScorer
 from sklearn_mf.model_selection._split import (
     EntryKFold,
     EntryShuffleSplit,
-    EntryTimeSeriesSplit,
     train_test_entry_split,
+)
+from sklearn_mf.model_selection._time_splits import (
+    EntryLeaveLastOut,
+    EntryTimeSeriesSplit,
+    EntryTimeSplit,
 )
 
 __all__ = [
     "EntryHoldout",
     "EntryKFold",
+    "EntryLeaveLastOut",
     "EntryShuffleSplit",
     "EntryTimeSeriesSplit",
+    "EntryTimeSplit",
     "MaskedEntryScorer",
     "RankSearchCV",
     "bi_cross_val_score",

@@ -4,19 +4,16 @@ import sys
 from abc import abstractmethod
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
 
 from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
 from sklearn_mf.utils._hiding import hiding_stream
-from sklearn_mf.utils._sparse import entries_at
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
     Real,
     StrOptions,
-    admit,
     check_parameters,
 )
 
@@ -200,7 +197,7 @@ class EntryShuffleSplit(BaseEntrySplit):
     def _splits(self, rows, columns, shape, groups):
         rng = hiding_stream(self.random_state)
         n_entries = len(rows)
-        n_test = _number_of(self.test_size, n_entries)
+        n_test = number_of(self.test_size, n_entries)
         for _ in range(self.n_splits):
             order = _shuffled(rows, columns, self.stratify, rng)
             # Evenly spaced in an order of rows, or columns, is the same share of each of them.
@@ -208,82 +205,6 @@ class EntryShuffleSplit(BaseEntrySplit):
             test = np.zeros(n_entries, dtype=bool)
             test[order[chosen.astype(np.intp)]] = True
             yield ~test, test, order
-
-
-class EntryTimeSeriesSplit(BaseEntrySplit):
-    """Splits in the order of time: later entries are predicted from all earlier ones.
-
-    As in :class:`sklearn.model_selection.TimeSeriesSplit`, each split tests with the entries
-    that follow those it trains on, and entries that come later still are in neither. Nor are
-    those of a row or column that was not there yet: nothing is known of it, and nothing of
-    the future may be.
-
-    Parameters
-    ----------
-    n_splits : int, default=5
-        Number of splits. The entries, in the order of time, are cut into one part more.
-
-    See Also
-    --------
-    EntryShuffleSplit : Without regard to time.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_mf.model_selection import EntryTimeSeriesSplit
-    >>> X = np.arange(12.0).reshape(3, 4)
-    >>> times = [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
-    >>> for train, test in EntryTimeSeriesSplit(2).split(X, groups=times):
-    ...     print(train, test)
-    [0 1 4 8] [5 9]
-    [0 1 2 4 5 6 8 9] [10]
-    """
-
-    _parameter_constraints: dict = {"n_splits": [Interval(Integral, 1, None, closed="left")]}
-    # Metadata routing hands the times on without being asked to.
-    __metadata_request__split = {"groups": True}
-    _reason = "no row and no column of a later entry has an earlier one"
-
-    def __init__(self, n_splits=5):
-        self.n_splits = n_splits
-
-    def split(self, X, y=None, groups=None):
-        """Numbers of the entries to train on and to test with.
-
-        No entry to train on is later than any to test with, and every row and column of
-        these has one.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. Missing entries are NaN, or, in a sparse X, not stored.
-        y : Ignored
-            Not used, present by convention.
-        groups : array-like of shape (n_observed,) or array or sparse matrix of the shape of X
-            Time of every observed entry, in the order of :func:`observed_entries`, or a
-            matrix with the times where X has its entries.
-
-        Yields
-        ------
-        train : ndarray of int
-            Entries to train on, in the order of :func:`observed_entries`.
-        test : ndarray of int
-            Entries to test with.
-        """
-        yield from super().split(X, y, groups)
-
-    def _splits(self, rows, columns, shape, groups):
-        times = _times(groups, rows, columns, shape)
-        order = np.argsort(times, kind="stable")
-        part = np.empty(len(order), dtype=np.intp)
-        for number, entries in enumerate(np.array_split(order, self.n_splits + 1)):
-            part[entries] = number
-        for number in range(1, self.n_splits + 1):
-            yield part < number, part == number, order
-
-    def _learnable(self, lines, train, test, order):
-        known = np.bincount(lines[train], minlength=lines.max(initial=-1) + 1) > 0
-        return train, test & known[lines]
 
 
 def train_test_entry_split(
@@ -336,7 +257,10 @@ def train_test_entry_split(
 def _refuse_to_split_rows(name):
     """Raise a ValueError, if a tool of scikit-learn that splits rows asks for a split."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename == __file__:
+    here = __name__.rpartition(".")[0]
+    while frame is not None and (
+        frame.f_code.co_name == "split" and frame.f_globals.get("__name__", "").startswith(here)
+    ):
         frame = frame.f_back
     if frame and frame.f_globals.get("__name__", "").startswith("sklearn.model_selection"):
         raise ValueError(
@@ -357,7 +281,7 @@ def _shuffled(rows, columns, stratify, rng):
     return order[np.argsort(shuffled_lines[order], kind="stable")]
 
 
-def _number_of(test_size, n_entries):
+def number_of(test_size, n_entries):
     if isinstance(test_size, Integral):
         if test_size >= n_entries:
             raise ValueError(
@@ -366,32 +290,6 @@ def _number_of(test_size, n_entries):
             )
         return int(test_size)
     return int(np.ceil(test_size * n_entries))
-
-
-def _times(groups, rows, columns, shape):
-    if groups is None:
-        raise ValueError("groups must be the time of every observed entry, got None.")
-    if sparse.issparse(groups) or np.ndim(groups) == 2:
-        matrix = admit(groups, "groups") if sparse.issparse(groups) else np.ma.asarray(groups)
-        if matrix.shape != shape:
-            raise ValueError(f"groups has the shape {matrix.shape}, X has {shape}.")
-        is_sparse = sparse.issparse(matrix)
-        groups = entries_at(matrix, rows, columns) if is_sparse else matrix[rows, columns]
-    groups = np.ma.asarray(groups)
-    if groups.shape != rows.shape:
-        raise ValueError(
-            f"groups has the shape {groups.shape}, but X has {len(rows)} observed entries: one "
-            "time for each is needed, or a matrix of the shape of X."
-        )
-    times = groups.data
-    unknown = np.flatnonzero(np.ma.getmaskarray(groups) | (times != times))
-    if len(unknown):
-        k = unknown[0]
-        raise ValueError(
-            f"groups has no time of the entry in row {rows[k]}, column {columns[k]}: every "
-            "observed entry needs one."
-        )
-    return times
 
 
 def _keep_one_of_each(lines, train, test, order):

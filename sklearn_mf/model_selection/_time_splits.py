@@ -1,0 +1,243 @@
+"""Splits of observed entries in the order of time: what comes later is never trained on."""
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_mf.model_selection._split import BaseEntrySplit, number_of
+from sklearn_mf.utils._sparse import entries_at
+from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions, admit
+
+COLD = {"cold": [StrOptions({"drop", "keep"})]}
+
+
+class BaseTimeSplit(BaseEntrySplit):
+    """Base of splitters by time; subclasses have a parameter ``cold``."""
+
+    # Metadata routing hands the times on without being asked to.
+    __metadata_request__split = {"groups": True}
+    _reason = "no row and no column of a later entry has an earlier one"
+
+    def split(self, X, y=None, groups=None):
+        """Numbers of the entries to train on and to test with.
+
+        No entry moves from what is tested to what is trained on: it would come from the future.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data. Missing entries are NaN, or, in a sparse X, not stored.
+        y : Ignored
+            Not used, present by convention.
+        groups : array-like of shape (n_observed,) or array or sparse matrix of the shape of X
+            Time of every observed entry, in the order of :func:`observed_entries`, or a
+            matrix with the times where X has its entries.
+
+        Yields
+        ------
+        train : ndarray of int
+            Entries to train on, in the order of :func:`observed_entries`.
+        test : ndarray of int
+            Entries to test with.
+        """
+        yield from super().split(X, y, groups)
+
+    def _learnable(self, lines, train, test, order):
+        if self.cold == "keep":
+            return train, test
+        known = np.bincount(lines[train], minlength=lines.max(initial=-1) + 1) > 0
+        return train, test & known[lines]
+
+
+class EntryTimeSeriesSplit(BaseTimeSplit):
+    """Splits in the order of time: later entries are predicted from all earlier ones.
+
+    As in :class:`sklearn.model_selection.TimeSeriesSplit`, each split tests with the entries
+    that follow those it trains on, and entries that come later still are in neither.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of splits. The entries, in the order of time, are cut into one part more.
+    cold : {"drop", "keep"}, default="drop"
+        What to do with later entries of a row or column that was not there yet, so that nothing is
+        known of it. "drop": they are in neither part. "keep": they are tested, too.
+
+    See Also
+    --------
+    EntryTimeSplit : One split, at one moment.
+    EntryShuffleSplit : Without regard to time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.model_selection import EntryTimeSeriesSplit
+    >>> X = np.arange(12.0).reshape(3, 4)
+    >>> times = [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
+    >>> for train, test in EntryTimeSeriesSplit(2).split(X, groups=times):
+    ...     print(train, test)
+    [0 1 4 8] [5 9]
+    [0 1 2 4 5 6 8 9] [10]
+    """
+
+    _parameter_constraints: dict = {
+        "n_splits": [Interval(Integral, 1, None, closed="left")],
+        **COLD,
+    }
+
+    def __init__(self, n_splits=5, *, cold="drop"):
+        self.n_splits = n_splits
+        self.cold = cold
+
+    def _splits(self, rows, columns, shape, groups):
+        times = _times(groups, rows, columns, shape)
+        order = np.argsort(times, kind="stable")
+        part = np.empty(len(order), dtype=np.intp)
+        for number, entries in enumerate(np.array_split(order, self.n_splits + 1)):
+            part[entries] = number
+        for number in range(1, self.n_splits + 1):
+            yield part < number, part == number, order
+
+
+class EntryTimeSplit(BaseTimeSplit):
+    """One split at one moment: what comes then or later is predicted from what was before.
+
+    This is how a recommender is used, and so the split that tells how well it will do: nothing of
+    the future is known, of the row itself or of others.
+
+    Parameters
+    ----------
+    test_size : float or int, default=0.2
+        Share of the entries to hide, in (0, 1), or their number: the latest ones, and all others at
+        the time of the first of them.
+    cut : object, default=None
+        The moment itself, of the type of the times; then `test_size` does not matter.
+    cold : {"drop", "keep"}, default="drop"
+        What to do with later entries of a row or column that was not there yet, so that nothing is
+        known of it. "drop": they are in neither part. "keep": they are tested, too.
+
+    See Also
+    --------
+    EntryTimeSeriesSplit : Several splits, each with what follows.
+    EntryLeaveLastOut : The last entry of each row, whenever that was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.model_selection import EntryTimeSplit
+    >>> X = np.array([[5.0, 3, np.nan], [4, np.nan, 1], [np.nan, 2, 4]])
+    >>> days = np.array([1, 5, 2, 6, 3, 4], dtype="datetime64[D]")
+    >>> [(train, test)] = EntryTimeSplit(cut=np.datetime64(4, "D")).split(X, groups=days)
+    >>> train, test  # the last entry is in a column that was not there on the first days
+    (array([0, 2, 4]), array([1]))
+    """
+
+    _parameter_constraints: dict = {
+        "test_size": [
+            Interval(Real, 0, 1, closed="neither"),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        **COLD,
+    }
+    n_splits = 1
+
+    def __init__(self, test_size=0.2, *, cut=None, cold="drop"):
+        self.test_size = test_size
+        self.cut = cut
+        self.cold = cold
+
+    def _splits(self, rows, columns, shape, groups):
+        times = _times(groups, rows, columns, shape)
+        cut = self.cut
+        if cut is None:
+            cut = np.sort(times)[len(times) - number_of(self.test_size, len(times))]
+        train = times < cut
+        if not train.any():
+            raise ValueError(
+                f"No entry of X was there before {cut}, which is the time of the split: there is "
+                "nothing to train on. Use a later cut, or a smaller test_size."
+            )
+        yield train, ~train, np.arange(len(times))
+
+
+class EntryLeaveLastOut(BaseTimeSplit):
+    """One split: the last entries of each row are predicted from its earlier ones.
+
+    All rows count alike, however old they are. But what other rows did later is trained on:
+    it may tell what became popular, which nobody knew at the time. :class:`EntryTimeSplit` has no
+    such advantage.
+
+    Parameters
+    ----------
+    n_last : int, default=1
+        How many entries of each row to hide: the latest ones, and of those at the same time the
+        ones in higher columns.
+    cold : {"drop", "keep"}, default="drop"
+        What to do with entries of which nothing is known. "drop": each row keeps its first
+        entry, and what is hidden is in neither part if its column has no other entry to train on.
+        "keep": rows may lose all that they have, and all that is hidden is tested.
+
+    See Also
+    --------
+    EntryTimeSplit : One moment for all rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.model_selection import EntryLeaveLastOut
+    >>> X = np.array([[5.0, 3, np.nan], [4, 3, 1], [np.nan, 2, 4]])
+    >>> times = np.array([1, 2, 9, 8, 7, 5, 6])
+    >>> [(train, test)] = EntryLeaveLastOut().split(X, groups=times)
+    >>> train, test
+    (array([0, 3, 4, 5]), array([1, 2, 6]))
+    """
+
+    _parameter_constraints: dict = {
+        "n_last": [Interval(Integral, 1, None, closed="left")],
+        **COLD,
+    }
+    n_splits = 1
+    _reason = "no row has two entries, the later one in a column with others"
+
+    def __init__(self, n_last=1, *, cold="drop"):
+        self.n_last = n_last
+        self.cold = cold
+
+    def _splits(self, rows, columns, shape, groups):
+        times = _times(groups, rows, columns, shape)
+        moments = np.unique(times, return_inverse=True)[1]
+        order = np.lexsort((moments, rows))
+        # Of each row how many entries come after it.
+        n_of_row = np.bincount(rows, minlength=shape[0])
+        ends = np.cumsum(n_of_row)[rows[order]]
+        after = np.empty(len(order), dtype=np.intp)
+        after[order] = ends - 1 - np.arange(len(order))
+        test = after < self.n_last
+        if self.cold == "drop":
+            test &= after < n_of_row[rows] - 1
+        yield ~test, test, order
+
+
+def _times(groups, rows, columns, shape):
+    if groups is None:
+        raise ValueError("groups must be the time of every observed entry, got None.")
+    if sparse.issparse(groups) or np.ndim(groups) == 2:
+        matrix = admit(groups, "groups") if sparse.issparse(groups) else np.ma.asarray(groups)
+        if matrix.shape != shape:
+            raise ValueError(f"groups has the shape {matrix.shape}, X has {shape}.")
+        is_sparse = sparse.issparse(matrix)
+        groups = entries_at(matrix, rows, columns) if is_sparse else matrix[rows, columns]
+    groups = np.ma.asarray(groups)
+    if groups.shape != rows.shape:
+        raise ValueError(
+            f"groups has the shape {groups.shape}, but X has {len(rows)} observed entries: one "
+            "time for each is needed, or a matrix of the shape of X."
+        )
+    times = groups.data
+    unknown = np.flatnonzero(np.ma.getmaskarray(groups) | (times != times))
+    if len(unknown):
+        k = unknown[0]
+        raise ValueError(
+            f"groups has no time of the entry in row {rows[k]}, column {columns[k]}: every "
+            "observed entry needs one."
+        )
+    return times
