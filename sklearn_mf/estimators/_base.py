@@ -37,6 +37,7 @@ from sklearn_mf.utils._threads import quiet_products
 from sklearn_mf.utils._validation import (
     check_complete,
     check_entry_weight,
+    check_growth,
     check_parameters,
     check_X,
     is_nan,
@@ -317,6 +318,8 @@ default=None
     def _fit(self, X, y, sample_weight, entry_weight, known=None):
         """Set what is fitted; ``known`` is what the caller knows of a start."""
         table, given = X, {"X": X, "y": y}
+        if self._goes_on:
+            check_growth(self, X)
         X = check_X(self, X, reset=True)
         warn_of_unused_mark(self, X)
         loss = self._resolve_loss(table, X)
@@ -345,6 +348,11 @@ default=None
         for monitor in result.monitors:
             monitor.finish()
         return result
+
+    @property
+    def _goes_on(self):
+        """Whether a fit starts from the last one."""
+        return getattr(self, "warm_start", False) and hasattr(self, "components_")
 
     @property
     def _hides(self):

@@ -17,7 +17,7 @@ from sklearn_mf.estimators._base_start import first_factors, stated_init
 from sklearn_mf.estimators._base_traps import warn_of_traps
 from sklearn_mf.fitting.automatic import typical_strength
 from sklearn_mf.fitting.solver import iterative_solver, solver_of
-from sklearn_mf.fitting.stream import Past, advanced, seen_rows
+from sklearn_mf.fitting.stream import advanced, seen_rows
 from sklearn_mf.fitting.threads import threads_for
 from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
@@ -37,7 +37,6 @@ from sklearn_mf.utils._validation import (
     Real,
     RealNotInt,
     StrOptions,
-    check_growth,
     check_X,
     fit_context,
 )
@@ -463,15 +462,6 @@ default=None
             )
         return self.n_components_
 
-    def _fit(self, X, y, sample_weight, entry_weight, known=None):
-        if self._goes_on:
-            check_growth(self, X)
-        return super()._fit(X, y, sample_weight, entry_weight, known)
-
-    @property
-    def _goes_on(self):
-        return self.warm_start and hasattr(self, "components_")
-
     @property
     def _hides(self):
         return (self.validation_fraction, self.n_iter_no_change) if self.early_stopping else None
@@ -533,8 +523,7 @@ default=None
         }
 
     def _left_by(self, result):
-        past = Past.of(result.problem, result.state.Ht, result.known_codes)
-        return {**super()._left_by(result), **_left_to_streams(past)}
+        return {**super()._left_by(result), **_left_to_streams(result.past)}
 
     @property
     def _offset(self):

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_mf.fitting.early_stopping import EarlyStopping, HiddenScore
 from sklearn_mf.fitting.hidden import hold_out
+from sklearn_mf.fitting.stream import Past
 from sklearn_mf.fitting.threads import threads_for
 from sklearn_mf.losses.squared import SquaredErrorOfMean
 from sklearn_mf.objective.canonical_form import canonical, is_unpenalized, spectrum_of
@@ -115,6 +116,14 @@ class FitResult:
     def codes(self):
         """What `transform` would say, whatever W the solver had."""
         return self._codes_at(*self.model.fixed(self.problem)) if self.W is None else self.W
+
+    @property
+    def past(self):
+        """What a stream needs that goes on from it."""
+        problem, state = self.problem, self.state
+        if self.known_codes is None and is_unpenalized(problem):
+            return Past.of_spectrum(problem, state.Ht, state.spectrum.squares)
+        return Past.of(problem, state.Ht, self.known_codes)
 
     @property
     def reconstruction_err(self):

@@ -1,7 +1,7 @@
 """Who solves a problem, where its name or object is given or nothing is."""
 
 from sklearn_mf.objective.problem import Problem
-from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, GradientDescent, Spectral
+from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, BaseSolver, GradientDescent, Spectral
 from sklearn_mf.utils._validation import check_parameters
 
 
@@ -27,13 +27,14 @@ def solver_of(problem: Problem, solver, early_stopping=False):
     ValueError
         If it cannot serve the problem.
     """
-    if solver != "auto":
+    if isinstance(solver, BaseSolver):
+        check_parameters(solver)
+    elif solver != "auto":
         solver = SOLVERS.resolve(solver)
     elif not early_stopping and Spectral.obstacle(problem) is None:
         solver = Spectral()
     else:
         solver = iterative_solver(problem)
-    check_parameters(solver)
     if early_stopping and not solver.allows_missing:
         raise ValueError(
             f"early_stopping=True hides entries of X, but solver={solver.name!r} needs "

@@ -64,8 +64,36 @@ class Past:
         sample = replace(problem, observations=problem.observations.subset(some))
         with one_blas_thread():  # so few rows are not worth waking others
             W = sample.fold_in(Ht) if W is None else W[some]
+        return cls._of_moment(problem, *_pooled_moment(sample, W, Ht))
+
+    @classmethod
+    def of_spectrum(cls, problem: Problem, Ht, squares):
+        """The same of complete data without penalties, whose codes are uncorrelated.
+
+        Parameters
+        ----------
+        problem : Problem
+            Solved, under the squared loss.
+        Ht : ndarray of shape (n_features, k)
+            The features' factor, its components orthogonal.
+        squares : ndarray of shape (n_components,)
+            Sums of squares of the model values of each component.
+
+        Returns
+        -------
+        past : Past
+            Codes are centred where there is a bias.
+        """
+        lengths = np.square(problem.layout.components(Ht), dtype=np.float64).sum(axis=0)
+        lengths *= float(problem.row_weight.sum(dtype=np.float64))
+        moment = np.eye(problem.layout.n_in_full)
+        means = np.divide(squares, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        moment[np.diag_indices(problem.n_components)] = means
+        return cls._of_moment(problem, moment, 1.0)
+
+    @classmethod
+    def _of_moment(cls, problem: Problem, moment, curvature):
         totals = problem.T.observations.row_totals().astype(np.float64)
-        moment, curvature = _pooled_moment(sample, W, Ht)
         return cls(moment, curvature, totals, weight_of_rows(problem.observations), problem.offset)
 
     @property

@@ -58,8 +58,13 @@ class Trials:
     factors: dict = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
 
-    def visit(self, point, source):
-        """Go to a rank and the number of a strength, from another point or from the start."""
+    def error_at(self, point, source=None):
+        """Mean squared error at a rank and the number of a strength.
+
+        If the point is new, it is reached from another one, or from the start.
+        """
+        if point in self.errors:
+            return self.errors[point]
         rank, index = point
         problem = self.problem_of(rank, SHARES[index])
         factors = _nothing(problem) if source is None else self.factors[source]
@@ -74,6 +79,7 @@ class Trials:
             if not error <= FAST * before:
                 break
         self.factors[point], self.errors[point] = (W, Ht), error
+        return error
 
     def _error(self, problem: Problem, W, Ht):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -156,16 +162,9 @@ class Slope:
     def __init__(self, trials):
         self.trials, self.lowest = trials, {}  # of every rank the number of its strength
 
-    def error(self, rank, index, source=None):
-        """Mean error at a point, reached from another one if it is new."""
-        point = rank, index
-        if point not in self.trials.errors:
-            self.trials.visit(point, source)
-        return self.trials.errors[point]
-
     def error_of(self, rank):
         """The least error of a rank."""
-        return self.error(rank, self.lowest[rank])
+        return self.trials.error_at((rank, self.lowest[rank]))
 
     @property
     def best(self):
@@ -215,12 +214,12 @@ class Slope:
         """Try a rank from the best one, and other strengths if it may be better."""
         if not self.lowest:
             self.lowest[rank] = FIRST
-            self.error(rank, FIRST)
+            self.trials.error_at((rank, FIRST))
             self.walk(rank)
             return
         best = self.best
         index, least = self.lowest[best], self.error_of(best)
-        error = self.error(rank, index, (best, index))
+        error = self.trials.error_at((rank, index), (best, index))
         if rank not in self.lowest or error < self.error_of(rank):
             self.lowest[rank] = index
         if least <= NEAR * error and error <= NEAR * least:
@@ -232,7 +231,8 @@ class Slope:
         for side in sides:
             index = begin + side
             while 0 <= index <= last:
-                if not self.error(rank, index, (rank, index - side)) < GAIN * self.error_of(rank):
+                error = self.trials.error_at((rank, index), (rank, index - side))
+                if not error < GAIN * self.error_of(rank):
                     break
                 self.lowest[rank] = index
                 index += side
@@ -257,7 +257,8 @@ class Slope:
         if not 0 < index < WEAKEST:
             return SHARES[index]
         around = range(index - 1, index + 2)
-        stronger, here, weaker = (self.error(rank, other, (rank, index)) for other in around)
+        errors = [self.trials.error_at((rank, other), (rank, index)) for other in around]
+        stronger, here, weaker = errors
         curve = stronger - 2 * here + weaker
         if not 0 < curve < np.inf:
             return SHARES[index]

@@ -204,8 +204,8 @@ def check_data(loss, observations, names=None):
         raise at_once  # of no column by itself
 
 
-def _checked(loss):
-    loss = LOSSES.resolve(loss)
+def _checked(stated):
+    loss = LOSSES.resolve(stated)
     if not isinstance(loss, BaseLoss):
         raise ValueError(
             f"loss has {loss!r} where the name of a loss, one of {sorted(LOSSES)}, or a loss "
@@ -216,7 +216,8 @@ def _checked(loss):
             raise ValueError(
                 f"loss={loss!r} has no {method}: define {method}(x, m), which every solver needs."
             )
-    check_parameters(loss)
+    if loss is stated:  # no default object
+        check_parameters(loss)
     return loss
 
 

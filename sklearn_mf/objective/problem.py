@@ -6,7 +6,7 @@ of its own, that is one more, last column of its factor. Everything is written f
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
@@ -383,26 +383,26 @@ class Problem(Twins):
             return self._approach_rows(Ht, W)
         if not self.rows.penalty.is_smooth:
             return self.descend_rows(Ht, W)
-        return self._improved(Ht, W, RowRegression.solved)
+        self.check_factors(W, Ht)
+        return self.regression(Ht).solved(W)
 
     def _approach_rows(self, Ht, W):
         """Better W for this Ht by a few steps of proximal gradient descent."""
-        if self.rows.penalty.is_rowwise:
-            return self._improved(Ht, W, lambda part, W: part.approached(W, NEAR).rows)
         self.check_factors(W, Ht)
-        return self.regression(Ht).approached_together(W, NEAR).rows
+        regression = self.regression(Ht)
+        if self.rows.penalty.is_rowwise:
+            return regression.stepped(W, NEAR)
+        return regression.approached_together(W, NEAR).rows
 
     def refine_rows(self, Ht, W, reduction):
         """Better W for this Ht: conjugate gradients leave a share of what W lacks."""
-        return self._improved(Ht, W, partial(RowRegression.refined, reduction=reduction))
+        self.check_factors(W, Ht)
+        return self.regression(Ht).refined(W, reduction)
 
     def descend_rows(self, Ht, W):
         """Better W for this Ht by a few rounds of coordinate descent, under squares and bounds."""
-        return self._improved(Ht, W, lambda part, W: part.descended(W, ROUGH).rows)
-
-    def _improved(self, Ht, W, improve):
         self.check_factors(W, Ht)
-        return self.regression(Ht).improved(W, improve)
+        return self.regression(Ht).lowered(W, ROUGH)
 
     def descend(self, Ht, W, accuracy, order):
         """Coordinate descent of W for this Ht under the squared loss, and what it saw.

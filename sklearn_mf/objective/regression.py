@@ -65,38 +65,41 @@ class RowRegression:
         weights, targets = parabola_of(self.loss.at(block.kinds), block.values, self.model(W))
         return replace(self, observations=block.reweighted(targets, weights), loss=Squared())
 
-    def improved(self, W, improve):
-        """Rows that are better than W.
+    # Each of these gives better rows than W: under another loss than the squared one, rows that
+    # are better under its bound at W, and so under the loss.
 
-        Parameters
-        ----------
-        W : ndarray of shape (n_rows, k)
-            Where they are.
-        improve : callable
-            Gets regressions under the squared loss, and where their rows are; one of the
-            methods below.
-
-        Returns
-        -------
-        W : ndarray of shape (n_rows, k)
-            Under another loss than the squared one, improved under its bound at W.
-        """
+    def solved(self, W):
+        """The best rows under squares as penalties; where rows were does not matter."""
         if self.loss.is_squared:
-            return improve(self, W)
+            return self.observations.solve_rows(*self._numbers)
+        return self._by_bounds(W, RowRegression.solved)
+
+    def refined(self, W, reduction):
+        """Rows of whose distance from the best conjugate gradients leave a share."""
+        if self.loss.is_squared:
+            start = np.ascontiguousarray(W)
+            return self.observations.refine_rows(*self._numbers, start, reduction)
+        return self._by_bounds(W, partial(RowRegression.refined, reduction=reduction))
+
+    def lowered(self, W, accuracy):
+        """Rows after a few rounds of coordinate descent."""
+        if self.loss.is_squared:
+            return self.descended(W, accuracy).rows
+        return self._by_bounds(W, partial(RowRegression.lowered, accuracy=accuracy))
+
+    def stepped(self, W, accuracy):
+        """Rows after proximal gradient descent, under a penalty of any kind of rows."""
+        if self.loss.is_squared:
+            return self.approached(W, accuracy).rows
+        return self._by_bounds(W, partial(RowRegression.stepped, accuracy=accuracy))
+
+    def _by_bounds(self, W, improve):
         solution = np.empty_like(W)
         for rows, block in self.observations.blocks():
             solution[rows] = improve(self.of(block, rows).bounded(W[rows]), W[rows])
         return solution
 
     # Under the squared loss ---------------------------------------------------------------
-
-    @property
-    def _numbers(self):
-        return self.design, self.offsets, self.penalty
-
-    def solved(self, W):
-        """The best rows under squares as penalties; where rows were does not matter."""
-        return self.observations.solve_rows(*self._numbers)
 
     def best(self, W):
         """The best rows under any penalty."""
@@ -105,11 +108,6 @@ class RowRegression:
         if self.penalty.is_quadratic:
             return self.solved(W)
         return self.observations.best_rows(*self._numbers, W)
-
-    def refined(self, W, reduction):
-        """Rows of whose distance from the best conjugate gradients leave a share."""
-        start = np.ascontiguousarray(W)
-        return self.observations.refine_rows(*self._numbers, start, reduction)
 
     def descended(self, W, accuracy) -> Descent:
         """Rows after a few rounds of coordinate descent, and what it saw."""
@@ -136,3 +134,7 @@ class RowRegression:
             ]
             systems = replace(RowSystems.stacked(parts), penalty=self.penalty)
         return descend_proximally(systems, W, accuracy)
+
+    @property
+    def _numbers(self):
+        return self.design, self.offsets, self.penalty

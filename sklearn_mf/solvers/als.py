@@ -1,5 +1,6 @@
 """Alternating least squares."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -150,18 +151,20 @@ class ALS(BaseSolver):
 
     def codes(self, problem: Problem, state):
         """W for the components of a state, whose own W belongs to those before."""
-        return self._half_sweep(problem, state, state.Ht, state.W)
+        return self._improve(problem, state)(problem, state.Ht, state.W)
 
     def _sweep(self, problem: Problem, state, Ht):
-        W = self._half_sweep(problem, state, Ht, state.W)
-        return problem.balanced(W, self._half_sweep(problem.T, state, W, Ht))
+        improve = self._improve(problem, state)
+        W = improve(problem, Ht, state.W)
+        return problem.balanced(W, improve(problem.T, W, Ht))
 
-    def _half_sweep(self, problem: Problem, state, fixed, factor):
+    def _improve(self, problem: Problem, state):
+        """How the rows of one factor are improved, the other fixed: a method of the problem."""
         if self.inner == "cd":
-            return problem.descend_rows(fixed, factor)
+            return Problem.descend_rows
         if self._takes_cg(problem):
-            return problem.refine_rows(fixed, factor, _reduction(state))
-        return problem.solve_rows(fixed, factor)
+            return partial(Problem.refine_rows, reduction=_reduction(state))
+        return Problem.solve_rows
 
 
 def _reduction(state):

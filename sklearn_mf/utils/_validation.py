@@ -77,18 +77,30 @@ def fit_context(*, prefer_skip_nested_validation):
 def check_parameters(instance):
     """Raise an InvalidParameterError, if a parameter of a loss, penalty or solver is wrong."""
     constraints = getattr(instance, "_parameter_constraints", {})
-    for name, value in instance.get_params(deep=False).items():
-        try:
-            validate_parameter_constraints(constraints, {name: value}, type(instance).__name__)
-        except InvalidParameterError as error:
-            options = [c.options for c in constraints[name] if isinstance(c, StrOptions)]
-            hint = did_you_mean(value, set().union(*options)) or class_for_object(value)
-            raise InvalidParameterError(f"{error}{hint}") from None
-        if isinstance(value, type) and any(isinstance(c, HasMethods) for c in constraints[name]):
+    parameters, name = instance.get_params(deep=False), type(instance).__name__
+    try:
+        validate_parameter_constraints(constraints, parameters, name)
+    except InvalidParameterError:
+        for parameter in parameters.items():
+            _check_parameter(constraints, parameter, name)
+    for parameter, value in parameters.items():
+        if isinstance(value, type) and any(
+            isinstance(constraint, HasMethods) for constraint in constraints[parameter]
+        ):
             raise InvalidParameterError(
-                f"The {name!r} parameter of {type(instance).__name__} must be an object."
-                f"{class_for_object(value)}"
+                f"The {parameter!r} parameter of {name} must be an object.{class_for_object(value)}"
             )
+
+
+def _check_parameter(constraints, parameter, owner):
+    """The same of one parameter, with a hint what was meant."""
+    name, value = parameter
+    try:
+        validate_parameter_constraints(constraints, {name: value}, owner)
+    except InvalidParameterError as error:
+        options = [c.options for c in constraints[name] if isinstance(c, StrOptions)]
+        hint = did_you_mean(value, set().union(*options)) or class_for_object(value)
+        raise InvalidParameterError(f"{error}{hint}") from None
 
 
 def is_nan(missing_values):
