@@ -109,25 +109,25 @@ def test_factors_on_the_way_have_the_form_too(monkeypatch, alpha_W):
     found = []
 
     class Watch(Monitor):
-        def __init__(self, attributes):
-            self.attributes = attributes
+        def __init__(self, result_at):
+            self.result_at = result_at
 
         def end(self, state):
             before = state.Ht.copy()
-            found.append(self.attributes(state))
+            found.append(self.result_at(state))
             np.testing.assert_array_equal(state.Ht, before)
             return False
 
-    def monitors(self, solver, given, attributes, unit):
-        return [Watch(attributes)]
+    def monitors(self, solver, given, result_at, unit):
+        return [Watch(result_at)]
 
     monkeypatch.setattr(MatrixFactorization, "_monitors", monitors)
     X = punch_holes(low_rank(40, 12, mean=1.0), 0.1)
     fitted = model(alpha_W=alpha_W).fit(X)
     assert len(found) == fitted.n_iter_ > 1
-    np.testing.assert_array_equal(found[-1]["components_"], fitted.components_)
-    for attributes in found:
-        assert (np.diff(attributes["explained_variance_"]) <= 0).all()
+    np.testing.assert_array_equal(found[-1].model.components, fitted.components_)
+    for result in found:
+        assert (np.diff(result.state.spectrum.squares) <= 0).all()
 
 
 def test_searches_and_stability_take_the_form():

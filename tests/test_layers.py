@@ -1,6 +1,8 @@
 """Imports go downward only, and no file outgrows its reader."""
 
 import ast
+import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -219,3 +221,55 @@ def test_who_takes_a_problem_imports_its_type(module):
 
 def test_an_unstated_type_is_caught():
     assert [*untyped("def f(problem): pass\ndef g(problem: Problem): pass")] == ["f"]
+
+
+# Names with an underscore that scikit-learn and Python ask of everyone.
+OF_OTHERS = {"_parameter_constraints", "_init_callback_context", "_getframe"}
+OF_OTHERS |= {"_replace", "_fields"}
+
+
+def private_uses(source):
+    """Underscore attributes of objects that are defined elsewhere."""
+    tree = ast.parse(source)
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load):
+            continue
+        is_private = node.attr.startswith("_") and not node.attr.startswith("__")
+        is_self = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+        if is_private and not is_self and node.attr not in own | OF_OTHERS:
+            yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_privates_stay_in_their_file(module):
+    assert [*private_uses(MODULES[module].read_text(encoding="utf-8"))] == []
+
+
+def test_the_use_of_a_private_is_caught():
+    source = "def f(a):\n    a._x\n    a._own\n    a.b\ndef _own(): pass"
+    assert [*private_uses(source)] == ["a._x"]
+
+
+def classes():
+    """Every class of the package."""
+    for module in MODULES:
+        if "kernels._" not in module:
+            for value in vars(importlib.import_module(module)).values():
+                if inspect.isclass(value) and value.__module__ == module:
+                    yield value
+
+
+def test_chains_of_inheritance_are_short():
+    """At most three classes of ours, or nobody knows by heart which method is meant."""
+    chains = [
+        [base.__name__ for base in cls.__mro__ if base.__module__.startswith("sklearn_mf")]
+        for cls in classes()
+    ]
+    assert len(chains) > 50
+    assert [chain for chain in chains if len(chain) > 3] == []

@@ -20,7 +20,7 @@ from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.penalties.declared import check_declared
 from sklearn_mf.systems import RowPenalty
-from sklearn_mf.utils._twins import Twins, twin
+from sklearn_mf.utils._twins import twin
 
 # Coordinate descent in a sweep of alternation: what a round's largest move may be beside the
 # largest coefficient, and rounds at most.
@@ -60,7 +60,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Problem(Twins):
+class Problem:
     """Sum of losses over observed entries, plus the penalties of both factors.
 
     Attributes

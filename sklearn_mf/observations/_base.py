@@ -9,7 +9,7 @@ from sklearn_mf import kernels
 from sklearn_mf.observations.answers import gradient_of, value_of
 from sklearn_mf.systems import Descent, RowSystems, descend, shortest_rows, solve_active_set
 from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
-from sklearn_mf.utils._twins import Twins, twin
+from sklearn_mf.utils._twins import twin
 
 BLOCK_ENTRIES = 1 << 19
 # So many that what is done to them one by one stays in the cache.
@@ -23,7 +23,7 @@ def block_entries(entries=None):
     return entries or BLOCK_ENTRIES
 
 
-class ObservedMatrix(Twins):
+class ObservedMatrix:
     """Base of the views: rows to be predicted from columns.
 
     Attributes
@@ -360,20 +360,20 @@ class SharedRows(ObservedMatrix):
     Subclasses tell the groups of such rows in ``_row_groups``, solve one of them in
     ``_solve_group``, and give its normal equations in ``_group_equations``. Where
     ``_has_gram_loss``, Gram matrices stand for the entries of the rows in ``_full_rows``,
-    ``_filled_product`` is the product with all of X, missing entries zero, and the rows in
+    ``filled_product`` is the product with all of X, missing entries zero, and the rows in
     ``_holed_blocks`` are looked at entry by entry.
     """
 
     def _per_row(self, value):
         return np.broadcast_to(np.asarray(value, dtype=self.dtype), self.shape[:1])
 
-    def _row_chunks(self, rows, entries=None):
+    def row_chunks(self, rows, entries=None):
         """Split row numbers so that a dense block of each part stays small."""
         step = max(1, block_entries(entries) // self.shape[1])
         return np.split(rows, range(step, len(rows), step)) if len(rows) else []
 
     def _stored_parts(self, rows):
-        for part in self._row_chunks(rows):
+        for part in self.row_chunks(rows):
             yield part, self.take(part).stored()
 
     @cached_property
@@ -396,7 +396,7 @@ class SharedRows(ObservedMatrix):
 
     def refine_rows(self, design, offsets, penalty, start, reduction):
         solution = self._solve_groups(design, offsets, penalty)
-        for rows in self._row_chunks(self._single_rows):
+        for rows in self.row_chunks(self._single_rows):
             block, part = self.take(rows).stored(), penalty.of_rows(rows)
             solution[rows] = block.refine_rows(design, offsets, part, start[rows], reduction)
         return solution
@@ -408,8 +408,8 @@ class SharedRows(ObservedMatrix):
             return solution, status
         weighted = design if self.column_weight is None else design * self.column_weight[:, None]
         gram = design.T @ weighted
-        for rows in self._row_chunks(self._single_rows):
-            solution[rows], status[rows] = self.take(rows)._solve_each_row(
+        for rows in self.row_chunks(self._single_rows):
+            solution[rows], status[rows] = self.take(rows).solve_each_row(
                 design, offsets, penalty.of_rows(rows), gram
             )
         return solution, status
@@ -422,7 +422,7 @@ class SharedRows(ObservedMatrix):
             gram, moments = self._group_equations(rows, design, offsets)
             systems = RowSystems(gram[None], moments, penalty.of_rows(rows))
             descent.put(rows, improve(systems, start[rows]))
-        for rows in self._row_chunks(self._single_rows):
+        for rows in self.row_chunks(self._single_rows):
             block, part = self.take(rows).stored(), penalty.of_rows(rows)
             descent.put(rows, block.improve_rows(design, offsets, part, start[rows], improve))
         return descent
@@ -436,7 +436,7 @@ class SharedRows(ObservedMatrix):
         moments = np.empty((n_rows, k), dtype=design.dtype)
         for rows in self._row_groups:
             grams[rows], moments[rows] = self._group_equations(rows, design, offsets)
-        for rows in self._row_chunks(self._single_rows):
+        for rows in self.row_chunks(self._single_rows):
             part = self.take(rows).stored().systems(design, offsets)
             grams[rows], moments[rows] = part.grams, part.moments
         return RowSystems(grams, moments, penalty)
@@ -457,7 +457,7 @@ class SharedRows(ObservedMatrix):
         W_gradient = W @ Ht_gram
         W_gradient -= products
         Ht_gradient = Ht @ W_gram
-        Ht_gradient -= self.T._filled_product(weighted_W)
+        Ht_gradient -= self.T.filled_product(weighted_W)
         if self.column_weight is not None:
             Ht_gradient *= self.column_weight[:, None]
         for rows, block in self._holed_blocks():
@@ -484,7 +484,7 @@ class SharedRows(ObservedMatrix):
             weighted_W = W * row_weight[:, None]
         if self.column_weight is not None:
             weighted_Ht = Ht * self.column_weight[:, None]
-        products = self._filled_product(weighted_Ht)
+        products = self.filled_product(weighted_Ht)
         W_gram, Ht_gram = weighted_W.T @ W, weighted_Ht.T @ Ht
         cross = np.vdot(weighted_W, products)
         total = 0.5 * float(self._squares - 2 * cross + np.vdot(W_gram, Ht_gram))

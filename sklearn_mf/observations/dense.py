@@ -228,7 +228,7 @@ class DenseObservations(SharedRows):
     def _has_gram_loss(self):
         return self.complete
 
-    def _filled_product(self, dense):
+    def filled_product(self, dense):
         return product(self.values, dense)
 
     def _holed_blocks(self):
@@ -307,7 +307,7 @@ class DenseObservations(SharedRows):
         operator = kernels.least_squares_operator(design[columns], weights, ridge)
         solution = [
             (self.values[np.ix_(part, columns)] - offsets[columns]) @ operator
-            for part in self._row_chunks(rows)
+            for part in self.row_chunks(rows)
         ]
         return np.concatenate(solution)
 
@@ -321,13 +321,13 @@ class DenseObservations(SharedRows):
         if self.complete:
             moments = product(self.values, weighted)
         else:
-            parts = self._row_chunks(rows)
+            parts = self.row_chunks(rows)
             moments = np.concatenate([self.values[np.ix_(p, columns)] @ weighted for p in parts])
         if offsets.any():
             moments -= offsets[columns] @ weighted
         return weighted.T @ design, moments
 
-    def _solve_each_row(self, design, offsets, penalty, gram):
+    def solve_each_row(self, design, offsets, penalty, gram):
         weights = self.weights
         if self.column_weight is not None:
             weights = np.broadcast_to(self.column_weight, self.shape)
@@ -391,5 +391,5 @@ def _miss_the_same(observations: ObservedMatrix, rows):
     missing = np.isnan(observations.values[rows[0]])
     return all(
         (np.isnan(observations.values[part]) == missing).all()
-        for part in observations._row_chunks(rows)
+        for part in observations.row_chunks(rows)
     )

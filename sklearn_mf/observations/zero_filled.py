@@ -56,7 +56,7 @@ class ZeroFilledObservations(SharedRows):
 
     def _solve_group(self, rows, design, offsets, ridge):
         operator = kernels.least_squares_operator(design, self.column_weight, ridge)
-        solution = self._filled_product(operator)
+        solution = self.filled_product(operator)
         if len(rows) < len(solution):
             solution = solution[rows]
         if offsets.any():
@@ -65,7 +65,7 @@ class ZeroFilledObservations(SharedRows):
 
     def _group_equations(self, rows, design, offsets):
         weighted = design if self.column_weight is None else design * self.column_weight[:, None]
-        moments = self._filled_product(weighted)
+        moments = self.filled_product(weighted)
         if len(rows) < len(moments):
             moments = moments[rows]
         if offsets.any():
@@ -73,11 +73,11 @@ class ZeroFilledObservations(SharedRows):
         return weighted.T @ design, moments
 
     def _holed_blocks(self):
-        for rows in self._row_chunks(self._single_rows):
+        for rows in self.row_chunks(self._single_rows):
             yield rows, self.take(rows)
 
     def blocks(self, entries=None):
-        for rows in self._row_chunks(np.arange(self.shape[0]), entries):
+        for rows in self.row_chunks(np.arange(self.shape[0]), entries):
             rows = slice(rows[0], rows[-1] + 1)
             yield rows, self.take(rows)
 
@@ -168,7 +168,7 @@ class ZeroFilledObservations(SharedRows):
 
     def product(self, dense, offsets, row_offsets=0):
         row_offsets = self._per_row(row_offsets)
-        out = self._filled_product(dense)
+        out = self.filled_product(dense)
         if offsets.any():
             out -= offsets @ dense
         if row_offsets.any():
@@ -183,7 +183,7 @@ class ZeroFilledObservations(SharedRows):
         weighted = X.data * np.repeat(per_row, np.diff(X.indptr))
         return np.bincount(X.indices, weighted, self.shape[1])
 
-    def _filled_product(self, dense):
+    def filled_product(self, dense):
         X = self._filled
         return times_dense((X.indptr, X.indices, X.data, None), dense)
 

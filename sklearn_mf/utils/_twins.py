@@ -7,7 +7,8 @@ class twin:
     """A cached property whose value has this object for its own: ``one.T.T is one``.
 
     The way back is a weak reference. Two strong ones would be a circle, and what both refer to,
-    the data, would stay in memory until Python looks for circles.
+    the data, would stay in memory until Python looks for circles. What is pickled or copied comes
+    alone.
 
     Parameters
     ----------
@@ -18,6 +19,9 @@ class twin:
     def __init__(self, make):
         self.make = make
         self.__doc__ = make.__doc__
+
+    def __set_name__(self, owner, name):
+        owner.__getstate__ = _alone
 
     def __get__(self, one, kind=None):
         """The other one."""
@@ -33,9 +37,6 @@ class twin:
         return other
 
 
-class Twins:
-    """Base of classes with a `twin`: what is pickled or copied comes alone."""
-
-    def __getstate__(self):
-        """All but the other one."""
-        return {name: value for name, value in vars(self).items() if name != "_twin"}
+def _alone(one):
+    """All of an object but its twin."""
+    return {name: value for name, value in vars(one).items() if name != "_twin"}
