@@ -21,6 +21,8 @@ OF_ROWS = {
     "ndcg": lambda sums, k, n: sums[3] / sums[4],
     "binary_ndcg": lambda sums, k, n: sums[5] / sums[6],
 }
+# All names, those of all rows together last.
+METRICS = [*OF_ROWS, "coverage", "gini"]
 
 
 def ranking_samples(X_true, items, *, k=10):

@@ -10,6 +10,7 @@ from sklearn_mf.model_selection._entries import hide_entries, observed_entries
 from sklearn_mf.model_selection._holdout import EntryHoldout
 from sklearn_mf.model_selection._rank import select_rank
 from sklearn_mf.model_selection._rank_search import RankSearchCV
+from sklearn_mf.model_selection._ranking_scorer import RankingScorer
 from sklearn_mf.model_selection._scorer import MaskedEntryScorer
 from sklearn_mf.model_selection._split import (
     EntryKFold,
@@ -31,6 +32,7 @@ __all__ = [
     "EntryTimeSplit",
     "MaskedEntryScorer",
     "RankSearchCV",
+    "RankingScorer",
     "bi_cross_val_score",
     "cross_val_entries",
     "hide_entries",

@@ -43,8 +43,9 @@ def cross_val_entries(
         None: an :class:`EntryKFold` of five folds; an int: of so many. They are always the
         same folds. A splitter of entries, or pairs of arrays of entries to train on and to
         test with, in the order of :func:`observed_entries`.
-    metric : str or callable, default="r2"
-        What is scored, as in :class:`MaskedEntryScorer`.
+    metric : str, callable or RankingScorer, default="r2"
+        What is scored, as in :class:`MaskedEntryScorer`; with a :class:`RankingScorer` how high the
+        hidden entries of a sparse X are ranked among all columns, whatever its `fraction`.
     groups : array-like, default=None
         Passed on to `split` of the splitter; times for :class:`EntryTimeSeriesSplit`.
     params : dict, default=None
@@ -91,7 +92,7 @@ def cross_val_entries(
     0.81
     """
     check_metric(metric)
-    check_unstored(estimator, X)
+    check_unstored(estimator, X, metric)
     mark = mark_of(estimator)
     table = X if is_nan(mark) else check_holed(X, mark)  # whose holes splitters know
     if cv is None or isinstance(cv, Integral):

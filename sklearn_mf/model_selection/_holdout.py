@@ -12,6 +12,7 @@ from sklearn_mf.model_selection._metrics import (
     check_unstored,
     first_split,
     hide_and_score,
+    ranks,
     reads_unstored_as_missing,
 )
 from sklearn_mf.model_selection._split import EntryShuffleSplit
@@ -47,8 +48,9 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         every column keeps one.
     stratify : {"rows", "columns"} or None, default=None
         Whether the same share of each row, or of each column, is hidden.
-    metric : str or callable, default="r2"
-        What `score` returns, as in :class:`MaskedEntryScorer`.
+    metric : str, callable or RankingScorer, default="r2"
+        What `score` returns, as in :class:`MaskedEntryScorer`; with a :class:`RankingScorer` how
+        high the hidden entries of a sparse X are ranked among all columns, whatever its `fraction`.
     random_state : int, RandomState instance or None, default=0
         Which entries are hidden. With an int they are the same ones for all candidates of a
         search. A list of integers in the grid gives repetitions.
@@ -125,7 +127,7 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         else:
             routed = Bunch(estimator=Bunch(fit=params))
         check_metric(self.metric)
-        check_unstored(self.estimator, X)
+        check_unstored(self.estimator, X, self.metric)
         # `score` must find the same entries, also where `random_state` gives others each time.
         seed = self.random_state
         if not isinstance(seed, Integral):
@@ -259,7 +261,7 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         tags.input_tags = inner.input_tags
         # Where entries are hidden, they are missing.
         tags.input_tags.allow_nan = True
-        tags.input_tags.sparse &= reads_unstored_as_missing(self.estimator)
+        tags.input_tags.sparse &= ranks(self.metric) or reads_unstored_as_missing(self.estimator)
         tags.transformer_tags = inner.transformer_tags
         tags.non_deterministic = inner.non_deterministic
         return tags

@@ -40,7 +40,10 @@ class Prediction:
 
 
 def check_metric(metric):
-    """The function of a `Prediction` that a ``metric`` parameter means."""
+    """The function of a `Prediction` that a ``metric`` parameter means; of rankings itself."""
+    if ranks(metric):
+        metric.check()
+        return metric
     if callable(metric):
         return lambda prediction: metric(prediction.values, prediction.predicted)
     name, _, k = metric.partition("@")
@@ -54,6 +57,11 @@ def check_metric(metric):
     return METRICS[metric]
 
 
+def ranks(metric):
+    """Whether a metric ranks columns, and compares no predictions."""
+    return hasattr(metric, "score_hidden")
+
+
 def reads_unstored_as_missing(estimator):
     """Whether what is removed from a sparse X is missing for an estimator, and not zero."""
     # Imputers fill what is marked as missing, never what is not stored.
@@ -62,9 +70,10 @@ def reads_unstored_as_missing(estimator):
     return stated == {"missing"} and "add_indicator" not in dict(parameters)
 
 
-def check_unstored(estimator, X):
+def check_unstored(estimator, X, metric):
     """Refuse sparse X, if entries that are removed from it would be read as zeros."""
-    if is_sparse(X) and not reads_unstored_as_missing(estimator):
+    # Where columns are ranked this is what is meant: nobody has chosen what is hidden.
+    if is_sparse(X) and not ranks(metric) and not reads_unstored_as_missing(estimator):
         raise ValueError(
             "Entries of a sparse X cannot be hidden from an estimator that reads what is not "
             "stored as zeros. Use unstored='missing', if it is missing; else pass X.toarray()."
@@ -84,7 +93,7 @@ def score_hidden(estimator, X, visible, hidden, metric):
         X without the hidden entries, and maybe others, as the estimator marks what is missing.
     hidden : ndarray of int
         Their numbers.
-    metric : str or callable
+    metric : str, callable or RankingScorer
         See `check_metric`.
 
     Returns
@@ -92,6 +101,8 @@ def score_hidden(estimator, X, visible, hidden, metric):
     score : float
         Higher is better.
     """
+    if ranks(metric):
+        return metric.score_hidden(estimator, X, visible, hidden)
     mark = mark_of(estimator)
     rows, columns, values = (array[hidden] for array in observed_entries(X, missing_values=mark))
     predicted = predict_hidden(estimator, visible, rows, columns)
@@ -111,7 +122,7 @@ def hide_and_score(estimator, X, splitter, metric):
             f"{type(estimator).__name__} has no transform: hidden entries are predicted by "
             "transform and inverse_transform of factorizations, or by transform of imputers."
         )
-    check_unstored(estimator, X)
+    check_unstored(estimator, X, metric)
     visible, hidden = first_split(estimator, X, splitter)
     return score_hidden(estimator, X, visible, hidden, metric)
 

@@ -1,0 +1,44 @@
+"""Rankings of all columns that a row does not show, by any estimator that reconstructs."""
+
+import numpy as np
+from sklearn.utils import gen_batches
+
+from sklearn_mf import kernels
+from sklearn_mf.retrieval import Candidates, seen_in
+from sklearn_mf.utils._threads import n_threads
+
+# Numbers in a reconstruction, which is dense: so much of it is made at a time.
+BLOCK_SIZE = 1 << 22
+
+
+def ranked_columns(estimator, visible, n):
+    """The best columns of each row of sparse data, of those that it does not store.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; recommends, or reconstructs what it transforms.
+    visible : CSR matrix of shape (n_samples, n_features)
+        What it sees.
+    n : int
+        How many columns to find.
+
+    Returns
+    -------
+    items : ndarray of int of shape (n_samples, n)
+        The best first; -1 where none is left.
+    """
+    stored = seen_in(visible, "missing")
+    if hasattr(estimator, "recommend"):
+        return estimator.recommend(
+            visible, n=n, exclude_seen=False, exclude=stored, return_scores=False
+        )
+    codes = estimator.transform(visible)
+    candidates = Candidates(excluded=(stored,))
+    items = np.empty((visible.shape[0], n), dtype=np.int64)
+    for rows in gen_batches(visible.shape[0], max(1, BLOCK_SIZE // visible.shape[1])):
+        part = codes.iloc[rows] if hasattr(codes, "iloc") else codes[rows]
+        scores = np.array(estimator.inverse_transform(part), order="C")
+        candidates.mark(scores, rows)
+        items[rows], _ = kernels.top_columns(scores, n, n_threads(scores.size))
+    return items
