@@ -216,3 +216,65 @@ def test_rows_with_a_prior_are_those_of_the_reference(dtype, index, k, with_mome
     assert not status.any()
     np.testing.assert_allclose(found, expected, **close(dtype))
     np.testing.assert_array_equal(found, kernels.solve_prior_rows(*args, 1)[0])
+
+
+@DTYPES
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("k", [1, 7, 33])
+@pytest.mark.parametrize("with_moments", [False, True])
+@pytest.mark.parametrize(
+    ("name", "accuracy"),
+    [
+        ("refine_prior_rows", (0.1, 100)),
+        ("refine_prior_rows", (0.0, 2)),
+        ("descend_prior_rows", 5),
+        ("descend_prior_rows", 16),
+        ("descend_prior_rows", 64),
+    ],
+)
+def test_improved_rows_with_a_prior_are_those_of_the_reference(
+    dtype, index, k, with_moments, name, accuracy
+):
+    start = np.random.default_rng(4).normal(size=(60, k)).astype(dtype)
+    args = *prior_rows(dtype, index, k, with_moments), start, accuracy
+    before = start.copy()
+    found, status = getattr(kernels, name)(*args, 2)
+    expected, _ = getattr(reference_prior, name)(*args, 1)
+    assert not status.any()
+    np.testing.assert_allclose(found, expected, **close(dtype, loose=10))
+    np.testing.assert_array_equal(found, getattr(kernels, name)(*args, 1)[0])
+    np.testing.assert_array_equal(start, before)
+
+
+@pytest.mark.parametrize("name", ["refine_prior_rows", "descend_prior_rows"])
+def test_improved_rows_arrive_at_the_solution(name):
+    entries, design, prior = prior_rows(np.float64, np.int32, 12)
+    expected, _ = kernels.solve_prior_rows(entries, design, prior, 1)
+    rows = np.zeros_like(expected)
+    for _ in range(100):
+        accuracy = (1e-12, 100) if name == "refine_prior_rows" else 5
+        rows, _ = getattr(kernels, name)(entries, design, prior, rows, accuracy, 1)
+    np.testing.assert_allclose(rows, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["background", "dense", "holed", "zero-filled", "stored"])
+@pytest.mark.parametrize("inner", ["cg", "blocks"])
+def test_every_way_of_alternation_ends_at_the_same_minimum(kind, inner):
+    one, other = both_views()
+    table = other.values
+    side = Side(ElasticNet(0.3, 0.0), has_bias=True, bias_ridge=0.3)
+    observations = {
+        "background": one,
+        "dense": observe(table),
+        "holed": other,
+        "zero-filled": observe(sparse.csr_array(table)),
+        "stored": observe(sparse.csr_array(table), unstored="missing"),
+    }[kind]
+    problem = Problem(observations, Squared(), side, side, 4)
+    Ht = np.random.default_rng(3).normal(size=(30, 5))
+    W = np.zeros((40, 5))
+    exact, found = (
+        ALS(inner=how, block_size=2).solve(problem, W, Ht, max_iter=1000, tol=1e-12).objective
+        for how in ("cholesky", inner)
+    )
+    assert found == pytest.approx(exact, rel=1e-5)

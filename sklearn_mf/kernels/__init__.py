@@ -15,12 +15,14 @@ __all__ = [
     "IMPLEMENTATION",
     "dense_times_dense",
     "descend_entries",
+    "descend_prior_rows",
     "descend_rows",
     "is_sound",
     "least_squares_operator",
     "max_threads",
     "normal_equations",
     "pseudoinverses",
+    "refine_prior_rows",
     "refine_rows",
     "score_rankings",
     "settle_rows",
@@ -71,6 +73,8 @@ normal_equations = rows.normal_equations
 solve_rows = rows.solve_rows
 solve_dense_rows = rows.solve_dense_rows
 solve_prior_rows = prior.solve_prior_rows
+refine_prior_rows = prior.refine_prior_rows
+descend_prior_rows = prior.descend_prior_rows
 refine_rows = refinement.refine_rows
 values_at = products.values_at
 sparse_times_dense = products.sparse_times_dense

@@ -28,6 +28,9 @@ cdef const double_system* doubles = choose_double_system()
 cdef enum:
     BLOCK = 128
 
+# Rows of so few entries are solved as soon as refined.
+FEW = 16
+
 
 cdef struct Scratch:
     # What one thread works on; all parts are aligned to vectors.
@@ -157,6 +160,8 @@ cdef int solve_primal(
     cdef int n, c, status
     memset(A, 0, <size_t>stride * stride * sizeof(floating))
     memset(b, 0, stride * sizeof(floating))
+    if stride > k:
+        memset(scratch.gathered, 0, <size_t>BLOCK * stride * sizeof(floating))
     for c in range(k):
         b[c] = moments[c]
         A[<int64_t>c * stride + c] = (<floating*>scratch.diagonal)[c]
@@ -187,10 +192,170 @@ cdef int solve_primal(
     return status
 
 
-cdef int solve_one(
-    Row row, int k, int stride, const index_t* indices, const floating* design,
-    const floating* moments, bint has_moments, floating eps, Scratch* scratch, floating* out,
+cdef void add_product(
+    const Row* row, int k, const index_t* indices, const floating* design, const floating* vector,
+    bint is_residual, Scratch* scratch, floating* out,
 ) noexcept nogil:
+    """out += D' w (t - D vector), or without targets D' w D vector, D the row's design."""
+    cdef const floating** rows = <const floating**>scratch.rows
+    cdef const floating* targets = <const floating*>row.targets
+    cdef const floating* weights = <const floating*>row.weights
+    cdef floating* values = <floating*>scratch.roots
+    cdef int64_t start = 0
+    cdef int n, p
+    while start < row.n:
+        n = <int>min(<int64_t>BLOCK, row.n - start)
+        for p in range(n):
+            rows[p] = design + <int64_t>indices[start + p] * k
+        if floating is float:
+            singles.dots(n, k, vector, rows, values)
+        else:
+            doubles.dots(n, k, vector, rows, values)
+        for p in range(n):
+            if is_residual:
+                values[p] = targets[start + p] - values[p]
+            values[p] *= weights[start + p]
+        if floating is float:
+            singles.combine(n, k, rows, values, out)
+        else:
+            doubles.combine(n, k, rows, values, out)
+        start += n
+
+
+cdef void refine(
+    const Row* row, int k, const index_t* indices, const floating* design,
+    const floating* moments, double reduction, int steps, Scratch* scratch, floating* x,
+) noexcept nogil:
+    """Conjugate gradients from x on, after division by the diagonal."""
+    cdef const floating* diagonal = <const floating*>scratch.diagonal
+    cdef floating* residual = <floating*>scratch.moments
+    cdef floating* direction = <floating*>scratch.solution
+    cdef floating* image = <floating*>scratch.inverse
+    cdef double square, before, first, steepness
+    cdef floating length
+    cdef int _step, p
+    memset(residual, 0, k * sizeof(floating))
+    add_product(row, k, indices, design, x, True, scratch, residual)
+    square = 0
+    for p in range(k):
+        residual[p] += moments[p] - diagonal[p] * x[p]
+        direction[p] = residual[p] / diagonal[p]
+        square += residual[p] * direction[p]
+    first = square
+    for _step in range(steps):
+        if not square > reduction * reduction * first:
+            return
+        memset(image, 0, k * sizeof(floating))
+        add_product(row, k, indices, design, direction, False, scratch, image)
+        steepness = 0
+        for p in range(k):
+            image[p] += diagonal[p] * direction[p]
+            steepness += image[p] * direction[p]
+        if not steepness > 0:
+            return
+        length = <floating>(square / steepness)
+        before, square = square, 0
+        for p in range(k):
+            x[p] += length * direction[p]
+            residual[p] -= length * image[p]
+            image[p] = residual[p] / diagonal[p]
+            square += residual[p] * image[p]
+        for p in range(k):
+            direction[p] = image[p] + <floating>(square / before) * direction[p]
+
+
+cdef int descend_in_blocks(
+    const Row* row, int k, const index_t* indices, const floating* design,
+    const floating* moments, int size, floating eps, Scratch* scratch, floating* model,
+    floating* x,
+) noexcept nogil:
+    """Each block of coefficients in turn is solved, the others fixed; once."""
+    cdef const floating** rows = <const floating**>scratch.rows
+    cdef floating* roots = <floating*>scratch.roots
+    cdef floating* targets = <floating*>scratch.targets
+    cdef floating* A = <floating*>scratch.gram
+    cdef floating* b = <floating*>scratch.moments
+    cdef floating* y = <floating*>scratch.solution
+    cdef const floating* diagonal = <const floating*>scratch.diagonal
+    cdef int64_t start
+    cdef int number, first, width, stride, n, p, c
+    cdef bint is_known = False
+    for number in range((k + size - 1) // size):
+        first = number * size
+        width = min(size, k - first)
+        stride = padded(width, x)
+        memset(A, 0, <size_t>stride * stride * sizeof(floating))
+        memset(b, 0, stride * sizeof(floating))
+        if stride > width:
+            memset(scratch.gathered, 0, <size_t>BLOCK * stride * sizeof(floating))
+        for c in range(width):
+            b[c] = moments[first + c] - diagonal[first + c] * x[first + c]
+            A[<int64_t>c * stride + c] = diagonal[first + c]
+        start = 0
+        while start < row.n:
+            n = <int>min(<int64_t>BLOCK, row.n - start)
+            look_up(row, start, n, k, indices, design, scratch)
+            if not is_known:
+                if floating is float:
+                    singles.dots(n, k, x, rows, model + start)
+                else:
+                    doubles.dots(n, k, x, rows, model + start)
+            for p in range(n):
+                targets[p] -= roots[p] * model[start + p]
+                rows[p] += first
+            if floating is float:
+                singles.add_rows(
+                    n, width, stride, rows, roots, targets, <float*>scratch.gathered, A, b
+                )
+            else:
+                doubles.add_rows(
+                    n, width, stride, rows, roots, targets, <double*>scratch.gathered, A, b
+                )
+            start += n
+        is_known = True
+        if floating is float:
+            p = singles.solve(width, stride, A, b, <float*>scratch.inverse, y, eps)
+        else:
+            p = doubles.solve(width, stride, A, b, <double*>scratch.inverse, y, eps)
+        if p:
+            continue  # this precision does not tell: the block stays
+        for c in range(width):
+            x[first + c] += y[c]
+        start = 0
+        while start < row.n and first + width < k:
+            n = <int>min(<int64_t>BLOCK, row.n - start)
+            for p in range(n):
+                rows[p] = design + <int64_t>indices[start + p] * k + first
+            if floating is float:
+                singles.dots(n, width, y, rows, roots)
+            else:
+                doubles.dots(n, width, y, rows, roots)
+            for p in range(n):
+                model[start + p] += roots[p]
+            start += n
+    return 0
+
+
+cdef struct Way:
+    # How rows are improved: solved where they have no more than `exact` entries; the others by
+    # blocks of coefficients of a size, or where that is zero by steps of conjugate gradients.
+    int64_t exact
+    int size, steps
+    double reduction
+
+
+cdef int improve_one(
+    Row row, Way way, int k, int stride, const index_t* indices, const floating* design,
+    const floating* moments, bint has_moments, floating eps, Scratch* scratch, floating* model,
+    floating* out,
+) noexcept nogil:
+    if row.n > way.exact:
+        if way.size > 0:
+            return descend_in_blocks(
+                &row, k, indices, design, moments, way.size, eps, scratch, model, out
+            )
+        refine(&row, k, indices, design, moments, way.reduction, way.steps, scratch, out)
+        return 0
     if row.n < k:
         return solve_dual(
             &row, k, indices, design, moments, has_moments, eps, scratch, out
@@ -210,21 +375,39 @@ cdef Row entries_of(
 
 def solve_prior_rows(entries, design, prior, n_threads):
     """See ``sklearn_mf.kernels.reference_prior.solve_prior_rows``."""
+    n_rows, k = len(entries[0]) - 1, design.shape[1]
+    start = np.zeros((n_rows, k), dtype=design.dtype)
+    return _improved(entries, design, prior, start, (np.iinfo(np.int64).max, 0, 0, 0.0), n_threads)
+
+
+def refine_prior_rows(entries, design, prior, start, accuracy, n_threads):
+    """See ``sklearn_mf.kernels.reference_prior.refine_prior_rows``."""
+    reduction, steps = accuracy
+    way = FEW, 0, min(steps, design.shape[1]), reduction
+    return _improved(entries, design, prior, start, way, n_threads)
+
+
+def descend_prior_rows(entries, design, prior, start, size, n_threads):
+    """See ``sklearn_mf.kernels.reference_prior.descend_prior_rows``."""
+    return _improved(entries, design, prior, start, (size, size, 0, 0.0), n_threads)
+
+
+def _improved(entries, design, prior, start, way, n_threads):
     # The longest first, so that no thread is left with them alone.
     order = np.argsort(-np.diff(entries[0]), kind="stable")
-    return _solve_prior_rows(*entries, design, *prior, order, n_threads)
+    return _improved_rows(*entries, design, *prior, start, order, way, n_threads)
 
 
-def _solve_prior_rows(
+def _improved_rows(
     const index_t[::1] indptr, const index_t[::1] indices, const floating[::1] targets,
     const floating[::1] weights, const floating[:, ::1] design, const floating[::1] moments,
     const floating[::1] gram, const floating[::1] scale, const floating[::1] ridge,
-    const int64_t[::1] order, int n_threads,
+    start, const int64_t[::1] order, ways, int n_threads,
 ):
-    cdef int64_t i, r, n_rows = indptr.shape[0] - 1
+    cdef int64_t i, r, n_rows = indptr.shape[0] - 1, most = 0
     cdef int k = design.shape[1], c
     dtype = np.float32 if floating is float else np.float64
-    solution = np.zeros((n_rows, k), dtype=dtype)
+    solution = np.array(start, dtype=dtype, order="C")
     status = np.zeros(n_rows, dtype=np.int32)
     if k == 0 or n_rows == 0:
         return solution, status
@@ -238,20 +421,27 @@ def _solve_prior_rows(
     cdef const floating* weight_data = NULL
     if indices.shape[0] > 0:
         index_data, target_data, weight_data = &indices[0], &targets[0], &weights[0]
+    cdef Way way
+    way.exact, way.size, way.steps, way.reduction = ways
+    if way.size > 0:
+        most = indptr[order[0] + 1] - indptr[order[0]]
     cdef Scratch scratch
+    cdef floating* model = NULL
     with nogil, parallel(num_threads=n_threads):
         scratch = allocate(stride, &out[0, 0])
+        model = <floating*>calloc(most + 1, sizeof(floating))
         for r in prange(n_rows, schedule="dynamic", chunksize=4):
             i = order[r]
-            if scratch.memory == NULL:
+            if scratch.memory == NULL or model == NULL:
                 state[i] = -1
                 continue
             for c in range(k):
                 (<floating*>scratch.diagonal)[c] = gram[c] + scale[i] * ridge[c]
-            state[i] = solve_one(
-                entries_of(indptr[i], indptr[i + 1], target_data, weight_data), k, stride,
+            state[i] = improve_one(
+                entries_of(indptr[i], indptr[i + 1], target_data, weight_data), way, k, stride,
                 index_data + indptr[i], &design[0, 0], &moments[0], has_moments, eps, &scratch,
-                &out[i, 0],
+                model, &out[i, 0],
             )
+        free(model)
         free(scratch.memory)
     return solution, status

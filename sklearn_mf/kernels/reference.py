@@ -207,16 +207,21 @@ def refine_rows(entries, design, ridge, penalized, start, reduction, n_threads):
         weighted = rows if weights is None else rows * weights[part, None]
         gram = weighted.T @ rows + np.diag(ridge[i] * penalized)
         moments = weighted.T @ targets[part]
-        solution[i] = _conjugate_gradients(gram, moments, start[i], reduction) if len(rows) else 0
+        solution[i] = (
+            conjugate_gradients(gram, moments, start[i], (reduction, len(moments)))
+            if len(rows)
+            else 0
+        )
     return solution
 
 
-def _conjugate_gradients(A, b, x, reduction):
-    """Hestenes and Stiefel's method."""
+def conjugate_gradients(A, b, x, accuracy):
+    """Hestenes and Stiefel's method, until a share of the residual is left, or for some steps."""
+    reduction, steps = accuracy
     residual = b - A @ x
     direction, square = residual, residual @ residual
     goal = reduction**2 * square
-    for _ in range(len(b)):
+    for _ in range(min(steps, len(b))):
         steepness = direction @ A @ direction
         if not (square > goal and steepness > 0):
             break

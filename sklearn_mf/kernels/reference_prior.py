@@ -6,7 +6,10 @@ What is said of ``reference`` holds here, too.
 import numpy as np
 from scipy.linalg import cho_solve
 
-from sklearn_mf.kernels.reference import cholesky
+from sklearn_mf.kernels.reference import cholesky, conjugate_gradients
+
+# Rows of so few entries are solved as soon as refined.
+FEW = 16
 
 
 def solve_prior_rows(entries, design, prior, n_threads):
@@ -57,3 +60,85 @@ def _prior_equations(entries, design, prior, i):
     weighted = rows * weights[part, None]
     diagonal = np.diag(gram + scale[i] * ridge)
     return weighted.T @ rows + diagonal, weighted.T @ targets[part] + moments
+
+
+def refine_prior_rows(entries, design, prior, start, accuracy, n_threads):
+    """Improve the rows that `solve_prior_rows` would solve, by conjugate gradients.
+
+    Residuals are divided by the diagonal form, the preconditioner: what is left are the entries of
+    the row alone. Rows of few entries are solved.
+
+    Parameters
+    ----------
+    entries, design, prior
+        As in `solve_prior_rows`.
+    start : C-ordered ndarray of shape (n_rows, k)
+        Where to start.
+    accuracy : tuple of (float, int)
+        A row stops when its residual, as the preconditioner measures it, is this share of what it
+        was at the start; and steps at most.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    solution : ndarray of shape (n_rows, k)
+        No row costs more than it did at the start.
+    status : ndarray of shape (n_rows,), int32
+        As in `solve_prior_rows`, of those that are solved.
+    """
+    solution, status = _with_few_solved(entries, design, prior, start, FEW)
+    reduction, steps = accuracy
+    _, gram, scale, ridge = prior
+    for i in np.flatnonzero(np.diff(entries[0]) > FEW):
+        A, b = _prior_equations(entries, design, prior, i)
+        root = np.sqrt(gram + scale[i] * ridge)
+        scaled = A / root[:, None] / root
+        v = conjugate_gradients(scaled, b / root, root * solution[i], (reduction, steps))
+        solution[i] = v / root
+    return solution, status
+
+
+def descend_prior_rows(entries, design, prior, start, size, n_threads):
+    """Improve the rows that `solve_prior_rows` would solve, a block of coefficients at a time.
+
+    Each block in turn is solved, all others fixed (Rendle et al. 2021,
+    :doi:`10.48550/arXiv.2110.14044`). Rows of no more entries than a block has coefficients are
+    solved.
+
+    Parameters
+    ----------
+    entries, design, prior
+        As in `solve_prior_rows`.
+    start : C-ordered ndarray of shape (n_rows, k)
+        Where to start.
+    size : int
+        Coefficients of a block.
+    n_threads : int
+        Threads of the compiled kernel.
+
+    Returns
+    -------
+    solution : ndarray of shape (n_rows, k)
+        No row costs more than it did at the start.
+    status : ndarray of shape (n_rows,), int32
+        As in `solve_prior_rows`, of those that are solved.
+    """
+    solution, status = _with_few_solved(entries, design, prior, start, size)
+    for i in np.flatnonzero(np.diff(entries[0]) > size):
+        A, b = _prior_equations(entries, design, prior, i)
+        for first in range(0, len(b), size):
+            block = slice(first, first + size)
+            factor = cholesky(A[block, block])
+            if factor is not None:
+                slope = b[block] - A[block] @ solution[i]
+                solution[i, block] += cho_solve((factor, True), slope, check_finite=False)
+    return solution, status
+
+
+def _with_few_solved(entries, design, prior, start, few):
+    """A copy of the start in which the rows of few entries are solved, and their status."""
+    solved, status = solve_prior_rows(entries, design, prior, 1)
+    is_long = np.diff(entries[0]) > few
+    status[is_long] = 0
+    return np.where(is_long[:, None], start, solved), status

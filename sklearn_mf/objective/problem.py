@@ -399,6 +399,11 @@ class Problem:
         self.check_factors(W, Ht)
         return self.regression(Ht).refined(W, reduction)
 
+    def descend_blocks(self, Ht, W, size):
+        """Better W for this Ht: each block of so many coefficients of a row is solved in turn."""
+        self.check_factors(W, Ht)
+        return self.regression(Ht).solved_in_blocks(W, size)
+
     def descend_rows(self, Ht, W):
         """Better W for this Ht by a few rounds of coordinate descent, under squares and bounds."""
         self.check_factors(W, Ht)

@@ -81,6 +81,13 @@ class RowRegression:
             return self.observations.refine_rows(*self._numbers, start, reduction)
         return self._by_bounds(W, partial(RowRegression.refined, reduction=reduction))
 
+    def solved_in_blocks(self, W, size):
+        """Rows of which each block of coefficients has been solved in turn."""
+        if self.loss.is_squared:
+            start = np.ascontiguousarray(W)
+            return self.observations.descend_blocks(*self._numbers, start, size)
+        return self._by_bounds(W, partial(RowRegression.solved_in_blocks, size=size))
+
     def lowered(self, W, accuracy):
         """Rows after a few rounds of coordinate descent."""
         if self.loss.is_squared:

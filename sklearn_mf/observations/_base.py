@@ -7,7 +7,14 @@ import numpy as np
 
 from sklearn_mf import kernels
 from sklearn_mf.observations.answers import gradient_of, value_of
-from sklearn_mf.systems import Descent, RowSystems, descend, shortest_rows, solve_active_set
+from sklearn_mf.systems import (
+    Descent,
+    RowSystems,
+    descend,
+    descend_blocks,
+    shortest_rows,
+    solve_active_set,
+)
 from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
 from sklearn_mf.utils._twins import twin
 
@@ -177,6 +184,24 @@ class ObservedMatrix:
     def refine_rows(self, design, offsets, penalty, start, reduction):
         """Conjugate gradients towards `solve_rows`; see ``kernels.refine_rows``."""
         raise NotImplementedError
+
+    def descend_blocks(self, design, offsets, penalty, start, size):
+        """Rows, each block of their coefficients solved in turn; see ``systems.descend_blocks``.
+
+        Parameters
+        ----------
+        design, offsets, penalty, start
+            As in `descend_rows`; of the penalty the squares count alone.
+        size : int
+            Coefficients of a block.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_rows, k)
+            No row costs more than at its start.
+        """
+        improve = partial(descend_blocks, size=size)
+        return self.improve_rows(design, offsets, penalty, start, improve).rows
 
     def descend_rows(self, design, offsets, penalty, start, accuracy):
         """Coordinate descent towards the best rows from a start; see ``kernels.descend_rows``.

@@ -219,10 +219,27 @@ class BackgroundObservations(ObservedMatrix):
 
     def _solve_rows(self, design, offsets, penalty):
         basis, args = self._in_shared_basis(design, offsets, penalty)
-        solution, status = kernels.solve_prior_rows(*args, self._threads(design))
+        found = kernels.solve_prior_rows(*args, self._threads(design))
+        return self._without_doubt(found, basis, (design, offsets, penalty))
+
+    def refine_rows(self, design, offsets, penalty, start, reduction):
+        basis, args = self._in_shared_basis(design, offsets, penalty)
+        start, accuracy = basis.inside(start), (reduction, design.shape[1])
+        found = kernels.refine_prior_rows(*args, start, accuracy, self._threads(design))
+        return self._without_doubt(found, basis, (design, offsets, penalty))[0]
+
+    def descend_blocks(self, design, offsets, penalty, start, size):
+        basis, args = self._in_shared_basis(design, offsets, penalty)
+        start = basis.inside(start)
+        found = kernels.descend_prior_rows(*args, start, size, self._threads(design))
+        return self._without_doubt(found, basis, (design, offsets, penalty))[0]
+
+    def _without_doubt(self, found, basis, regression):
+        """Rows in the basis of the design; in double precision those that single cannot tell."""
+        (solution, status), (design, offsets, penalty) = found, regression
         solution = basis.outside(solution)
         doubtful = np.flatnonzero(status == 1)
-        if len(doubtful):  # for single precision, or nearly so for double
+        if len(doubtful):
             improved = self.subset(doubtful).improve_rows(
                 design, offsets, penalty.of_rows(doubtful), solution[doubtful], _solved
             )
@@ -240,9 +257,6 @@ class BackgroundObservations(ObservedMatrix):
         k = design.shape[1]
         work = len(self.corrections.values) + self.shape[0]
         return n_threads_for_entries(work, k * k)
-
-    def refine_rows(self, design, offsets, penalty, start, reduction):
-        return self._solve_rows(design, offsets, penalty)[0]
 
     def systems(self, design, offsets, penalty=None):
         shared, moments = self._shared(design, offsets)

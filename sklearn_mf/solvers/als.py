@@ -40,12 +40,15 @@ class ALS(BaseSolver):
 
     Parameters
     ----------
-    inner : {"auto", "cholesky", "cg", "cd"}, default="auto"
+    inner : {"auto", "cholesky", "cg", "blocks", "cd"}, default="auto"
         How a row is solved, the other factor fixed: exactly, or by conjugate gradients until
         the share of its residual that is left is the share of the objective that the last
-        sweep brought (0.1 to 3 %), or by coordinate descent, which alone serves positive
-        factors and ``l1_ratio > 0``. "auto": "cd" where it is needed, else "cg" from 100
-        components. The codes of ``transform`` are exact in any case.
+        sweep brought (0.1 to 3 %), or by solving blocks of its coefficients in turn ("blocks"), or
+        by coordinate descent, which alone serves positive factors and ``l1_ratio > 0``. "auto":
+        "cd" where it is needed, else "cg" from 100 components. The codes of ``transform`` are exact
+        in any case.
+    block_size : int, default=64
+        Components of a block, for "blocks".
     memory : int, default=3
         Sweeps beside the last that tell where the next one starts; 0 for plain alternation.
 
@@ -66,6 +69,9 @@ class ALS(BaseSolver):
     Takacs, G., Pilaszy, I. & Tikk, D. (2011). Applications of the conjugate gradient method
     for implicit feedback collaborative filtering. RecSys 2011. :doi:`10.1145/2043932.2043987`
 
+    Rendle, S., Krichene, W., Zhang, L. & Koren, Y. (2021). iALS++: Speeding up matrix factorization
+    with subspace optimization. :doi:`10.48550/arXiv.2110.14044`
+
     Examples
     --------
     >>> import numpy as np
@@ -84,12 +90,14 @@ class ALS(BaseSolver):
     requires_penalty = ("has_curvature",)
 
     _parameter_constraints: dict = {
-        "inner": [StrOptions({"auto", "cholesky", "cg", "cd"})],
+        "inner": [StrOptions({"auto", "cholesky", "cg", "blocks", "cd"})],
+        "block_size": [Interval(Integral, 1, None, closed="left")],
         "memory": [Interval(Integral, 0, None, closed="left")],
     }
 
-    def __init__(self, inner="auto", memory=3):
+    def __init__(self, inner="auto", block_size=64, memory=3):
         self.inner = inner
+        self.block_size = block_size
         self.memory = memory
 
     def check(self, problem: Problem):
@@ -100,7 +108,7 @@ class ALS(BaseSolver):
                 f"ALS(inner={self.inner!r}) needs penalties of squares and absolute values, that "
                 "are Ridge or ElasticNet. Use inner='auto'."
             )
-        if self.inner in ("cholesky", "cg") and not problem.is_smooth:
+        if self.inner in ("cholesky", "cg", "blocks") and not problem.is_smooth:
             raise ValueError(
                 f"ALS(inner={self.inner!r}) needs positive=False and l1_ratio=0. "
                 "Use inner='auto' or inner='cd'."
@@ -137,7 +145,9 @@ class ALS(BaseSolver):
 
     def unit_of(self, problem: Problem):
         """See `BaseSolver.unit_of`: some solutions of rows weigh biases beside components."""
-        iterates = self._takes_cg(problem) or self.inner == "cd" or not problem.is_quadratic
+        iterates = (
+            self._takes_cg(problem) or self.inner in ("blocks", "cd") or not problem.is_quadratic
+        )
         # Where nothing is penalized, rows of few entries take their minimum-norm solution.
         may_lack = problem.rows.has_bias or not problem.observations.complete
         sides = problem.rows, problem.columns
@@ -162,6 +172,8 @@ class ALS(BaseSolver):
         """How the rows of one factor are improved, the other fixed: a method of the problem."""
         if self.inner == "cd":
             return Problem.descend_rows
+        if self.inner == "blocks":
+            return partial(Problem.descend_blocks, size=self.block_size)
         if self._takes_cg(problem):
             return partial(Problem.refine_rows, reduction=_reduction(state))
         return Problem.solve_rows

@@ -7,6 +7,7 @@ it without forming the systems.
 """
 
 from sklearn_mf.systems.active_set import solve_active_set
+from sklearn_mf.systems.blocks import descend_blocks
 from sklearn_mf.systems.descent import Descent, descend
 from sklearn_mf.systems.minimum_norm import solve
 from sklearn_mf.systems.penalty import RowPenalty
@@ -22,6 +23,7 @@ __all__ = [
     "RowSystems",
     "SharedBasis",
     "descend",
+    "descend_blocks",
     "descend_proximally",
     "roots",
     "shortest_rows",
