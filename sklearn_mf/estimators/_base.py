@@ -424,6 +424,11 @@ default=None
                 "know. Use MatrixFactorization, and fit instead of partial_fit."
             )
         problem = replace(unit.problem(self._problem(observations)), offset=past.offset)
+        if not problem.is_elastic:
+            raise ValueError(
+                "return_std=True needs codes that are ridge regressions: use penalties that are "
+                "Ridge or ElasticNet."
+            )
         factors = unit.inside(W, self.n_components_), self._model.features_factor(problem)
         error = self.reconstruction_err_ / unit.size
         std = unit.size * standard_deviations(past, problem, factors, cells, error)

@@ -26,6 +26,7 @@ from sklearn_mf.objective.objective import UNKNOWN, Objective, Strength
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import ObservedMatrix
+from sklearn_mf.penalties import BasePenalty, ElasticNet
 from sklearn_mf.solvers import SOLVERS, BaseSolver
 from sklearn_mf.starts.start import INITS
 from sklearn_mf.utils._tables import is_frame, native
@@ -118,6 +119,13 @@ class MatrixFactorization(RecommenderMixin, BaseFactorization):
     l1_ratio : float, default=0.0
         Share :math:`\rho` of the penalties that falls on absolute values, in [0, 1]: they make
         coefficients exactly zero. Biases are always penalized by their squares.
+    penalty : penalty object, dict or None, default=None
+        What takes the place of the elastic net above, see :mod:`sklearn_mf.penalties`: the penalty
+        of H, such as ``Smoothness(alpha=0.1)``, or a dict with penalties of "W", "H" or both. A
+        penalty has a strength of its own, in place of `alpha_H` or `alpha_W`, which remain
+        those of the factor that is not named, and of biases. `alpha_W` must then be a
+        number, and not be zero: factors share their size, and one that costs nothing would grow
+        for ever.
     alpha_scaling : float, default=1.0
         Power :math:`g` of the number of observed entries that multiplies each row's
         penalty. 1: entry by entry, as in scikit-learn's NMF, and one good value serves
@@ -176,11 +184,12 @@ class MatrixFactorization(RecommenderMixin, BaseFactorization):
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, n_features)
-        H, in one form whatever the solver, unless factors are positive or ``l1_ratio > 0``: codes
-        are uncorrelated and ordered by the variance that they explain, and the entry of largest
-        size in each component is positive. Without penalty components are orthonormal, as in PCA,
-        and codes centred where there is a feature bias; with one they are of the lengths that are
-        penalized least. A component of zeros is one that the data do not need.
+        H, in one form whatever the solver, unless factors are positive, ``l1_ratio > 0`` or
+        rotations change what a `penalty` is: codes are uncorrelated and ordered by the variance
+        that they explain, and the entry of largest size in each component is positive. Without
+        penalty components are orthonormal, as in PCA, and codes centred where there is a feature
+        bias; with one they are of the lengths that are penalized least. A component of zeros is
+        one that the data do not need.
     explained_variance_ : ndarray of shape (n_components_,), or None
         Variance of the model values of each component, summed over the features: without penalty
         that of the codes. About zero with ``bias=False`` or "samples". With sample weights the
@@ -197,9 +206,9 @@ class MatrixFactorization(RecommenderMixin, BaseFactorization):
         without an observed entry a mean of all entries, whatever `bias` is.
     n_components_ : int
         Rank.
-    alpha_W_ : float
+    alpha_W_ : float or None
         The penalty of W: `alpha_W`, or what "auto" has chosen. Biases then carry the chosen share
-        itself, since their penalty has no unit.
+        itself, since their penalty has no unit. None where `penalty` names W.
     reconstruction_err_ : float
         Root of the weighted sum of squared errors over the observed entries, on the scale
         of the data whatever the loss.
@@ -273,6 +282,7 @@ class MatrixFactorization(RecommenderMixin, BaseFactorization):
         "alpha_W": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "alpha_H": [Interval(Real, 0, None, closed="left"), StrOptions({"same"})],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "penalty": [BasePenalty, dict, None],
         "alpha_scaling": [Interval(Real, 0, None, closed="left")],
         "missing_values": [MissingValues(numeric_only=True)],
         "unstored": [StrOptions({"zero", "missing"})],
@@ -300,6 +310,7 @@ class MatrixFactorization(RecommenderMixin, BaseFactorization):
         alpha_W="auto",
         alpha_H="same",
         l1_ratio=0.0,
+        penalty=None,
         alpha_scaling=1.0,
         missing_values=np.nan,
         unstored="zero",
@@ -323,6 +334,7 @@ class MatrixFactorization(RecommenderMixin, BaseFactorization):
         self.alpha_W = alpha_W
         self.alpha_H = alpha_H
         self.l1_ratio = l1_ratio
+        self.penalty = penalty
         self.alpha_scaling = alpha_scaling
         self.missing_values = missing_values
         self.unstored = unstored
@@ -436,6 +448,11 @@ default=None
         if is_first and self.alpha_W == "auto":
             objective = objective.at(typical_strength(objective, observations))
         posed = objective.problem(observations, n_components)
+        if not posed.is_elastic:
+            raise ValueError(
+                f"partial_fit adds normal equations, which {self.penalty!r} has not: use fit, or "
+                "penalties that are Ridge or ElasticNet."
+            )
         unit = Unit.of(posed) if is_first else self._unit
         problem = unit.problem(posed)
         model = None if is_first else self._model
@@ -476,10 +493,10 @@ default=None
         objective = self._objective(loss)
         first = objective.problem(observations, 1)
         self._solver_of(first)  # before entries are hidden
-        if self.whiten and not first.is_smooth:
+        if self.whiten and not first.is_turnable:
             raise ValueError(
                 "whiten=True needs codes that may be turned until they are uncorrelated: use "
-                "positive=False and l1_ratio=0, or whiten=False."
+                "positive=False, l1_ratio=0 and no penalty, or whiten=False."
             )
         choice = choose(self, objective, observations, self._goes_on)
         return objective.at(choice.strength).problem(observations, choice.n_components), choice.Ht
@@ -545,6 +562,8 @@ default=None
 def _chosen(problem: Problem):
     """What has been chosen of a problem and is kept."""
     penalty, biases = problem.rows.penalty, problem.rows.bias_ridge
+    if not isinstance(penalty, ElasticNet):  # an object's own, which says how strong it is
+        return {"alpha_W_": None, "_auto_strength": Strength(biases, biases)}
     strength = Strength(float(penalty.alpha), biases, penalty.l1_ratio)
     return {"alpha_W_": strength.components, "_auto_strength": strength}
 

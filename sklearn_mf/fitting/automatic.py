@@ -99,7 +99,7 @@ def _can_choose(objective: Objective, observations: ObservedMatrix):
     """Whether alternation solves what entries can be hidden of."""
     if isinstance(observations, ZeroFilledObservations) or not hasattr(objective.loss, "quadratic"):
         return False
-    return objective.problem(observations, 1).is_smooth
+    return objective.problem(observations, 1).is_quadratic
 
 
 def _trials(objective: Objective, observations: ObservedMatrix, unit, rng):

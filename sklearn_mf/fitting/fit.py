@@ -233,7 +233,7 @@ def in_form(problem: Problem, state, unit):
 
     Then W are the codes, and None where nobody knows them.
     """
-    if not problem.is_smooth:
+    if not problem.is_turnable:
         return replace(state, W=None)
     if state.spectrum is None:
         # Solvers may leave codes to the fold-in, and do not see rows that are set aside.

@@ -91,7 +91,7 @@ class Paths:
         solver = solver_of(problem, wanted)
         # Of data without holes "auto" takes singular vectors, which alternation finds too.
         solves = isinstance(solver, ALS) or (wanted == "auto" and isinstance(solver, Spectral))
-        if not (solves and problem.is_smooth):
+        if not (solves and problem.is_quadratic):
             return None
         # Rows of few entries weigh biases beside components, see `ALS.unit_of`.
         has_bias = problem.rows.has_bias or problem.columns.has_bias

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sklearn_mf.losses import BaseLoss
+from sklearn_mf.objective.named_penalties import NONE, NamedPenalties, named_penalties
 from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import ElasticNet
@@ -54,6 +55,8 @@ class Objective:
         Share of the penalties that falls on absolute values.
     alpha_scaling : float
         Power of the number of observed entries that multiplies each row's penalty.
+    penalties : NamedPenalties
+        What stands in place of the elastic nets that the numbers above mean.
     """
 
     loss: BaseLoss
@@ -63,6 +66,7 @@ class Objective:
     alpha_H: float | str = "same"
     l1_ratio: float = 0.0
     alpha_scaling: float = 1.0
+    penalties: NamedPenalties = NONE
 
     @classmethod
     def of(cls, estimator, loss):
@@ -89,6 +93,7 @@ class Objective:
             estimator.alpha_H,
             estimator.l1_ratio,
             estimator.alpha_scaling,
+            named_penalties(estimator),
         )
 
     @property
@@ -107,7 +112,8 @@ class Objective:
         same = self.alpha_H == "same"
         alpha_H, bias_H = (alpha_W, bias_W) if same else (self.alpha_H, self.alpha_H)
         sides = {
-            name: ElasticNet(alpha, l1_ratio, positive=self.positive in (True, name))
+            name: getattr(self.penalties, name)
+            or ElasticNet(alpha, l1_ratio, positive=self.positive in (True, name))
             for name, alpha in (("W", alpha_W), ("H", alpha_H))
         }
         # Alone, the feature bias is free; beside a sample bias it must share.
