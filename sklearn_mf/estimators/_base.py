@@ -14,6 +14,7 @@ from sklearn_mf.estimators._base_checks import (
     warn_of_empty_columns,
     warn_of_empty_rows,
 )
+from sklearn_mf.estimators._base_recommending import Recommendations
 from sklearn_mf.estimators._base_traps import (
     warn_of_short_rows,
     warn_of_traps,
@@ -289,6 +290,13 @@ default=None
         X = check_X(self, X, reset=False)
         observations = self._observe(X, self.loss_, entry_weight)
         return score_of_hidden_entries(self._unit.problem(self._problem(observations)), self._model)
+
+    recommend = Recommendations.recommend
+    iter_recommend = Recommendations.iter_recommend
+    similar_features = Recommendations.similar_features
+    similar_samples = Recommendations.similar_samples
+    explain = Recommendations.explain
+    rerank_mmr = Recommendations.rerank_mmr
 
     def __sklearn_is_fitted__(self):
         # Of a batch without entries, or of data that were refused, only names are known.

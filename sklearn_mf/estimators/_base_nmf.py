@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.utils.validation import check_non_negative
 
 from sklearn_mf.estimators._base import BaseFactorization
-from sklearn_mf.estimators._base_recommending import RecommenderMixin
 from sklearn_mf.losses import BetaDivergence, Squared
 from sklearn_mf.objective.objective import Objective, Strength
 from sklearn_mf.objective.problem import Problem
@@ -27,7 +26,7 @@ from sklearn_mf.utils._warnings import warn
 BETAS = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0}
 
 
-class NonnegativeFactorization(RecommenderMixin, BaseFactorization):
+class NonnegativeFactorization(BaseFactorization):
     """Base of estimators with non-negative factors and scikit-learn's names for all they do.
 
     A subclass has the parameters of ``_parameter_constraints``, and says in ``_solver`` who

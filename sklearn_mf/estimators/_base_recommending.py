@@ -21,11 +21,10 @@ from sklearn_mf.utils._validation import check_X
 from sklearn_mf.utils._warnings import quiet
 
 
-class RecommenderMixin:
-    """Methods of factorizations that rank their columns for rows, known ones or new.
+class Recommendations:
+    """Methods that `BaseFactorization` takes over, without one more class above it.
 
-    A class has ``unstored``, ``_observe``, ``_codes`` and ``_model`` beside it, as
-    `BaseFactorization` does.
+    They rank columns for rows, known ones or new.
     """
 
     def recommend(
@@ -74,7 +73,7 @@ class RecommenderMixin:
         >>> items
         array([[2, 1]])
         """
-        X, candidates = self._asked(X, n, exclude_seen, items, exclude)
+        X, candidates = _asked(self, X, n, exclude_seen, items, exclude)
         W = self._codes(self._observe(X, self.loss_))
         columns, scores = best_columns(self._model, W, n, candidates)
         return (columns, scores) if return_scores else columns
@@ -117,16 +116,9 @@ class RecommenderMixin:
         40 49 (10, 5)
         """
         check_scalar(batch_size, "batch_size", Integral, min_val=1)
-        X, candidates = self._asked(X, n, exclude_seen, items, exclude)
+        X, candidates = _asked(self, X, n, exclude_seen, items, exclude)
         warn_of_empty_rows(self._observe(X, self.loss_), self._mean_code)
-        return self._batches(X, n, batch_size, candidates)
-
-    def _batches(self, X, n, batch_size, candidates):
-        for rows in gen_batches(X.shape[0], batch_size):
-            with quiet(UserWarning):  # which was told of all rows, by their numbers
-                W = self._codes(self._observe(X[rows], self.loss_))
-            found = best_columns(self._model, W, n, candidates.of_rows(rows))
-            yield np.arange(rows.start, rows.stop), *found
+        return _batches(self, X, n, batch_size, candidates)
 
     def similar_features(self, columns=None, n=10, *, return_scores=True):
         """Features whose components point in the same direction.
@@ -162,7 +154,7 @@ class RecommenderMixin:
         if columns is None:
             columns = np.arange(self.n_features_in_)
         else:
-            columns = column_list(columns, self.n_features_in_, self._known_names, "columns")
+            columns = column_list(columns, self.n_features_in_, _known_names(self), "columns")
         vectors = self._model.components.T
         found, cosines = most_similar(vectors[columns], vectors, n, columns)
         return (found, cosines) if return_scores else found
@@ -246,7 +238,7 @@ class RecommenderMixin:
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
         X = check_X(self, X, reset=False)
-        [number] = column_list([column], X.shape[1], self._known_names, "column")
+        [number] = column_list([column], X.shape[1], _known_names(self), "column")
 
         def predict(rows):
             W = self._codes(self._observe(rows, self.loss_))
@@ -311,14 +303,23 @@ class RecommenderMixin:
             )
         return reranked(items, scores, self._model.components.T, n, diversity)
 
-    def _asked(self, X, n, exclude_seen, items, exclude):
-        """Data and candidates, validated."""
-        check_is_fitted(self)
-        check_scalar(n, "n", Integral, min_val=1)
-        X = check_X(self, X, reset=False)
-        seen = seen_in(X, self.unstored) if exclude_seen else None
-        return X, Candidates.of(items, exclude, seen, X.shape, self._known_names)
 
-    @property
-    def _known_names(self):
-        return getattr(self, "feature_names_in_", None)
+def _asked(self, X, n, exclude_seen, items, exclude):
+    """Data and candidates, validated."""
+    check_is_fitted(self)
+    check_scalar(n, "n", Integral, min_val=1)
+    X = check_X(self, X, reset=False)
+    seen = seen_in(X, self.unstored) if exclude_seen else None
+    return X, Candidates.of(items, exclude, seen, X.shape, _known_names(self))
+
+
+def _batches(self, X, n, batch_size, candidates):
+    for rows in gen_batches(X.shape[0], batch_size):
+        with quiet(UserWarning):  # which was told of all rows, by their numbers
+            W = self._codes(self._observe(X[rows], self.loss_))
+        found = best_columns(self._model, W, n, candidates.of_rows(rows))
+        yield np.arange(rows.start, rows.stop), *found
+
+
+def _known_names(self):
+    return getattr(self, "feature_names_in_", None)

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.estimators._base import BaseFactorization, model_attributes
-from sklearn_mf.estimators._base_recommending import RecommenderMixin
 from sklearn_mf.estimators._base_start import first_factors, stated_init
 from sklearn_mf.fitting.hidden_ranks import HiddenRanks, score_of_hidden_ranks
 from sklearn_mf.fitting.interactions import Confidence
@@ -36,7 +35,7 @@ NONNEGATIVE = Interval(Real, 0, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 
 
-class ImplicitFactorization(RecommenderMixin, BaseFactorization):
+class ImplicitFactorization(BaseFactorization):
     r"""Low-rank factorization of implicit feedback: purchases, plays, clicks.
 
     What a sample (a user) has met in X is taken to be wanted, the more surely the larger its value;

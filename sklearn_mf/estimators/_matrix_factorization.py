@@ -7,7 +7,6 @@ import numpy as np
 
 from sklearn_mf.estimators._base import BaseFactorization, model_attributes
 from sklearn_mf.estimators._base_choice import check_n_components, choose
-from sklearn_mf.estimators._base_recommending import RecommenderMixin
 from sklearn_mf.estimators._base_spectrum import (
     ATTRIBUTES,
     deviation_of_codes,
@@ -47,7 +46,7 @@ from sklearn_mf.utils._warnings import warn
 OF_FITS = (*ATTRIBUTES, "_mean_code")
 
 
-class MatrixFactorization(RecommenderMixin, BaseFactorization):
+class MatrixFactorization(BaseFactorization):
     r"""Low-rank matrix factorization of data with missing entries.
 
     Finds codes W and components H so that :math:`X \approx W H`, from the observed
