@@ -23,12 +23,13 @@ def write_sales(path):
     """Customers and products as strings, in no order, some bought on several days."""
     X, _, _ = make_implicit(300, 80, random_state=0)
     customers, products = X.nonzero()
+    days = np.random.default_rng(0).integers(90, size=len(customers))
     sales = pandas.DataFrame(
         {
             "customer": [f"customer {i:04}" for i in customers],
             "product": [f"product {j:03}" for j in products],
             "quantity": X.data.astype(int),
-            "date": pandas.Timestamp("2024-01-01") + pandas.to_timedelta(customers % 90, unit="D"),
+            "date": pandas.Timestamp("2024-01-01") + pandas.to_timedelta(days, unit="D"),
         }
     )
     sales = pandas.concat([sales, sales[:100]]).sample(frac=1, random_state=0)
@@ -39,7 +40,7 @@ def write_sales(path):
 def test_the_program_of_the_documentation(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sales = write_sales("sales.csv")
-    whole, in_batches = programs()[:2]
+    whole, _, in_batches = programs()[:3]
     assert len(whole.strip().splitlines()) <= 12
     names = {}
     exec(whole, names)
@@ -55,6 +56,22 @@ def test_the_program_of_the_documentation(tmp_path, monkeypatch):
     exec(in_batches, names)
     batches = pandas.concat(map(pandas.read_parquet, sorted(Path().glob("recommendations-*"))))
     pandas.testing.assert_frame_equal(batches.reset_index(drop=True), found)
+
+
+def test_the_evaluation_of_the_documentation(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sales = write_sales("sales.csv")
+    whole, evaluation, _ = programs()[:3]
+    assert len(evaluation.strip().splitlines()) <= 6
+    names = {}
+    exec(whole + evaluation, names)
+    later = sales[sales["date"] >= "2024-03-01"]
+    train = set(sales[sales["date"] < "2024-03-01"]["customer"])
+    assert set(names["train"].row_labels) == train
+    pairs = later[later["customer"].isin(train)][["customer", "product"]].drop_duplicates()
+    pairs = pairs[pairs["product"].isin(names["train"].column_labels)]
+    assert names["test"].X.nnz == len(pairs)
+    assert "recall" in capsys.readouterr().out
 
 
 def test_recommendations_are_those_of_a_table_by_hand(tmp_path, monkeypatch):

@@ -9,6 +9,11 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold
 
 from sklearn_mf import MatrixFactorization, RankSearchCV
+from sklearn_mf.model_selection import (
+    MaskedEntryScorer,
+    cross_val_entries,
+    train_test_entry_split,
+)
 from sklearn_mf.recommending import LabeledMatrix, pivot_entries
 
 pd = pytest.importorskip("pandas")
@@ -262,6 +267,29 @@ class TestInEstimators:
         )
         ranks = RankSearchCV(model, [1, 2], cv=2, random_state=0).fit(data)
         assert ranks.feature_names_in_.tolist() == data.column_labels.tolist()
+
+    def test_hidden_entries_leave_the_labels(self, data, model):
+        train, test = train_test_entry_split(data, random_state=0)
+        parts = train_test_entry_split(data.X, random_state=0)
+        for part, plain in zip((train, test), parts, strict=True):
+            assert part.column_labels is data.column_labels
+            assert (part.X != plain).nnz == 0
+        scorer, model = MaskedEntryScorer(), model.fit(data)
+        assert scorer(model, data) == scorer(clone(model).fit(data.X), data.X)
+        found = cross_val_entries(model, data, cv=3)["test_score"]
+        np.testing.assert_array_equal(found, cross_val_entries(model, data.X, cv=3)["test_score"])
+
+    def test_what_is_found_has_labels(self, data, model):
+        model.fit(data)
+        some = data[:4]
+        frame = some.to_frame(*model.recommend(some, n=3, exclude_seen=False))
+        expected = pd.DataFrame(
+            model.inverse_transform(model.transform(some)), some.row_labels, data.column_labels
+        )
+        for customer, rows in frame.groupby("customer"):
+            best = expected.loc[customer].sort_values(ascending=False)[:3]
+            assert rows["product"].tolist() == best.index.tolist()
+            np.testing.assert_allclose(rows["score"], best)
 
     def test_rows_of_every_kind(self, data):
         mask = np.arange(len(data)) % 2 == 0

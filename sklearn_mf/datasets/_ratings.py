@@ -64,7 +64,9 @@ def import_pandas(caller):
     try:
         import pandas
     except ImportError as error:
-        raise ImportError(f"{caller} needs pandas, which is not installed.") from error
+        raise ImportError(
+            f"{caller} needs pandas, which is not installed: pip install 'sklearn-mf[tables]'."
+        ) from error
     return pandas
 
 

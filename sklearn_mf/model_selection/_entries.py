@@ -1,8 +1,11 @@
 """Observed entries of a matrix, in one order for dense and sparse ones, and copies without some."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
+from sklearn_mf.utils._labels import LabeledMatrix
 from sklearn_mf.utils._tables import is_frame, native, without
 from sklearn_mf.utils._validation import FLOATS, check_numbers, is_nan
 from sklearn_mf.utils._validation import check_holed as check_marked
@@ -60,9 +63,10 @@ def hide_entries(X, entries, *, missing_values=np.nan):
 
     Returns
     -------
-    X_visible : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
+    X_visible : {ndarray, DataFrame, CSR matrix, LabeledMatrix} of shape (n_samples, n_features)
         `missing_values` where entries are hidden; if that is NaN, a sparse matrix does not store
-        them. A DataFrame keeps its names, and types that know missing entries.
+        them. A DataFrame keeps its names, and types that know missing entries; a LabeledMatrix its
+        labels.
 
     Raises
     ------
@@ -90,7 +94,8 @@ def hide_entries(X, entries, *, missing_values=np.nan):
         )
     entries = entries.astype(np.intp)
     if sparse.issparse(array):
-        return _without_stored(array, entries, mark)
+        visible = _without_stored(array, entries, mark)
+        return replace(X, X=visible) if isinstance(X, LabeledMatrix) else visible
     hidden = np.zeros(array.shape, dtype=bool)
     hidden[rows[entries], columns[entries]] = True
     if is_frame(native(X)):

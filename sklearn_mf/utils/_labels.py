@@ -156,9 +156,11 @@ def numbered(column):
     if hasattr(column, "factorize"):  # pandas
         codes, labels = column.factorize(sort=True)
         return codes, _plain(labels.to_numpy())
-    if hasattr(column, "rank"):  # polars
-        codes, labels = column.rank("dense"), column.drop_nulls().unique().sort()
-        return codes.fill_null(0).to_numpy().astype(np.intp) - 1, _plain(labels.to_numpy())
+    if hasattr(column, "replace_strict"):  # polars
+        labels = column.drop_nulls().unique().sort()
+        numbers = type(labels)(np.arange(len(labels)))
+        codes = column.replace_strict(labels, numbers, default=-1, return_dtype=numbers.dtype)
+        return codes.to_numpy().astype(np.intp), _plain(labels.to_numpy())
     if hasattr(column, "combine_chunks"):  # Arrow
         from pyarrow import compute
 
