@@ -133,9 +133,11 @@ class LabeledMatrix:
         if not all(isinstance(label, str) for label in self.column_labels.tolist()):
             return None
         names, library = self.column_labels.tolist(), import_module(self.make)
-        if self.make == "pyarrow":
-            return library.table({name: library.array([], library.float64()) for name in names})
-        return library.DataFrame({name: np.zeros(0) for name in names})
+        if self.make == "pandas":
+            return library.DataFrame(np.empty((0, len(names))), columns=names)
+        if self.make == "polars":
+            return library.DataFrame(schema=names)
+        return library.table([library.array([], library.null())] * len(names), names=names)
 
 
 def numbered(column):
