@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import low_rank, punch_holes, store_observed
+from scipy import sparse
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,6 +19,7 @@ import sklearn_mf
 from sklearn_mf import (
     NMF,
     FactorizationImputer,
+    ImplicitFactorization,
     MatrixFactorization,
     MiniBatchNMF,
     RankSearchCV,
@@ -33,6 +35,7 @@ from sklearn_mf.utils.discovery import all_estimators, all_losses, all_solvers
 
 X = punch_holes(low_rank(40, 12, mean=1.0))
 POSITIVE = np.abs(X)
+CLICKS = sparse.csr_array(np.nan_to_num(np.floor(2 * POSITIVE)))
 
 
 def again(model):
@@ -70,6 +73,10 @@ MODELS = {
     "nmf": lambda: NMF(2).fit(POSITIVE),
     "minibatch": lambda: MiniBatchNMF(2, random_state=0).fit(POSITIVE),
     "minibatch stream": lambda: MiniBatchNMF(2, random_state=0).partial_fit(POSITIVE),
+    "implicit": lambda: ImplicitFactorization(4, random_state=0).fit(CLICKS),
+    "penalty objects": lambda: MatrixFactorization(
+        2, alpha_W=0.1, penalty={"H": Ridge(0.2)}, random_state=0
+    ).fit(X),
     "search": lambda: RankSearchCV(
         MatrixFactorization(), range(1, 4), cv=EntryKFold(2, random_state=0), random_state=0
     ).fit(X),
@@ -84,6 +91,8 @@ def model(request):
 def data_for(model):
     if isinstance(model, NMF | MiniBatchNMF) or isinstance(getattr(model, "loss", None), Poisson):
         return np.floor(POSITIVE)
+    if isinstance(model, ImplicitFactorization):
+        return CLICKS
     return X.astype(getattr(model, "components_", X).dtype)
 
 
@@ -234,6 +243,7 @@ REFUSED = [
         FactorizationImputer(make_pipeline(StandardScaler(), MatrixFactorization(2))),
         r"FactorizationImputer\.estimator is a sklearn.*Pipeline.*skops",
     ),
+    (ImplicitFactorization(confidence=np.sqrt), r"ImplicitFactorization\.confidence is .*sqrt"),
     (MatrixFactorization(init=[[1.0, print]]), r"MatrixFactorization\.init\[0\]\[1\] is print"),
 ]
 

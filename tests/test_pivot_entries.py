@@ -87,6 +87,42 @@ def test_categories_dates_and_nullable_integers_are_labels():
         np.testing.assert_array_equal(data.X.toarray(), plain.X.toarray())
 
 
+@pytest.mark.parametrize("make", MAKES)
+def test_only_categories_that_occur(make):
+    """Sorted as the library sorts them, whatever else there might have been."""
+    frame = pd.DataFrame({"customer": ["b", "a"], "product": ["x", "y"]})
+    customers = pd.Categorical(frame["customer"], categories=["c", "b", "a"])
+    frame = frame.assign(customer=customers)
+    if make == "polars":
+        frame = pytest.importorskip("polars").from_pandas(frame)
+    elif make == "pyarrow":
+        frame = pytest.importorskip("pyarrow").Table.from_pandas(frame)
+    data = pivot_entries(frame, **NAMES)
+    assert sorted(data.row_labels) == ["a", "b"]
+    assert data.X[data.row_labels.tolist().index("a")].toarray().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_parts_of_tables(make):
+    """Whose index has gaps, or whose columns are in chunks."""
+    columns = purchases()
+    whole = table(make, columns)
+    if make == "pandas":
+        part = whole[whole["quantity"] > 3]
+    elif make == "polars":
+        part = whole.filter(whole["quantity"] > 3)
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        part = pyarrow.concat_tables([whole.slice(0, 50), whole.slice(50)])
+        part = part.filter(pyarrow.compute.greater(part["quantity"], 3))
+    frame = pd.DataFrame(columns)
+    expected = frame[frame["quantity"] > 3].pivot_table(
+        index="customer", columns="product", values="quantity", aggfunc="last"
+    )
+    data = pivot_entries(part, **NAMES, values="quantity", aggregate="last")
+    np.testing.assert_array_equal(data.X.toarray(), expected.fillna(0))
+
+
 def test_labels_of_several_kinds():
     frame = pd.DataFrame({"customer": ["a", 1, "a"], "product": ["x", "x", 2.5]})
     data = pivot_entries(frame, **NAMES)

@@ -164,8 +164,10 @@ def numbered(column):
         codes = column.replace_strict(labels, numbers, default=-1, return_dtype=numbers.dtype)
         return codes.to_numpy().astype(np.intp), _plain(labels.to_numpy())
     if hasattr(column, "combine_chunks"):  # Arrow
-        from pyarrow import compute
+        from pyarrow import compute, types
 
+        if types.is_dictionary(column.type):  # which may have values that do not occur
+            column = column.cast(column.type.value_type)
         coded = compute.dictionary_encode(column.combine_chunks())
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
         labels = coded.dictionary
@@ -177,7 +179,10 @@ def numbered(column):
 
 
 def _numbered_in_array(values):
-    holes = np.array([_is_hole(value) for value in values.tolist()], dtype=bool)
+    if values.dtype.kind == "O":
+        holes = np.array([_is_hole(value) for value in values.tolist()], dtype=bool)
+    else:
+        holes = values != values
     try:
         labels, codes = np.unique(values[~holes], return_inverse=True)
     except TypeError:  # labels of several kinds, which have no order
