@@ -60,7 +60,7 @@ def cells(observations):
 
 def as_dense(stored):
     X = np.full(stored.shape, np.nan)
-    X[stored._entry_rows(), stored.indices] = stored.values
+    X[stored.entry_rows(), stored.indices] = stored.values
     return X
 
 

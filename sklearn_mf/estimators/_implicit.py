@@ -1,22 +1,13 @@
 """Factorization of implicit feedback: what was met counts more, and everything counts."""
 
-from functools import partial
-
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mf.estimators._base import BaseFactorization, model_attributes
-from sklearn_mf.estimators._base_start import first_factors, stated_init
+from sklearn_mf.estimators._base_streams import StreamedFactorization
 from sklearn_mf.fitting.hidden_ranks import HiddenRanks, score_of_hidden_ranks
 from sklearn_mf.fitting.interactions import Confidence
-from sklearn_mf.fitting.solver import solver_of
-from sklearn_mf.fitting.stream import Past, advanced
-from sklearn_mf.fitting.threads import threads_for
 from sklearn_mf.losses import Squared
-from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.objective.objective import Objective, Strength
-from sklearn_mf.objective.problem import Problem
-from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.solvers import BaseSolver
 from sklearn_mf.starts.start import INITS
@@ -26,7 +17,6 @@ from sklearn_mf.utils._validation import (
     Options,
     Real,
     StrOptions,
-    check_growth,
     check_X,
     fit_context,
 )
@@ -35,7 +25,7 @@ NONNEGATIVE = Interval(Real, 0, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 
 
-class ImplicitFactorization(BaseFactorization):
+class ImplicitFactorization(StreamedFactorization):
     r"""Low-rank factorization of implicit feedback: purchases, plays, clicks.
 
     What a sample (a user) has met in X is taken to be wanted, the more surely the larger its value;
@@ -324,16 +314,7 @@ default=None
         # A batch may have fewer rows than components.
         n_components = min(self.n_components, X.shape[1]) if is_first else self.n_components_
         posed = self._objective(loss).problem(observations, n_components)
-        unit = Unit.of(posed) if is_first else self._unit
-        problem = unit.problem(posed)
-        model = None if is_first else self._model
-        init = partial(stated_init, self, (X, self._solver_of(posed)), unit)
-        past, batch = getattr(self, "_stream", None), (1.0, self.random_state)
-        with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
-            stream, Ht = advanced(past, problem, model, init, batch)
-        found = FactorModel.found(problem, Ht, unit)
-        vars(self).update(model_attributes(found), **_left_to_streams(stream))
-        vars(self).update(loss_=loss, _unit=unit, _mean_code=None)
+        self._advance((X, self._solver_of(posed)), posed)
         return self
 
     def score(self, X, y=None, entry_weight=None):
@@ -373,19 +354,6 @@ default=None
         names = getattr(self, "feature_names_in_", None)
         return confidence.observed(X, names, entry_weight, sample_weight)
 
-    def _fit(self, X, y, sample_weight, entry_weight, known=None):
-        if self._goes_on:
-            check_growth(self, X)
-        return super()._fit(X, y, sample_weight, entry_weight, known)
-
-    @property
-    def _goes_on(self):
-        return self.warm_start and hasattr(self, "components_")
-
-    @property
-    def _hides(self):
-        return (self.validation_fraction, self.n_iter_no_change) if self.early_stopping else None
-
     def _resolve_loss(self, table, X):
         return Squared()
 
@@ -398,29 +366,6 @@ default=None
         n_components = min(self.n_components, observations.shape[1])
         return self._objective(loss).problem(observations, n_components), known
 
-    def _solver_of(self, problem: Problem):
-        return solver_of(problem, self.solver, self.early_stopping)
-
-    def _start(self, context, problem: Problem, unit, random_state):
-        model = self._model if self._goes_on else None
-        return first_factors(self, context, (problem, unit, model), random_state)
-
-    def _fitted_attributes(self, result):
-        scores = result.state.validation_scores
-        return {
-            **super()._fitted_attributes(result),
-            "validation_scores_": list(scores) if self.early_stopping else None,
-            "best_validation_score_": max(scores, default=np.nan) if self.early_stopping else None,
-        }
-
-    def _left_by(self, result):
-        past = Past.of(result.problem, result.state.Ht, result.known_codes)
-        return {**super()._left_by(result), **_left_to_streams(past)}
-
-    @property
-    def _offset(self):
-        return self._stream.offset * self._unit.size
-
     def _standard_deviations(self, observations: ObservedMatrix, W, cells):
         raise ValueError("return_std=True: scores of implicit feedback have no error to speak of.")
 
@@ -429,8 +374,3 @@ default=None
         tags.input_tags.allow_nan = False
         tags.input_tags.positive_only = self.negative == "error"
         return tags
-
-
-def _left_to_streams(stream):
-    """What `partial_fit` needs of the rows so far."""
-    return {"_stream": stream, "n_samples_seen_": stream.n_rows}

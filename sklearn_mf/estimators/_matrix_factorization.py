@@ -1,29 +1,22 @@
 """The workhorse: low-rank factorization of data with holes."""
 
-from dataclasses import replace
-from functools import partial
-
 import numpy as np
 
-from sklearn_mf.estimators._base import BaseFactorization, model_attributes
 from sklearn_mf.estimators._base_choice import check_n_components, choose
 from sklearn_mf.estimators._base_spectrum import (
     ATTRIBUTES,
     deviation_of_codes,
     spectrum_attributes,
 )
-from sklearn_mf.estimators._base_start import first_factors, stated_init
+from sklearn_mf.estimators._base_streams import StreamedFactorization
 from sklearn_mf.estimators._base_traps import warn_of_traps
 from sklearn_mf.fitting.automatic import typical_strength
-from sklearn_mf.fitting.solver import iterative_solver, solver_of
-from sklearn_mf.fitting.stream import advanced, seen_rows
-from sklearn_mf.fitting.threads import threads_for
+from sklearn_mf.fitting.solver import iterative_solver
+from sklearn_mf.fitting.stream import seen_rows
 from sklearn_mf.losses import LOSSES, BaseLoss
 from sklearn_mf.losses.columns import resolve, stated_losses
-from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.objective.objective import UNKNOWN, Objective, Strength
 from sklearn_mf.objective.problem import Problem
-from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import BasePenalty, ElasticNet
 from sklearn_mf.solvers import SOLVERS, BaseSolver
@@ -42,11 +35,8 @@ from sklearn_mf.utils._validation import (
 )
 from sklearn_mf.utils._warnings import warn
 
-# What only `fit` knows: components move as little as they can in a stream, and are not turned.
-OF_FITS = (*ATTRIBUTES, "_mean_code")
 
-
-class MatrixFactorization(BaseFactorization):
+class MatrixFactorization(StreamedFactorization):
     r"""Low-rank matrix factorization of data with missing entries.
 
     Finds codes W and components H so that :math:`X \approx W H`, from the observed
@@ -452,20 +442,8 @@ default=None
                 f"partial_fit adds normal equations, which {self.penalty!r} has not: use fit, or "
                 "penalties that are Ridge or ElasticNet."
             )
-        unit = Unit.of(posed) if is_first else self._unit
-        problem = unit.problem(posed)
-        model = None if is_first else self._model
-        init = partial(stated_init, self, (X, iterative_solver(problem)), unit)
-        batch = self.forget_factor, self.random_state
-        with threads_for(observations), np.errstate(over="ignore", invalid="ignore"):
-            stream, Ht = advanced(getattr(self, "_stream", None), problem, model, init, batch)
-        found = FactorModel.found(replace(problem, offset=stream.offset), Ht, unit)
-        if not (is_first or self._has_sample_bias):
-            # Of features that no row has shown yet.
-            bias = np.where(stream.totals > 0, found.feature_bias, self.feature_bias_)
-            found = replace(found, feature_bias=bias)
-        fitted = {**model_attributes(found), **_chosen(posed), **dict.fromkeys(OF_FITS)}
-        vars(self).update(fitted, **_left_to_streams(stream), loss_=loss, _unit=unit)
+        self._advance((X, iterative_solver(posed)), posed, self.forget_factor)
+        vars(self).update(_chosen(posed), **dict.fromkeys(ATTRIBUTES))
         return self
 
     def _n_components_of_stream(self, X, is_first):
@@ -477,10 +455,6 @@ default=None
                 f"{self.n_components_}: partial_fit cannot change their number, fit can."
             )
         return self.n_components_
-
-    @property
-    def _hides(self):
-        return (self.validation_fraction, self.n_iter_no_change) if self.early_stopping else None
 
     def _objective(self, loss):
         objective = Objective.of(self, loss)
@@ -521,29 +495,12 @@ default=None
         is_share = isinstance(self.n_components, RealNotInt)
         return getattr(solver, "allows_missing", True) and not is_share
 
-    def _solver_of(self, problem: Problem):
-        return solver_of(problem, self.solver, self.early_stopping)
-
-    def _start(self, context, problem: Problem, unit, random_state):
-        model = self._model if self._goes_on else None
-        return first_factors(self, context, (problem, unit, model), random_state)
-
     def _fitted_attributes(self, result):
-        scores = result.state.validation_scores
         return {
             **super()._fitted_attributes(result),
             **_chosen(result.posed),
             **spectrum_attributes(result),
-            "validation_scores_": list(scores) if self.early_stopping else None,
-            "best_validation_score_": max(scores, default=np.nan) if self.early_stopping else None,
         }
-
-    def _left_by(self, result):
-        return {**super()._left_by(result), **_left_to_streams(result.past)}
-
-    @property
-    def _offset(self):
-        return self._stream.offset * self._unit.size
 
     def _whitened(self, W):
         return self._with_components(W, np.divide) if self.whiten else W
@@ -565,8 +522,3 @@ def _chosen(problem: Problem):
         return {"alpha_W_": None, "_auto_strength": Strength(biases, biases)}
     strength = Strength(float(penalty.alpha), biases, penalty.l1_ratio)
     return {"alpha_W_": strength.components, "_auto_strength": strength}
-
-
-def _left_to_streams(stream):
-    """What `partial_fit` needs of the rows so far."""
-    return {"_stream": stream, "n_samples_seen_": stream.n_rows}
