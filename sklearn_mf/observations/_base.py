@@ -1,5 +1,6 @@
 """What every view of the data answers, and what follows from it for all of them."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -30,8 +31,13 @@ def block_entries(entries=None):
     return entries or BLOCK_ENTRIES
 
 
-class ObservedMatrix:
+class ObservedMatrix(ABC):
     """Base of the views: rows to be predicted from columns.
+
+    A view of data that are stored in another way defines `take`, `times` and ``_transposed``.
+    Everything else follows from the dense or sparse blocks that `take` returns, in little memory,
+    and is overridden where the way of storage knows something faster. Dense and sparse data are
+    the blocks themselves: they define all of it, and what is done entry by entry.
 
     Attributes
     ----------
@@ -56,6 +62,7 @@ class ObservedMatrix:
         How many numbers a product with a row multiplies, on average.
     """
 
+    complete = False
     nonzeros = None
 
     def __init__(self, shape, dtype, row_weight, column_weight, kinds):
@@ -64,12 +71,37 @@ class ObservedMatrix:
         self.column_weight = column_weight
         self.kinds = kinds
 
-    # What the storage classes answer -------------------------------------------------
+    # What a way of storage must define ----------------------------------------------------
 
     @twin
     def T(self):
         """The same observations, rows and columns exchanged."""
         return self._transposed()
+
+    @abstractmethod
+    def _transposed(self):
+        """A new view with rows and columns, and their weights, exchanged."""
+
+    @abstractmethod
+    def take(self, rows):
+        """The observations of some rows as a block: `DenseObservations` or `StoredObservations`.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int
+            Which.
+
+        Returns
+        -------
+        block : ObservedMatrix
+            With the weights of these rows, and of all columns.
+        """
+
+    @abstractmethod
+    def times(self, factor):
+        """The same observations, every value times a number: a copy of the values."""
+
+    # What follows from blocks, and may be known sooner -------------------------------------
 
     def blocks(self, entries=None):
         """Yield (slice of rows, their observations), for work in little memory.
@@ -77,16 +109,28 @@ class ObservedMatrix:
         A block has about ``entries`` entries, by default so many that temporaries of
         elementwise work stay at a few megabytes.
         """
-        raise NotImplementedError
+        step = max(1, block_entries(entries) // max(1, self.shape[1]))
+        for start in range(0, self.shape[0], step):
+            rows = slice(start, min(start + step, self.shape[0]))
+            yield rows, self.take(rows)
+
+    def subset(self, rows):
+        """The observations of some rows, stored as these are."""
+        return self.take(rows)
+
+    def stored(self):
+        """The same observations, entry by entry."""
+        parts = [block.stored() for _, block in self.blocks()] or [self.take(slice(0, 0)).stored()]
+        return parts[0].stacked(parts)
+
+    def in_double(self):
+        """The same in double precision."""
+        return self if self.dtype == np.float64 else self.stored().in_double()
 
     def each_value(self):
         """Yield arrays that together hold every observed value, once or more."""
         for _, block in self.blocks():
             yield block.values if block.complete else block.values[~np.isnan(block.values)]
-
-    def times(self, factor):
-        """The same observations, every value times a number: a copy of the values."""
-        raise NotImplementedError
 
     def hold_out(self, share, rng):
         """Hide a random share of the entries, as a `hiding_stream` draws; return a `HeldOut`.
@@ -94,19 +138,47 @@ class ObservedMatrix:
         No row and no column loses all that it has. Rows of weight zero, which tell a solver
         nothing, have nothing hidden. If anything can be hidden, something is.
         """
-        raise NotImplementedError
+        return self.stored().hold_out(share, rng)
 
-    def _stored_parts(self, rows):
+    def row_chunks(self, rows, entries=None):
+        """Split row numbers so that a dense block of each part stays small."""
+        step = max(1, block_entries(entries) // self.shape[1])
+        return np.split(rows, range(step, len(rows), step)) if len(rows) else []
+
+    def stored_parts(self, rows):
         """Yield (numbers of rows, their entries), for some rows, in little memory."""
-        raise NotImplementedError
+        for part in self.row_chunks(rows):
+            yield part, self.take(part).stored()
+
+    def row(self, i):
+        """Columns, values and weights, or None for ones, of what is observed in one row."""
+        return self.take(slice(i, i + 1)).row(0)
 
     def row_values(self, i):
         """What is observed in one row."""
-        return self._row(i)[1]
+        return self.row(i)[1]
 
     def n_in_row(self):
         """How many entries every row has."""
-        raise NotImplementedError
+        return self._of_blocks(lambda block, _: block.n_in_row(), int)
+
+    @cached_property
+    def n_observed(self):
+        """How many entries are observed."""
+        return int(self.n_in_row().sum())
+
+    @cached_property
+    def stored_per_row(self):
+        """How many numbers a product with a row multiplies, on average."""
+        return float(total_weight(self.column_weight, self.shape[1], self.dtype))
+
+    def _of_blocks(self, function, dtype, width=None):
+        """An array with a row for each row, of what a function says of blocks and their rows."""
+        shape = self.shape[:1] if width is None else (self.shape[0], width)
+        out = np.empty(shape, dtype=dtype)
+        for rows, block in self.blocks():
+            out[rows] = function(block, rows)
+        return out
 
     def first(self, test):
         """Row, column and value of the first entry that an elementwise test finds, or None."""
@@ -114,7 +186,7 @@ class ObservedMatrix:
             if not test(block.values).any():
                 continue
             for i in range(rows.start, rows.stop):
-                columns, values, _ = self._row(i)
+                columns, values, _ = self.row(i)
                 found = np.flatnonzero(test(values))
                 if len(found):
                     return i, int(columns[found[0]]), values[found[0]]
@@ -133,7 +205,12 @@ class ObservedMatrix:
 
     def product(self, dense, offsets, row_offsets=0):
         """Sum over observed j of ``e_ij * (x_ij - offsets_j - row_offsets_i) * dense_j``."""
-        raise NotImplementedError
+        row_offsets = np.broadcast_to(np.asarray(row_offsets, dtype=self.dtype), self.shape[:1])
+        return self._of_blocks(
+            lambda block, rows: block.product(dense, offsets, row_offsets[rows]),
+            self.dtype,
+            dense.shape[1],
+        )
 
     @cached_property
     def total_squares(self):
@@ -158,11 +235,16 @@ class ObservedMatrix:
 
         In single precision sums of millions of rows would lose digits.
         """
-        raise NotImplementedError
+        sums = (block.column_sums() for _, block in self.blocks())
+        return sum(sums, np.zeros(self.shape[1]))
 
     def row_totals(self):
         """Sum over observed j of ``e_ij`` times the column's weight, for every row i."""
         return self._row_totals
+
+    @cached_property
+    def _row_totals(self):
+        return self._of_blocks(lambda block, _: block.row_totals(), self.dtype)
 
     # What follows for all of them -----------------------------------------------------
 
@@ -176,14 +258,28 @@ class ObservedMatrix:
             raise MemoryError("No memory for the scratch space of the row solver.")
         solution[status != 0] = 0
         singular = np.flatnonzero((status != 0) & (self.row_totals() > 0))
-        for rows, part in self._stored_parts(singular):
+        for rows, part in self.stored_parts(singular):
             entries, own = part.entries(None), penalty.of_rows(rows)
             solution[rows] = shortest_rows(entries, design, offsets, own)
         return solution
 
     def refine_rows(self, design, offsets, penalty, start, reduction):
         """Conjugate gradients towards `solve_rows`; see ``kernels.refine_rows``."""
-        raise NotImplementedError
+
+        def refined(block, rows):
+            own = penalty.of_rows(rows)
+            return block.refine_rows(design, offsets, own, start[rows], reduction)
+
+        return self._of_blocks(refined, self.dtype, design.shape[1])
+
+    def _solve_rows(self, design, offsets, penalty):
+        """Solutions, and for each row a status that is not zero where it is none."""
+        solution = self._of_blocks(
+            lambda block, rows: block.solve_rows(design, offsets, penalty.of_rows(rows)),
+            self.dtype,
+            design.shape[1],
+        )
+        return solution, np.zeros(len(solution), dtype=np.int32)
 
     def descend_blocks(self, design, offsets, penalty, start, size):
         """Rows, each block of their coefficients solved in turn; see ``systems.descend_blocks``.
@@ -264,7 +360,11 @@ class ObservedMatrix:
         descent : Descent
             Of all rows.
         """
-        raise NotImplementedError
+        descent = Descent.empty(start)
+        for rows, block in self.blocks():
+            own = penalty.of_rows(rows)
+            descent.put(rows, block.improve_rows(design, offsets, own, start[rows], improve))
+        return descent
 
     def systems(self, design, offsets, penalty=None):
         """The normal equations of every row; see ``kernels.normal_equations``.
@@ -283,11 +383,13 @@ class ObservedMatrix:
         systems : RowSystems
             With a Gram matrix for each row, or for all.
         """
-        raise NotImplementedError
-
-    def subset(self, rows):
-        """The observations of some rows, stored as these are."""
-        return self.take(rows)
+        n_rows, k = self.shape[0], design.shape[1]
+        grams = np.empty((n_rows, k, k), dtype=design.dtype)
+        moments = np.empty((n_rows, k), dtype=design.dtype)
+        for rows, block in self.blocks():
+            part = block.systems(design, offsets)
+            grams[rows], moments[rows] = part.grams, part.moments
+        return RowSystems(grams, moments, penalty)
 
     def total_loss(self, W, Ht, loss):
         """Weighted sum of a loss over the observed entries, at model values ``W @ Ht.T``."""
@@ -351,6 +453,39 @@ class ObservedMatrix:
         totals = in_threads(split, self.blocks(CACHED_ENTRIES), work)
         return sum(totals), up, down
 
+    # What is done entry by entry, in the layout of ``values``: by blocks alone -----------------
+
+    def model(self, W, Ht):
+        """Model values."""
+        raise self._no_block("model")
+
+    def total(self, elementwise):
+        """Weighted sum over the observed entries of numbers."""
+        raise self._no_block("total")
+
+    def row_sums(self, elementwise):
+        """Sum over the observed entries of each row, the row's own weight left out."""
+        raise self._no_block("row_sums")
+
+    def pull_back(self, elementwise, W, Ht):
+        """Weighted ``R @ Ht``, without the row weights, and ``R.T @ W`` for numbers R."""
+        raise self._no_block("pull_back")
+
+    def pull_rows(self, elementwise, Ht):
+        """The first of `pull_back` alone."""
+        raise self._no_block("pull_rows")
+
+    def reweighted(self, targets, weights):
+        """The same entries with other targets, their weights multiplied."""
+        raise self._no_block("reweighted")
+
+    def split(self, share, rng):
+        """Two parts of the entries: most, and a random share of each row to be hidden."""
+        raise self._no_block("split")
+
+    def _no_block(self, method):
+        return TypeError(f"{type(self).__name__} is no block: ask its blocks() for {method}.")
+
     def weighted_sum(self, Ht):
         """Sum over all columns of their weight times ``Ht_j``."""
         weighted = Ht if self.column_weight is None else self.column_weight[:, None] * Ht
@@ -377,155 +512,6 @@ class HeldOut:
     hidden: ObservedMatrix
     known: ObservedMatrix | None = None
     columns: np.ndarray | None = None
-
-
-class SharedRows(ObservedMatrix):
-    """Rows that miss the same entries share one factorization; the others are solved singly.
-
-    Subclasses tell the groups of such rows in ``_row_groups``, solve one of them in
-    ``_solve_group``, and give its normal equations in ``_group_equations``. Where
-    ``_has_gram_loss``, Gram matrices stand for the entries of the rows in ``_full_rows``,
-    ``filled_product`` is the product with all of X, missing entries zero, and the rows in
-    ``_holed_blocks`` are looked at entry by entry.
-    """
-
-    def _per_row(self, value):
-        return np.broadcast_to(np.asarray(value, dtype=self.dtype), self.shape[:1])
-
-    def row_chunks(self, rows, entries=None):
-        """Split row numbers so that a dense block of each part stays small."""
-        step = max(1, block_entries(entries) // self.shape[1])
-        return np.split(rows, range(step, len(rows), step)) if len(rows) else []
-
-    def _stored_parts(self, rows):
-        for part in self.row_chunks(rows):
-            yield part, self.take(part).stored()
-
-    @cached_property
-    def _single_rows(self):
-        single = np.ones(self.shape[0], dtype=bool)
-        for rows in self._row_groups:
-            single[rows] = False
-        return np.flatnonzero(single)
-
-    def _solve_groups(self, design, offsets, penalty):
-        solution = np.zeros((self.shape[0], design.shape[1]), dtype=self.dtype)
-        for rows in self._row_groups:
-            # They count the same entries, so their penalty is the same too.
-            ridge = penalty.scale[rows[0]] * penalty.ridge
-            part = self._solve_group(rows, design, offsets, ridge)
-            if len(rows) == len(solution):
-                return part  # no copy, where that is all
-            solution[rows] = part
-        return solution
-
-    def refine_rows(self, design, offsets, penalty, start, reduction):
-        solution = self._solve_groups(design, offsets, penalty)
-        for rows in self.row_chunks(self._single_rows):
-            block, part = self.take(rows).stored(), penalty.of_rows(rows)
-            solution[rows] = block.refine_rows(design, offsets, part, start[rows], reduction)
-        return solution
-
-    def _solve_rows(self, design, offsets, penalty):
-        solution = self._solve_groups(design, offsets, penalty)
-        status = np.zeros(len(solution), dtype=np.int32)
-        if len(self._single_rows) == 0:
-            return solution, status
-        weighted = design if self.column_weight is None else design * self.column_weight[:, None]
-        gram = design.T @ weighted
-        for rows in self.row_chunks(self._single_rows):
-            solution[rows], status[rows] = self.take(rows).solve_each_row(
-                design, offsets, penalty.of_rows(rows), gram
-            )
-        return solution, status
-
-    def improve_rows(self, design, offsets, penalty, start, improve):
-        if self.complete:
-            return improve(self.systems(design, offsets, penalty), start)
-        descent = Descent.empty(start)
-        for rows in self._row_groups:
-            gram, moments = self._group_equations(rows, design, offsets)
-            systems = RowSystems(gram[None], moments, penalty.of_rows(rows))
-            descent.put(rows, improve(systems, start[rows]))
-        for rows in self.row_chunks(self._single_rows):
-            block, part = self.take(rows).stored(), penalty.of_rows(rows)
-            descent.put(rows, block.improve_rows(design, offsets, part, start[rows], improve))
-        return descent
-
-    def systems(self, design, offsets, penalty=None):
-        n_rows, k = self.shape[0], design.shape[1]
-        if self.complete:
-            gram, moments = self._group_equations(np.arange(n_rows), design, offsets)
-            return RowSystems(gram[None], moments, penalty)
-        grams = np.empty((n_rows, k, k), dtype=design.dtype)
-        moments = np.empty((n_rows, k), dtype=design.dtype)
-        for rows in self._row_groups:
-            grams[rows], moments[rows] = self._group_equations(rows, design, offsets)
-        for rows in self.row_chunks(self._single_rows):
-            part = self.take(rows).stored().systems(design, offsets)
-            grams[rows], moments[rows] = part.grams, part.moments
-        return RowSystems(grams, moments, penalty)
-
-    # The squared loss from Gram matrices: no residual is formed ---------------------------
-
-    def total_loss(self, W, Ht, loss):
-        if not (loss.is_squared and self._has_gram_loss):
-            return super().total_loss(W, Ht, loss)
-        if self.complete and not W.any():
-            return 0.5 * self._squares
-        return self._gram_loss(W, Ht, loss)[0]
-
-    def loss_and_gradient(self, W, Ht, loss):
-        if not (loss.is_squared and self._has_gram_loss):
-            return super().loss_and_gradient(W, Ht, loss)
-        total, products, W_gram, Ht_gram, weighted_W = self._gram_loss(W, Ht, loss)
-        W_gradient = W @ Ht_gram
-        W_gradient -= products
-        Ht_gradient = Ht @ W_gram
-        Ht_gradient -= self.T.filled_product(weighted_W)
-        if self.column_weight is not None:
-            Ht_gradient *= self.column_weight[:, None]
-        for rows, block in self._holed_blocks():
-            _, W_gradient[rows], by_column = block.loss_and_gradient(W[rows], Ht, loss)
-            Ht_gradient += by_column
-        return total, W_gradient, Ht_gradient
-
-    def split_gradient(self, W, Ht, loss, *, with_loss=False):
-        if not (loss.is_squared and self._has_gram_loss):
-            return super().split_gradient(W, Ht, loss, with_loss=with_loss)
-        total, up, _, Ht_gram, _ = self._gram_loss(W, Ht, loss)
-        down = W @ Ht_gram
-        for rows, block in self._holed_blocks():
-            _, up[rows], down[rows] = block.split_gradient(W[rows], Ht, loss)
-        return total, up, down
-
-    def _gram_loss(self, W, Ht, loss):
-        """1/2 |X - W Ht'|^2 from |X|^2, one product with X and Gram matrices."""
-        weighted_W, weighted_Ht = W, Ht
-        row_weight = self.row_weight
-        if not self.complete:
-            row_weight = multiply(self._full_rows.astype(self.dtype), row_weight)
-        if row_weight is not None:
-            weighted_W = W * row_weight[:, None]
-        if self.column_weight is not None:
-            weighted_Ht = Ht * self.column_weight[:, None]
-        products = self.filled_product(weighted_Ht)
-        W_gram, Ht_gram = weighted_W.T @ W, weighted_Ht.T @ Ht
-        cross = np.vdot(weighted_W, products)
-        total = 0.5 * float(self._squares - 2 * cross + np.vdot(W_gram, Ht_gram))
-        if total > self._least_digits * self._squares:
-            for rows, block in self._holed_blocks():
-                total += block.total_loss(W[rows], Ht, loss)
-        else:  # of the difference of such large numbers no digits would be left
-            total = self._residual_loss(W, Ht, loss)
-        return total, products, W_gram, Ht_gram, weighted_W
-
-    def _residual_loss(self, W, Ht, loss):
-        return super().total_loss(W, Ht, loss)
-
-    @cached_property
-    def _least_digits(self):
-        return float(np.sqrt(np.finfo(self.dtype).eps))
 
 
 def may_be_hidden(rows, columns, n_in_row, n_in_column):

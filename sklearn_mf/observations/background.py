@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf import kernels
-from sklearn_mf.observations._base import HeldOut, ObservedMatrix, block_entries, multiply
+from sklearn_mf.observations._base import HeldOut, ObservedMatrix, multiply
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.stored import EQUATIONS, StoredObservations
 from sklearn_mf.systems import Descent, RowSystems, SharedBasis
@@ -39,8 +39,6 @@ class BackgroundObservations(ObservedMatrix):
     background : float
         The weight a, positive.
     """
-
-    complete = False
 
     def __init__(self, corrections: StoredObservations, background):
         sides = corrections.row_weight, corrections.column_weight
@@ -92,12 +90,6 @@ class BackgroundObservations(ObservedMatrix):
 
     # As dense blocks: for what is rarely asked -------------------------------------------
 
-    def blocks(self, entries=None):
-        step = max(1, block_entries(entries) // max(1, self.shape[1]))
-        for start in range(0, self.shape[0], step):
-            rows = slice(start, min(start + step, self.shape[0]))
-            yield rows, self.take(rows)
-
     def take(self, rows):
         """The observations of some rows, made dense."""
         part = self.corrections.take(rows)
@@ -105,7 +97,7 @@ class BackgroundObservations(ObservedMatrix):
         values = part.matrix(part.values * part.weights).toarray() / weights
         return DenseObservations(values, weights, part.row_weight, self.column_weight)
 
-    def _stored_parts(self, rows):
+    def stored_parts(self, rows):
         for part in np.split(rows, range(1, len(rows))):
             if len(part):
                 yield part, self.take(part).stored()
@@ -113,9 +105,6 @@ class BackgroundObservations(ObservedMatrix):
     def stored(self):
         """The same observations, entry by entry: as many as there are cells."""
         return self.take(slice(0, self.shape[0])).stored()
-
-    def _row(self, i):
-        return self.take(slice(i, i + 1))._row(0)
 
     # What is known without them ------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from sklearn_mf import kernels
 from sklearn_mf.observations._base import (
     HeldOut,
     ObservedMatrix,
-    SharedRows,
     as_type,
     block_entries,
     kinds_of_rows,
@@ -18,6 +17,7 @@ from sklearn_mf.observations._base import (
     total_weight,
     transposed_kinds,
 )
+from sklearn_mf.observations.shared_rows import SharedRows
 from sklearn_mf.observations.stored import StoredObservations
 from sklearn_mf.utils._hiding import random_share, random_share_of_rows
 from sklearn_mf.utils._threads import n_threads, product
@@ -60,10 +60,6 @@ class DenseObservations(SharedRows):
     @property
     def n_observed(self):
         return sum(int(block._observed().sum()) for _, block in self.blocks())
-
-    @property
-    def stored_per_row(self):
-        return float(total_weight(self.column_weight, self.shape[1], self.dtype))
 
     def _observed(self):
         return ~np.isnan(self.values)
@@ -286,7 +282,7 @@ class DenseObservations(SharedRows):
     def n_in_row(self):
         return np.concatenate([block._observed().sum(axis=1) for _, block in self.blocks()])
 
-    def _row(self, i):
+    def row(self, i):
         columns = np.flatnonzero(~np.isnan(self.values[i]))
         weights = multiply(None if self.weights is None else self.weights[i], self.column_weight)
         return columns, self.values[i, columns], None if weights is None else weights[columns]
@@ -303,7 +299,7 @@ class DenseObservations(SharedRows):
         if self.complete:
             operator = kernels.least_squares_operator(design, self.column_weight, ridge)
             return self.product(operator, offsets)
-        columns, _, weights = self._row(rows[0])
+        columns, _, weights = self.row(rows[0])
         operator = kernels.least_squares_operator(design[columns], weights, ridge)
         solution = [
             (self.values[np.ix_(part, columns)] - offsets[columns]) @ operator
@@ -315,7 +311,7 @@ class DenseObservations(SharedRows):
         if self.complete:
             columns, weights = slice(None), self.column_weight
         else:
-            columns, _, weights = self._row(rows[0])
+            columns, _, weights = self.row(rows[0])
         design = design[columns]
         weighted = design if weights is None else design * weights[:, None]
         if self.complete:

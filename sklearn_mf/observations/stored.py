@@ -26,8 +26,6 @@ EQUATIONS = 1 << 21
 class StoredObservations(ObservedMatrix):
     """Sparse data in CSR layout: what is not stored is missing."""
 
-    complete = False
-
     def __init__(self, X, weights=None, row_weight=None, column_weight=None, kinds=None):
         super().__init__(X.shape, X.dtype, row_weight, column_weight, kinds)
         self.indptr, self.indices = X.indptr, X.indices
@@ -90,6 +88,16 @@ class StoredObservations(ObservedMatrix):
         """The same observations, entry by entry: themselves."""
         return self
 
+    @staticmethod
+    def stacked(parts):
+        """Several groups of rows, one below the other."""
+        X = sparse.vstack([part.matrix(part.values) for part in parts], format="csr")
+        weights, row_weight, kinds = (
+            None if any(part is None for part in numbers) else np.concatenate(numbers)
+            for numbers in zip(*((p.weights, p.row_weight, p.kinds) for p in parts), strict=True)
+        )
+        return StoredObservations(X, weights, row_weight, parts[0].column_weight, kinds)
+
     def repeated(self, times):
         """The same observations several times, along the diagonal of a table without any other.
 
@@ -134,7 +142,7 @@ class StoredObservations(ObservedMatrix):
         )
         return StoredObservations(self.matrix(values), *weights, self.kinds)
 
-    def _stored_parts(self, rows):
+    def stored_parts(self, rows):
         if len(rows):
             yield rows, self.take(rows)
 
@@ -254,7 +262,7 @@ class StoredObservations(ObservedMatrix):
         entries = slice(self.indptr[i], self.indptr[i + 1])
         return self.indices[entries], self.values[entries]
 
-    def _row(self, i):
+    def row(self, i):
         entries = slice(self.indptr[i], self.indptr[i + 1])
         columns = self.indices[entries]
         weights = multiply(

@@ -8,7 +8,6 @@ from scipy import sparse
 from sklearn_mf import kernels
 from sklearn_mf.observations._base import (
     HeldOut,
-    SharedRows,
     kinds_of_rows,
     multiply,
     times_dense,
@@ -16,6 +15,7 @@ from sklearn_mf.observations._base import (
     transposed_kinds,
 )
 from sklearn_mf.observations.dense import DenseObservations
+from sklearn_mf.observations.shared_rows import SharedRows
 from sklearn_mf.observations.stored import StoredObservations
 from sklearn_mf.utils._hiding import random_block
 
@@ -76,11 +76,6 @@ class ZeroFilledObservations(SharedRows):
         for rows in self.row_chunks(self._single_rows):
             yield rows, self.take(rows)
 
-    def blocks(self, entries=None):
-        for rows in self.row_chunks(np.arange(self.shape[0]), entries):
-            rows = slice(rows[0], rows[-1] + 1)
-            yield rows, self.take(rows)
-
     def take(self, rows):
         """The observations of some rows, made dense."""
         return DenseObservations(
@@ -95,13 +90,6 @@ class ZeroFilledObservations(SharedRows):
         X = self._X
         X = sparse.csr_array((X.data * self.dtype.type(factor), X.indices, X.indptr), X.shape)
         return ZeroFilledObservations(X, self.row_weight, self.column_weight, self.kinds)
-
-    def stored(self):
-        """The same observations, entry by entry: as many as there are cells."""
-        parts = [block.stored() for _, block in self.blocks()]
-        X = sparse.vstack([part.matrix(part.values) for part in parts], format="csr")
-        kinds = None if self.kinds is None else np.concatenate([part.kinds for part in parts])
-        return StoredObservations(X, None, self.row_weight, self.column_weight, kinds)
 
     def hold_out(self, share, rng):
         """Set a share of the rows aside, and hide some columns in them.
@@ -162,9 +150,6 @@ class ZeroFilledObservations(SharedRows):
         for rows, block in self._holed_blocks():
             out[rows] = block.n_in_row()
         return out
-
-    def _row(self, i):
-        return self.take(slice(i, i + 1))._row(0)
 
     def product(self, dense, offsets, row_offsets=0):
         row_offsets = self._per_row(row_offsets)
