@@ -8,7 +8,7 @@ from conftest import fit_for, minutes_on_reference
 from scipy import sparse
 
 from sklearn_mf import kernels
-from sklearn_mf.kernels import reference
+from sklearn_mf.kernels import pseudoinverses, reference
 from sklearn_mf.losses.columns import resolve
 from sklearn_mf.objective.problem import Problem, Side
 from sklearn_mf.observations import observe
@@ -146,3 +146,22 @@ def test_singular_rows_take_little_longer_than_others(loss):
         seconds[alpha] = min(times)
         assert np.isfinite(codes).all()
     assert seconds[0.0] < 5 * seconds[0.01] + 0.2
+
+
+def test_a_design_beyond_all_numbers_spoils_no_other():
+    rng = np.random.default_rng(0)
+    designs = rng.normal(size=(3, 6, 2))
+    designs[1, 0, 0] = 1e200
+    found = pseudoinverses(designs, np.finfo(float).eps)
+    assert np.isnan(found[1]).all()
+    for i in (0, 2):
+        np.testing.assert_allclose(found[i], np.linalg.pinv(designs[i]), atol=1e-12)
+
+
+def test_paths_end_where_factors_run_away():
+    """Of a table of three entries and many zeros they do under the weakest penalties."""
+    X = np.zeros((5, 3))
+    X[0, 0], X[3, 1], X[4, 2] = -0.12712493, -1.68846047, 0.0995922
+    model = MatrixFactorization("auto", random_state=1).fit(X)
+    assert model.n_components_ >= 1
+    assert np.isfinite(model.components_).all()

@@ -140,7 +140,8 @@ class FitResult:
         if error is None:
             problem, Ht = self.model.fixed(self.problem)
             W = self._codes_at(problem, Ht)
-            error = total_error(problem, W, Ht)
+            with np.errstate(over="ignore", invalid="ignore"):
+                error = total_error(problem, W, Ht)
         found = replace(self, W=W, error=error)
         return replace(found, mean_code=found._mean_code())
 

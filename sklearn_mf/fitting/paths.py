@@ -146,6 +146,8 @@ class Paths:
                         factors = rested(path, error_of, before, n_sweeps)
                     fitted = perf_counter()
                     of_groups = hidden.errors(problem, factors, loss)
+                    if not np.isfinite(of_groups).all():
+                        break  # factors have run away, and no larger rank brings them back
                     scores[number, step] = -of_groups * self.unit.size**2
                     times[number, step] = fitted - began, perf_counter() - fitted
                     before = mean_of(of_groups)
@@ -154,7 +156,7 @@ class Paths:
                         corner = factors, before
                     if has_risen(errors, hidden.n_observed) or is_in_vain():
                         break
-                leasts.append(min(errors))
+                leasts.append(min(errors, default=np.inf))
                 if has_risen(leasts, hidden.n_observed) or is_in_vain():
                     break
         return scores, times

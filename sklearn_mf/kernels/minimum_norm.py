@@ -24,12 +24,14 @@ def pseudoinverses(designs, eps):
     Returns
     -------
     operators : ndarray of shape (n, k, n_entries)
-        In double precision.
+        In double precision. NaN where squares of a design are beyond all numbers.
     """
     n, n_entries, k = designs.shape
     stacked = np.zeros((n, max(n_entries, k), k))
     stacked[:, :n_entries] = designs
     lengths = np.sqrt(np.einsum("npk,npk->nk", stacked, stacked))
+    runaway = ~np.isfinite(lengths).all(axis=1)
+    stacked[runaway], lengths[runaway] = 0, 1  # of which no decomposition could be found
     lengths[lengths == 0] = 1
     U, s, Vt = np.linalg.svd(stacked / lengths[:, None, :], full_matrices=False)
     # The factors themselves come from such systems: weaker directions are their noise.
@@ -39,6 +41,7 @@ def pseudoinverses(designs, eps):
     operators /= lengths[:, :, None]
     for i, directions in _unknown_directions(Vt, known, lengths):
         operators[i] -= directions @ (directions.swapaxes(1, 2) @ operators[i])
+    operators[runaway] = np.nan
     return operators
 
 
