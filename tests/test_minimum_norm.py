@@ -7,7 +7,7 @@ import pytest
 from conftest import fit_for, minutes_on_reference
 from scipy import sparse
 
-from sklearn_mf import kernels
+from sklearn_mf import MatrixFactorization, kernels
 from sklearn_mf.kernels import pseudoinverses, reference
 from sklearn_mf.losses.columns import resolve
 from sklearn_mf.objective.problem import Problem, Side
