@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import low_rank, punch_holes, store_observed
 from scipy import sparse
+from sklearn import config_context
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -255,6 +256,15 @@ def test_what_is_no_data_is_refused_before_the_file_changes(model, message, tmp_
     with pytest.raises(ValueError, match=message):
         save_model(model, path)
     assert path.read_bytes() == b"what was there"
+
+
+def test_requests_for_metadata_are_refused(tmp_path):
+    with config_context(enable_metadata_routing=True):
+        model = MatrixFactorization(2).set_fit_request(sample_weight=True)
+        with pytest.raises(
+            ValueError, match=r"MatrixFactorization\._metadata_request is a sklearn"
+        ):
+            save_model(model, tmp_path / "model.npz")
 
 
 def test_what_contains_itself_is_refused():

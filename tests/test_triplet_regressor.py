@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import low_rank
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.metrics import get_scorer, mean_absolute_error
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
@@ -11,6 +12,7 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 
 from sklearn_mf import (
     NMF,
+    ImplicitFactorization,
     MatrixFactorization,
     RankSearchCV,
     TripletRegressor,
@@ -147,7 +149,7 @@ class TestUnknownLabels:
         )
         regressor = TripletRegressor(model).fit(X, counts)
         found = regressor.predict(self.NEW)
-        bias = regressor.estimator_.transform(regressor.data_.X[:1])[0, -1]
+        bias = regressor.estimator_.transform(regressor.data_[:1])[0, -1]
         assert found[0] == pytest.approx(counts.mean() * np.exp(bias))
         assert (found > 0).all()
 
@@ -236,6 +238,25 @@ class TestTools:
         regressor = TripletRegressor(NMF(3, unstored="missing", alpha_W=0.01)).fit(X, np.abs(y))
         assert regressor.score(X, np.abs(y)) > 0.8
 
+    def test_routed_weights(self):
+        X, y, _ = triplets()
+        weight = np.random.default_rng(0).random(len(y))
+        expected = cross_val_score(
+            TripletRegressor(MODEL), X, y, params={"sample_weight": weight}, cv=3
+        )
+        with config_context(enable_metadata_routing=True):
+            regressor = TripletRegressor(MODEL).set_fit_request(sample_weight=True)
+            regressor.set_score_request(sample_weight=False)
+            found = cross_val_score(regressor, X, y, params={"sample_weight": weight}, cv=3)
+        np.testing.assert_array_equal(found, expected)
+
+    def test_implicit_feedback(self):
+        X, y, _ = triplets()
+        regressor = TripletRegressor(ImplicitFactorization(4, random_state=0))
+        regressor.fit(X, np.ceil(np.abs(y)))
+        items = regressor.estimator_.recommend(regressor.data_, n=3, return_scores=False)
+        assert len(regressor.data_.to_frame(items)) == 3 * len(regressor.data_)
+
     def test_it_is_saved(self, tmp_path):
         X, y, _ = triplets()
         regressor = TripletRegressor(MODEL, clip=(1, 5)).fit(X, y)
@@ -268,6 +289,11 @@ BAD = [
 def test_bad_input(model, X, y, parameters, message):
     with pytest.raises(ValueError, match=message):
         TripletRegressor(model, **parameters).fit(X, y)
+
+
+def test_weights_that_are_all_zero():
+    with pytest.raises(ValueError, match="sample_weight is zero everywhere"):
+        TripletRegressor(MODEL).fit(PAIRS, Y, sample_weight=[0, 0, 0, 0])
 
 
 def test_sparse_pairs_are_refused():

@@ -1,5 +1,6 @@
 """Entries as samples: a regressor of pairs of labels."""
 
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
@@ -76,6 +77,9 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     The entries are kept: codes of a row that is asked for are solved from its own, as always.
 
+    :class:`ImplicitFactorization` is fitted as well, but what it predicts is whether a pair is to
+    be expected, not y: rank its predictions, and do not compare them with y.
+
     Examples
     --------
     >>> import numpy as np
@@ -133,6 +137,8 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y = column_or_1d(check_numbers(admit(y, "y"), "y", ensure_2d=False), warn=True)
         check_consistent_length(X, y)
         weights = check_sample_weight(sample_weight, y[:, None])
+        if weights is not None and not weights.any():
+            raise ValueError("sample_weight is zero everywhere: there is no entry to fit to.")
         coded = [numbered(_taken(column, weights)) for column in columns]
         if weights is not None:
             y, weights = y[weights > 0], weights[weights > 0]
@@ -150,7 +156,7 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 "Weights of samples, and pairs that come twice, need an entry_weight, which "
                 f"{type(self.estimator).__name__}.fit does not take."
             )
-        self.estimator_ = clone(self.estimator).fit(entries, **weighted)
+        self.estimator_ = clone(self.estimator).fit(self.data_, **weighted)
         return self
 
     def predict(self, X):
@@ -195,6 +201,25 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             y[new_column] = self._of_new_columns(places[0][new_column])
         return y if self.clip is None else np.clip(y, *self.clip)
 
+    def score(self, X, y, sample_weight=None):
+        """R^2 of predicted values, as of any regressor of scikit-learn.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_entries, 2)
+            Labels of rows and columns.
+        y : array-like of shape (n_entries,)
+            Values.
+        sample_weight : array-like of shape (n_entries,), default=None
+            Weights of the entries.
+
+        Returns
+        -------
+        score : float
+            ``1 - sum (y - prediction)^2 / sum (y - mean)^2``.
+        """
+        return super().score(X, y, sample_weight)
+
     def _label_columns(self, X, y, reset):
         """The two columns of X: frames, arrays, or lists of pairs."""
         if sparse.issparse(X):
@@ -233,12 +258,12 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _entries(self, rows, columns):
         """Expected values of entries of the matrix."""
         weighted = {} if self.entry_weight_ is None else {"entry_weight": self.entry_weight_}
-        return self._model.predict_entries(self.data_.X, rows, columns, **weighted)
+        return self._model.predict_entries(self.data_, rows, columns, **weighted)
 
     def _of_new_rows(self, columns):
         """Expected values of rows without entries."""
-        X = self.data_.X
-        empty = sparse.csr_array((1, X.shape[1]), dtype=X.dtype)
+        nothing = sparse.csr_array((1, self.data_.shape[1]), dtype=self.data_.X.dtype)
+        empty = replace(self.data_, X=nothing, row_labels=self.data_.row_labels[:1])
         with quiet(UserWarning):  # of which the estimator would tell
             return self._model.predict_entries(empty, np.zeros(len(columns), dtype=int), columns)
 
@@ -253,7 +278,7 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         needed, places = np.unique(rows, return_inverse=True)
         weights = self.entry_weight_
         weighted = {} if weights is None else {"entry_weight": weights[needed]}
-        biases = self._model.transform(self.data_.X[needed], **weighted)[:, -1]
+        biases = self._model.transform(self.data_[needed], **weighted)[:, -1]
         return loss.mean(loss.from_mean(self.mean_) + biases)[places]
 
     def _validate_params(self):
