@@ -36,6 +36,8 @@ DISTRIBUTIONS = (
     "cmfrec",
     "libmf",
     "pyspark",
+    "implicit",
+    "irspack",
     "scikit-surprise",
 )
 # What a case may take, about: slow ones are repeated less often than asked.
