@@ -6,7 +6,8 @@ are tested by the same functions.
 """
 
 from sklearn_mf.conformance._loss import check_loss
+from sklearn_mf.conformance._observations import check_observations
 from sklearn_mf.conformance._penalty import check_penalty
 from sklearn_mf.conformance._solver import check_solver
 
-__all__ = ["check_loss", "check_penalty", "check_solver"]
+__all__ = ["check_loss", "check_observations", "check_penalty", "check_solver"]

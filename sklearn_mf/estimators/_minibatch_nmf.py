@@ -270,6 +270,6 @@ default=None
         memory = result.state.memory
         return {
             **super()._fitted_attributes(result),
-            "n_steps_": memory["n_steps"],
-            "_sums": memory["sums"],
+            "n_steps_": memory.n_steps,
+            "_sums": memory.sums,
         }

@@ -1,5 +1,6 @@
 """The loop that all solvers share: stopping, the curve, the guard against divergence."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from math import isfinite
 from time import perf_counter
@@ -29,6 +30,25 @@ WORSE_THAN_NOTHING = 1.001
 ROUNDING = 100
 TINY = float(np.finfo(np.float64).tiny)
 EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass
+class Memory:
+    """Base of what a solver carries from one step to the next.
+
+    Attributes
+    ----------
+    to_fall : float or None
+        What was last compared with ``tol``, of solvers that compare it themselves.
+    """
+
+    to_fall: float | None = field(default=None, kw_only=True)
+
+    def __copy__(self):
+        """Another memory of the same things."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        return other
 
 
 @dataclass
@@ -65,8 +85,9 @@ class State:
         Where solvers that draw get their numbers from.
     max_iter : int or None
         Iterations at most, for solvers that plan ahead.
-    memory : dict
-        What a solver carries from one step to the next.
+    memory : Memory or None
+        What a solver carries from one step to the next, of a class of its own; None before the
+        first step. A copy of it is kept with the factors, for the case of an interruption.
     """
 
     W: np.ndarray
@@ -83,7 +104,7 @@ class State:
     interrupted: bool = False
     random_state: np.random.RandomState | None = None
     max_iter: int | None = None
-    memory: dict = field(default_factory=dict)
+    memory: Memory | None = None
 
     @property
     def n_iter(self):
@@ -185,7 +206,8 @@ class BaseSolver(BaseEstimator):
             if not state.interrupted:
                 record.guard(WORSE_THAN_NOTHING)
         if tol > 0 and not (state.converged or state.stopped or state.interrupted):
-            to_fall = state.memory.get("to_fall", record.to_fall)
+            known = getattr(state.memory, "to_fall", None)
+            to_fall = record.to_fall if known is None else known
             close = "" if to_fall is None else f", it was {to_fall:.2g} at last"
             warn(
                 f"solver={self.name!r} did not converge in max_iter={max_iter} iterations: "
@@ -318,7 +340,7 @@ class _Record:
         self.solver, self.state, self.scale, self.limits = solver, state, scale, limits
         self.shapes = state.W.shape, state.Ht.shape
         self.first = state.objective
-        self.kept = state.W, state.Ht, dict(state.memory)
+        self.kept = state.W, state.Ht, copy(state.memory)
         self.n_kept = 0
         self.to_fall = None  # what was last compared with tol
 
@@ -344,7 +366,7 @@ class _Record:
         over = state.converged or state.stopped or n_iter >= limits.max_iter
         if not over:
             self.begin()
-        self.kept = state.W, state.Ht, dict(state.memory)
+        self.kept = state.W, state.Ht, copy(state.memory)
         self.n_kept = n_iter
         return over
 

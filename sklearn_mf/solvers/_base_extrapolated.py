@@ -1,7 +1,11 @@
 """Sweeps that go beyond their results, of solvers that improve one factor after the other."""
 
+from dataclasses import dataclass
+
+import numpy as np
+
 from sklearn_mf.objective.problem import Problem
-from sklearn_mf.solvers._base import BaseSolver
+from sklearn_mf.solvers._base import BaseSolver, Memory
 
 # The numbers of Ang & Gillis (2019): by how much a sweep first goes beyond its results, how
 # that and its limit grow while the objective falls, and by what it is divided where it rose.
@@ -13,6 +17,31 @@ SELDOM = 10
 # Rounds that repay the product with X which they share: their cost is that of a square of the
 # rank for each row, the product's that of the row's entries (Gillis & Glineur 2012).
 MOST_ROUNDS, ROUNDS_PER_ENTRY = 10, 2
+
+
+@dataclass
+class Extrapolation(Memory):
+    """How far sweeps go beyond their results.
+
+    Attributes
+    ----------
+    ahead : ndarray of shape (n_features, k)
+        Where the next sweep starts.
+    limit : float
+        What `share` may grow to.
+    share : float
+        Of a sweep's own step by which it goes beyond it.
+    last_share : float
+        The last one that did not lead astray.
+    violation : float or None
+        How far the factors were from rest in the first sweep.
+    """
+
+    ahead: np.ndarray
+    limit: float
+    share: float = FIRST_SHARE
+    last_share: float = FIRST_SHARE
+    violation: float | None = None
 
 
 class ExtrapolatedSolver(BaseSolver):
@@ -31,6 +60,7 @@ class ExtrapolatedSolver(BaseSolver):
     """
 
     extrapolated = True
+    memory_class = Extrapolation
     measure = "the projected gradients beside those of the first iteration"
     # Beyond the improved factors by this share of the step at most.
     most_share = 1.0
@@ -40,25 +70,23 @@ class ExtrapolatedSolver(BaseSolver):
         return True
 
     def _step(self, problem: Problem, state):
+        if state.memory is None:
+            state.memory = self.memory_class(ahead=state.Ht, limit=self.most_share)
         memory = state.memory
-        if not memory:
-            memory.update(
-                share=FIRST_SHARE, limit=self.most_share, ahead=state.Ht, last_share=FIRST_SHARE
-            )
-        share = memory["share"] if self.extrapolated else 0.0
-        W, Ht, objective, violation = self._sweep(problem, state, memory["ahead"], share)
+        share = memory.share if self.extrapolated else 0.0
+        W, Ht, objective, violation = self._sweep(problem, state, memory.ahead, share)
         if share and not objective <= state.objective:
-            memory.update(share=share / CUT, limit=memory["last_share"])
+            memory.share, memory.limit = share / CUT, memory.last_share
             W, Ht, objective, violation = self._sweep(problem, state, state.Ht, 0.0)
-            memory["ahead"] = Ht
+            memory.ahead = Ht
         else:
-            memory["last_share"] = share
-            share = min(memory["limit"], GROWTH * share)
-            memory.update(
-                share=share, limit=min(self.most_share, GROWTH_OF_LIMIT * memory["limit"])
-            )
-            memory["ahead"] = self._ahead(problem.T, Ht, memory["ahead"], share)
-        first = memory.setdefault("violation", violation)
+            memory.last_share = share
+            share = memory.share = min(memory.limit, GROWTH * share)
+            memory.limit = min(self.most_share, GROWTH_OF_LIMIT * memory.limit)
+            memory.ahead = self._ahead(problem.T, Ht, memory.ahead, share)
+        if memory.violation is None:
+            memory.violation = violation
+        first = memory.violation
         state.violation = self._rest(problem, state, objective, violation / first if first else 0.0)
         state.W, state.Ht = W, Ht
         return objective

@@ -1,10 +1,12 @@
 """Adam: descent with a step of its own for every coefficient."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
-from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.solvers._base import SOLVERS, BaseSolver, Memory
 from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions
 
 # Where learning_rate is "auto": the first step beside the size of the start.
@@ -15,6 +17,43 @@ TOO_HIGH, PATIENCE, PATIENCE_WITH_BATCHES = 2.0, 10, 5
 # Rounding error over its own size would be a step as long as any, as long as there is no memory
 # of larger gradients: what is so many units of it beside the largest is zero.
 FIRST_STEPS, ROUNDING = 20, 1000
+
+
+@dataclass
+class Averages(Memory):
+    """What is known of gradients, and how it goes.
+
+    Attributes
+    ----------
+    factors : ndarray
+        Both factors as one vector, where the next step starts.
+    sums : tuple of two ndarrays
+        Discounted sums of gradients, and of their squares.
+    rate : float
+        Length of the next steps.
+    lowest : float
+        The lowest objective so far.
+    gradient : ndarray or None
+        At these factors, if it is known.
+    steps, epochs : int
+        Steps, and passes over all batches, since the sums were zero.
+    waited : int
+        Iterations since the objective was the lowest.
+    """
+
+    factors: np.ndarray
+    sums: tuple
+    rate: float
+    lowest: float
+    gradient: np.ndarray | None = None
+    steps: int = 0
+    epochs: int = 0
+    waited: int = 0
+
+    @classmethod
+    def at(cls, factors, rate, lowest):
+        """Where nothing is known yet."""
+        return cls(factors, (np.zeros_like(factors), np.zeros_like(factors)), rate, lowest)
 
 
 @SOLVERS.register
@@ -135,11 +174,10 @@ class Adam(BaseSolver):
         return Unit() if self.learning_rate != "auto" else Unit.of_size(problem)
 
     def _step(self, problem: Problem, state):
-        memory = state.memory
-        if not memory:
-            memory.update(self._memory(problem.pack(state.W, state.Ht)))
-            memory.update(rate=self._first_rate(state.Ht), lowest=state.objective, waited=0)
-        rate = memory["rate"]
+        if state.memory is None:
+            factors, rate = problem.pack(state.W, state.Ht), self._first_rate(state.Ht)
+            state.memory = Averages.at(factors, rate, state.objective)
+        memory, rate = state.memory, state.memory.rate
         if self.schedule == "cosine":
             rate *= 0.5 * float(1 + np.cos(np.pi * state.n_iter / state.max_iter))
         if self.batch_size is None:
@@ -148,7 +186,7 @@ class Adam(BaseSolver):
             objective = self._epoch(problem, state, rate)
         if self.schedule == "adaptive":
             return self._best(problem, state, objective)
-        state.W, state.Ht = problem.unpack(memory["factors"])
+        state.W, state.Ht = problem.unpack(memory.factors)
         return objective
 
     def _first_rate(self, Ht):
@@ -156,40 +194,34 @@ class Adam(BaseSolver):
             return self.learning_rate
         return FIRST_STEP * float(np.sqrt(np.mean(np.square(Ht)))) or FIRST_STEP
 
-    @staticmethod
-    def _memory(factors):
-        """What is known of gradients at the start: nothing."""
-        sums = np.zeros_like(factors), np.zeros_like(factors)
-        return {"factors": factors, "gradient": None, "sums": sums, "steps": 0, "epochs": 0}
-
     def _whole_step(self, problem: Problem, memory, rate):
-        if memory["gradient"] is None:
-            _, *gradient = problem.value_and_gradient(*problem.unpack(memory["factors"]))
-            memory["gradient"] = problem.pack(*gradient)
-        memory["steps"] += 1
-        lengths = self._lengths(memory["sums"], memory["gradient"], memory["steps"], rate)
-        factors = self._decayed(memory["factors"], rate) - lengths * memory["sums"][0]
+        if memory.gradient is None:
+            _, *gradient = problem.value_and_gradient(*problem.unpack(memory.factors))
+            memory.gradient = problem.pack(*gradient)
+        memory.steps += 1
+        lengths = self._lengths(memory.sums, memory.gradient, memory.steps, rate)
+        factors = self._decayed(memory.factors, rate) - lengths * memory.sums[0]
         if not problem.is_smooth:
             factors = problem.pack(
                 *problem.prox(*problem.unpack(factors), *problem.unpack(lengths))
             )
         objective, *gradient = problem.value_and_gradient(*problem.unpack(factors))
-        memory["factors"], memory["gradient"] = factors, problem.pack(*gradient)
+        memory.factors, memory.gradient = factors, problem.pack(*gradient)
         return objective
 
     def _epoch(self, problem: Problem, state, rate):
         memory = state.memory
-        factors = memory["factors"].copy()
+        factors = memory.factors.copy()
         W, Ht = problem.unpack(factors)
-        sums = [problem.unpack(total) for total in memory["sums"]]
+        sums = [problem.unpack(total) for total in memory.sums]
         # A row of W meets as many batches as it has parts in: one an epoch, or all of them.
-        memory["epochs"] += 1
+        memory.epochs += 1
         batches = problem.batches(self.batches, self.batch_size, state.random_state)
         for rows, part in batches:
-            memory["steps"] += 1
+            memory.steps += 1
             old = W[rows], Ht
             _, *gradients = part.value_and_gradient(*old)
-            n_steps = memory["epochs" if self.batches == "rows" else "steps"], memory["steps"]
+            n_steps = memory.epochs if self.batches == "rows" else memory.steps, memory.steps
             new, lengths = [], []
             for side, index in enumerate((rows, slice(None))):
                 own = [total[side][index] for total in sums]
@@ -199,7 +231,7 @@ class Adam(BaseSolver):
                 for total, changed in zip(sums, own, strict=True):
                     total[side][index] = changed
             W[rows], Ht[:] = part.prox(*new, *lengths)
-        memory["factors"] = factors
+        memory.factors = factors
         return problem.value(W, Ht)
 
     def _lengths(self, sums, gradient, n_steps, rate):
@@ -228,16 +260,17 @@ class Adam(BaseSolver):
     def _best(self, problem: Problem, state, objective):
         """Stay at the lowest objective; start from there again, slower, where it does not fall."""
         memory = state.memory
-        if objective <= memory["lowest"]:
-            memory.update(lowest=objective, waited=0)
-            state.W, state.Ht = problem.unpack(memory["factors"])
+        if objective <= memory.lowest:
+            memory.lowest, memory.waited = objective, 0
+            state.W, state.Ht = problem.unpack(memory.factors)
             return objective
-        memory["waited"] += 1
+        memory.waited += 1
         patience = PATIENCE if self.batch_size is None else PATIENCE_WITH_BATCHES
         best = problem.pack(state.W, state.Ht)
-        if not objective <= TOO_HIGH * memory["lowest"]:
-            memory.update(self._memory(best), rate=memory["rate"] / 2, waited=0)
-        elif memory["waited"] == patience:
-            memory.update(factors=best, gradient=None, rate=memory["rate"] / 2, waited=0)
-            memory["sums"][0][:] = 0
-        return memory["lowest"]
+        if not objective <= TOO_HIGH * memory.lowest:
+            state.memory = Averages.at(best, memory.rate / 2, memory.lowest)
+        elif memory.waited == patience:
+            memory.factors, memory.gradient, memory.waited = best, None, 0
+            memory.rate /= 2
+            memory.sums[0][:] = 0
+        return memory.lowest

@@ -1,5 +1,6 @@
 """Alternating least squares."""
 
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
-from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.solvers._base import SOLVERS, BaseSolver, Memory
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
 # Rank from which conjugate gradients reach a tolerance sooner than exact solutions.
@@ -18,6 +19,20 @@ FIRST_REDUCTION, LEAST_REDUCTION, LARGEST_REDUCTION = 0.01, 0.001, 0.03
 TINY = np.finfo(np.float64).tiny
 # Share of their squares that keeps a history of parallel steps from giving noise.
 PARALLEL = 1e-10
+
+
+@dataclass
+class Sweeps(Memory):
+    """Where the last sweeps started, and where they led.
+
+    Attributes
+    ----------
+    points, images : list of ndarray of shape (n_features, k)
+        Features' factors before and after each sweep.
+    """
+
+    points: list = field(default_factory=list)
+    images: list = field(default_factory=list)
 
 
 @SOLVERS.register
@@ -119,9 +134,9 @@ class ALS(BaseSolver):
         return self.inner == "cd" or not problem.is_smooth
 
     def _step(self, problem: Problem, state):
-        if "points" not in state.memory:
-            state.memory.update(points=[], images=[])
-        points, images = state.memory["points"], state.memory["images"]
+        if state.memory is None:
+            state.memory = Sweeps()
+        points, images = state.memory.points, state.memory.images
         Ht = state.Ht
         if images:
             Ht = problem.T.feasible(_extrapolated(points, images, _metric(problem, state.W)))

@@ -1,17 +1,38 @@
 """Full-batch gradient descent on both factors."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import linalg
 
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
-from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.solvers._base import SOLVERS, BaseSolver, Memory
 from sklearn_mf.utils._validation import Interval, Real, StrOptions
 
 # Share of its mean eigenvalue that is added to a metric, in units of rounding error.
 DAMPING = 1000
 # Share of the fall that its gradients promise to a step that is not too long (Armijo's rule).
 ENOUGH = 0.25
+
+
+@dataclass
+class Motion(Memory):
+    """The last step, and what the next one may be.
+
+    Attributes
+    ----------
+    velocity : list of two ndarrays
+        The last step of each factor.
+    share : float
+        Of the length that the curvature allows.
+    age : float
+        Of Nesterov's sequence since its last restart.
+    """
+
+    velocity: list
+    share: float = 1.0
+    age: float = 1.0
 
 
 @SOLVERS.register
@@ -103,20 +124,19 @@ class GradientDescent(BaseSolver):
 
     def _step(self, problem: Problem, state):
         here = state.W, state.Ht
-        if not state.memory:
-            state.memory.update(velocity=[np.zeros_like(factor) for factor in here])
-            state.memory.update(share=1.0, age=1.0)
+        if state.memory is None:
+            state.memory = Motion([np.zeros_like(factor) for factor in here])
         share = self._share_of_velocity(state.memory)
         ahead = here
         if share:
-            pairs = zip(here, state.memory["velocity"], strict=True)
+            pairs = zip(here, state.memory.velocity, strict=True)
             ahead = tuple(factor + factor.dtype.type(share) * step for factor, step in pairs)
         looks_ahead = self.nesterov or self.momentum == "auto"
         move = self._automatic_move if self.learning_rate == "auto" else self._fixed_move
         there, objective = move(problem, state, ahead, ahead if looks_ahead else here)
         if self.momentum == "auto" and objective > state.objective:
-            state.memory["age"] = 1.0
-        state.memory["velocity"] = [a - b for a, b in zip(there, here, strict=True)]
+            state.memory.age = 1.0
+        state.memory.velocity = [a - b for a, b in zip(there, here, strict=True)]
         state.W, state.Ht = there
         return objective
 
@@ -124,9 +144,9 @@ class GradientDescent(BaseSolver):
         """Momentum; where it is "auto", Nesterov's sequence since the last restart."""
         if self.momentum != "auto":
             return self.momentum
-        age = memory["age"]
-        memory["age"] = (1 + np.sqrt(1 + 4 * age**2)) / 2
-        return (age - 1) / memory["age"]
+        age = memory.age
+        memory.age = (1 + np.sqrt(1 + 4 * age**2)) / 2
+        return (age - 1) / memory.age
 
     def _fixed_move(self, problem: Problem, state, ahead, base):
         rates = self.learning_rate, self.learning_rate
@@ -140,7 +160,7 @@ class GradientDescent(BaseSolver):
         metrics = self._metrics(problem, here)
         # In its metric each factor alone could go all the way; both at once go half.
         lengths = (0.5, 0.5) if self.preconditioned else _lipschitz_lengths(problem, *here)
-        share = min(1.0, 2 * memory["share"])
+        share = min(1.0, 2 * memory.share)
         directions = _directions(problem, base, metrics)
         # A smaller fall cannot be told from rounding error of the objective.
         rounding = np.finfo(here[0].dtype).eps * abs(state.objective)
@@ -150,7 +170,7 @@ class GradientDescent(BaseSolver):
             objective = problem.value(*there)
             if objective <= state.objective:
                 return there, objective
-        memory["age"] = 1.0
+        memory.age = 1.0
         if base[0] is not here[0]:
             directions = _directions(problem, here, metrics)
         while True:
@@ -162,7 +182,7 @@ class GradientDescent(BaseSolver):
                 return here, state.objective
             objective = problem.value(*there)
             if objective <= state.objective - ENOUGH * fall:
-                memory["share"] = share
+                memory.share = share
                 return there, objective
             share /= 2
 

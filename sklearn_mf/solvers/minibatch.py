@@ -12,7 +12,7 @@ from sklearn_mf.objective.multiplicative import (
     multiply,
 )
 from sklearn_mf.objective.problem import Problem
-from sklearn_mf.solvers._base import BaseSolver
+from sklearn_mf.solvers._base import BaseSolver, Memory
 from sklearn_mf.starts.nonnegative import observed_mean
 from sklearn_mf.utils._validation import Integral, Interval, Real
 
@@ -105,6 +105,28 @@ class Smoothed:
         self.value = cost if self.value is None else (1 - share) * self.value + share * cost
         self.n_without = 0 if self.value < self.least else self.n_without + 1
         self.least = min(self.least, self.value)
+
+
+@dataclass
+class Batches(Memory):
+    """The data in batches, and what those so far have left.
+
+    Attributes
+    ----------
+    sums : RunningSums
+        Of the passes so far.
+    batches : list of (rows, Problem), or None
+        In their order; None when all is over.
+    n_steps : int
+        Batches seen.
+    cost : Smoothed
+        Of a row.
+    """
+
+    sums: RunningSums
+    batches: list | None
+    n_steps: int = 0
+    cost: Smoothed = field(default_factory=Smoothed)
 
 
 class MiniBatchUpdate(BaseSolver):
@@ -223,18 +245,19 @@ class MiniBatchUpdate(BaseSolver):
         try:
             super()._run(problem, state, record)
         finally:
-            state.memory.pop("batches", None)  # copies of the data
+            if state.memory is not None:
+                state.memory.batches = None  # copies of the data
 
     def _step(self, problem: Problem, state):
-        memory = state.memory
-        if not memory:
+        if state.memory is None:
             sums = self.sums_before(problem, state.Ht)
             batches = list(_batches(problem, self.batch_size))
-            memory.update(sums=sums, batches=batches, n_steps=0, cost=Smoothed())
+            state.memory = Batches(sums, batches)
+        memory = state.memory
         # What an interruption leaves belongs together: the end of the last pass.
-        W, Ht, sums, n_steps = state.W.copy(), state.Ht, memory["sums"], memory["n_steps"]
+        W, Ht, sums, n_steps = state.W.copy(), state.Ht, memory.sums, memory.n_steps
         total = weight = 0.0
-        for rows, batch in memory["batches"]:
+        for rows, batch in memory.batches:
             before = Ht
             W[rows], Ht, sums, objective = self.update(batch, W[rows], Ht, sums)
             n_steps += 1
@@ -243,12 +266,12 @@ class MiniBatchUpdate(BaseSolver):
             if n_steps == 1:
                 continue  # the components of this cost were the start
             share = min(n_rows / (problem.row_weight.sum(dtype=np.float64) + 1), 1)
-            memory["cost"].include(objective / n_rows, share)
+            memory.cost.include(objective / n_rows, share)
             if self._is_over(memory, before, Ht):
                 state.converged = True
                 break
         state.W, state.Ht = W, Ht
-        memory.update(sums=sums, n_steps=n_steps)
+        memory.sums, memory.n_steps = sums, n_steps
         return float(total / weight * problem.row_weight.sum(dtype=np.float64))
 
     def _is_over(self, memory, before, Ht):
@@ -256,8 +279,8 @@ class MiniBatchUpdate(BaseSolver):
             change, size = np.linalg.norm(Ht - before), np.linalg.norm(Ht)
             if change <= self.tol * size:
                 return True
-            memory["to_fall"] = change / size if size else np.inf
-        n_without = memory["cost"].n_without
+            memory.to_fall = change / size if size else np.inf
+        n_without = memory.cost.n_without
         return self.max_no_improvement is not None and n_without >= self.max_no_improvement
 
 

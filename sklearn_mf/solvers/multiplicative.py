@@ -1,5 +1,6 @@
 """Multiplicative updates of non-negative factors, under every beta divergence."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,13 +13,30 @@ from sklearn_mf.objective.multiplicative import (
 )
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers._base import SOLVERS
-from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
+from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver, Extrapolation
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
 # Iterations from one look at the stopping rule to the next, as in scikit-learn.
 PATIENCE = 10
 # Beyond the last update a coefficient keeps this share of itself: zeros would stay zero.
 LEAST_SHARE = 0.1
+
+
+@dataclass
+class Updates(Extrapolation):
+    """What is known of the next update, and the errors that say when to stop.
+
+    Attributes
+    ----------
+    parts : sequence of (W, Ht, GradientParts)
+        Derivatives to W at the last factors and those before.
+    first_error, last_error : float
+        At the start, and when the stopping rule was looked at last.
+    """
+
+    parts: tuple = ()
+    first_error: float = 0.0
+    last_error: float = 0.0
 
 
 @SOLVERS.register
@@ -91,6 +109,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
     measure = "the share of the first error by which ten iterations lower it"
     # Updates are short: several times their length still leads down.
     most_share = 4.0
+    memory_class = Updates
     requires_loss = ("split",)
     requires_penalty = ("is_elastic",)
 
@@ -140,11 +159,11 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
             W, Ht = problem.balanced(W, Ht)
         # The model that the objective needs is that of the next update: no more is computed.
         following = problem.gradient_parts(W, Ht, with_loss=True)
-        state.memory["parts"] = [(state.W, state.Ht, at), (W, Ht, following)]
+        state.memory.parts = [(state.W, state.Ht, at), (W, Ht, following)]
         return W, Ht, following.loss + problem.penalty(W, Ht), 0.0
 
     def _parts_at(self, problem: Problem, state):
-        for W, Ht, known in state.memory.get("parts", ()):
+        for W, Ht, known in state.memory.parts:
             if W is state.W and Ht is state.Ht:
                 return known
         return problem.gradient_parts(state.W, state.Ht)
@@ -163,12 +182,12 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
     def _rest(self, problem: Problem, state, objective, violation):
         memory, n_iter = state.memory, state.n_iter + 1
         if n_iter == 1:
-            memory["first_error"] = memory["last_error"] = _root(state.objective)
+            memory.first_error = memory.last_error = _root(state.objective)
         if n_iter % PATIENCE:
             return np.inf  # not asked now
         error = _root(objective)
-        decrease, memory["last_error"] = memory["last_error"] - error, error
-        return decrease / memory["first_error"] if memory["first_error"] else 0.0
+        decrease, memory.last_error = memory.last_error - error, error
+        return decrease / memory.first_error if memory.first_error else 0.0
 
     def _improve(self, problem: Problem, fixed, rows, state):
         samples = problem.observations

@@ -1,6 +1,6 @@
 """Stochastic gradient descent, one observed entry at a time."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf, isqrt
 from numbers import Real
@@ -10,7 +10,7 @@ import numpy as np
 from sklearn_mf import kernels
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ZeroFilledObservations, parabola_of
-from sklearn_mf.solvers._base import SOLVERS, BaseSolver
+from sklearn_mf.solvers._base import SOLVERS, BaseSolver, Memory
 from sklearn_mf.utils._threads import n_threads
 from sklearn_mf.utils._validation import Interval, StrOptions
 
@@ -28,6 +28,22 @@ AUTOMATIC = {"adagrad": 0.2, "constant": 0.02, "invscaling": 0.1, "adaptive": 0.
 LEAST_RATE = 1e-6
 # What it tries after an epoch that lowered the objective (the "bold driver" of Gemulla et al.).
 GROWTH = 1.05
+
+
+@dataclass
+class Schedule(Memory):
+    """The entries, and how long steps are.
+
+    Attributes
+    ----------
+    epochs : Epochs
+        The entries in blocks.
+    rate : float
+        Length of the next steps, before `SGD.schedule`.
+    """
+
+    epochs: "Epochs"
+    rate: float
 
 
 @SOLVERS.register
@@ -135,30 +151,29 @@ class SGD(BaseSolver):
             )
 
     def _step(self, problem: Problem, state):
+        if state.memory is None:
+            is_auto = self.learning_rate == "auto"
+            rate = AUTOMATIC[self.schedule] if is_auto else self.learning_rate
+            state.memory = Schedule(Epochs(problem, state), rate)
         memory = state.memory
-        if not memory:
-            memory["epochs"] = _Epochs(problem, state)
-            memory["rate"] = self.learning_rate
-            if self.learning_rate == "auto":
-                memory["rate"] = AUTOMATIC[self.schedule]
-        rate = memory["rate"]
+        rate = memory.rate
         if self.schedule == "invscaling":
             rate /= (state.n_iter + 1) ** self.power_t
-        epoch = partial(memory["epochs"].next(state), adapt=float(self.schedule == "adagrad"))
+        epoch = partial(memory.epochs.next(state), adapt=float(self.schedule == "adagrad"))
         W, Ht, objective = epoch(rate)
         if self.schedule == "adaptive":
             while not objective <= state.objective:
-                if rate < LEAST_RATE * memory["rate"]:
+                if rate < LEAST_RATE * memory.rate:
                     state.converged = True
                     return state.objective
                 rate /= 2
                 W, Ht, objective = epoch(rate)
-            memory["rate"] = GROWTH * rate
+            memory.rate = GROWTH * rate
         state.W, state.Ht = W, Ht
         return objective
 
 
-class _Epochs:
+class Epochs:
     """The entries in blocks, and what one fit needs beside them.
 
     Inside, model values have the unit of the standard deviation of the data around the biases
