@@ -54,10 +54,23 @@ def test_top_columns_are_those_of_a_complete_sort(dtype, n, name):
     np.testing.assert_array_equal(scores, before)
 
 
+def ranked(module, scores, slack, left, right, n, n_threads=1, step=None):
+    """Rankings by products, columns being offered some at a time."""
+    columns = np.full((len(left), n), -1, dtype=np.int64)
+    values = np.full((len(left), n), np.nan, dtype=left.dtype)
+    step = step or len(right)
+    for first in range(0, len(right), step):
+        part = np.ascontiguousarray(scores[:, first : first + step])
+        module.offer_products(part, first, slack, left, right, columns, values, n_threads)
+    module.sort_rankings(columns, values)
+    return columns, values
+
+
+@pytest.mark.parametrize("step", [None, 3, 64])
 @pytest.mark.parametrize("n", [1, 7, 150])
 @pytest.mark.parametrize("k", [1, 3, 8, 37])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_products_are_ranked_as_they_are_and_not_as_they_were_rounded(dtype, k, n):
+def test_products_are_ranked_as_they_are_and_not_as_they_were_rounded(dtype, k, n, step):
     rng = np.random.default_rng(k)
     # Small integers, whose products are exact in any order of summation, with many ties.
     left = rng.integers(-2, 3, size=(25, k)).astype(dtype)
@@ -66,9 +79,9 @@ def test_products_are_ranked_as_they_are_and_not_as_they_were_rounded(dtype, k, 
     blurred = exact + rng.uniform(-0.4, 0.4, size=exact.shape).astype(dtype)
     blurred[rng.random(exact.shape) < 0.2] = np.nan
     known = np.where(np.isnan(blurred), dtype(np.nan), exact)
-    slack = np.full(len(left), 0.8, dtype=dtype)
+    slack = np.full(len(left), 0.4, dtype=dtype)
     for module in (kernels, ranking):
-        columns, values = module.top_columns_of_products(blurred, slack, left, right, n, 1)
+        columns, values = ranked(module, blurred, slack, left, right, n, step=step)
         np.testing.assert_array_equal(columns, sorted_rows(known, n))
         np.testing.assert_array_equal(values, values_at(known, columns))
 
@@ -79,8 +92,8 @@ def test_rankings_are_the_same_for_any_number_of_threads(dtype):
     left, right = (rng.normal(size=(n, 20)).astype(dtype) for n in (100, 500))
     scores, slack = left @ right.T, np.full(100, 1e-3, dtype)
     for once, twice in zip(
-        kernels.top_columns_of_products(scores, slack, left, right, 10, 1),
-        kernels.top_columns_of_products(scores, slack, left, right, 10, 4),
+        ranked(kernels, scores, slack, left, right, 10, 1),
+        ranked(kernels, scores, slack, left, right, 10, 4),
         strict=True,
     ):
         np.testing.assert_array_equal(once, twice)
@@ -97,7 +110,7 @@ def test_scores_that_overflow_leave_every_column_a_candidate(slack):
     scores = np.full((1, 200), np.inf, dtype=np.float32)
     slack = np.array([slack], dtype=np.float32)
     for module in (kernels, ranking):
-        columns, _ = module.top_columns_of_products(scores, slack, left, right, 3, 1)
+        columns, _ = ranked(module, scores, slack, left, right, 3)
         np.testing.assert_array_equal(columns, [[199, 198, 197]])
 
 

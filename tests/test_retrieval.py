@@ -30,6 +30,10 @@ def fitted(X, **parameters):
     return MatrixFactorization(3, **parameters).fit(X)
 
 
+def unmarked(rows):
+    return lambda scores, columns: None
+
+
 def brute(predicted, allowed, n):
     """Sorted by what is predicted, then by column."""
     items = np.full((len(predicted), n), -1)
@@ -141,7 +145,7 @@ def test_ties_go_to_the_lower_column_whatever_blas_does(dtype):
     few = rng.normal(size=(7, 13)).astype(dtype)
     which = rng.integers(0, 7, size=3001)
     left = rng.normal(size=(101, 13)).astype(dtype)
-    columns, values = top_module.best_of_product(left, few[which], 600, lambda *_: None)
+    columns, values = top_module.best_of_product(left, few[which], 600, unmarked)
     for i in range(len(left)):
         # Of columns that are the same, each before the next; and all of one before another.
         found = which[columns[i]]
@@ -157,14 +161,15 @@ def test_ties_go_to_the_lower_column_whatever_blas_does(dtype):
 def test_a_row_gets_the_same_alone_and_for_any_number_of_threads(dtype, monkeypatch):
     rng = np.random.default_rng(0)
     left, right = (rng.normal(size=(n, 33)).astype(dtype) for n in (300, 500))
-    columns, values = top_module.best_of_product(left, right, 9, lambda *_: None)
-    monkeypatch.setattr(top_module, "BLOCK", 1)  # many blocks
+    columns, values = top_module.best_of_product(left, right, 9, unmarked)
+    monkeypatch.setattr(top_module, "ROWS", 7)  # many blocks
+    monkeypatch.setattr(top_module, "COLUMNS", 40)
     for threads in (1, 3):
         monkeypatch.setattr("sklearn_mf.utils._threads.n_threads", lambda *_, n=threads: n)
-        found = top_module.best_of_product(left, right, 9, lambda *_: None)
+        found = top_module.best_of_product(left, right, 9, unmarked)
         np.testing.assert_array_equal(found[0], columns)
         np.testing.assert_array_equal(found[1], values)
-    alone = top_module.best_of_product(left[5:6], right, 9, lambda *_: None)
+    alone = top_module.best_of_product(left[5:6], right, 9, unmarked)
     np.testing.assert_array_equal(alone[0], columns[5:6])
     np.testing.assert_array_equal(alone[1], values[5:6])
 

@@ -21,6 +21,7 @@ __all__ = [
     "least_squares_operator",
     "max_threads",
     "normal_equations",
+    "offer_products",
     "pseudoinverses",
     "refine_prior_rows",
     "refine_rows",
@@ -29,10 +30,10 @@ __all__ = [
     "solve_dense_rows",
     "solve_prior_rows",
     "solve_rows",
+    "sort_rankings",
     "sparse_times_dense",
     "symmetric_pseudoinverses",
     "top_columns",
-    "top_columns_of_products",
     "values_at",
 ]
 
@@ -82,5 +83,6 @@ dense_times_dense = products.dense_times_dense
 max_threads = products.max_threads
 score_rankings = ranking.score_rankings
 top_columns = ranking.top_columns
-top_columns_of_products = ranking.top_columns_of_products
+offer_products = ranking.offer_products
+sort_rankings = ranking.sort_rankings
 descend_entries = stochastic.descend_entries

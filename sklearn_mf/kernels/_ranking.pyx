@@ -1,13 +1,12 @@
 """Rankings of columns: the compiled twin of ``ranking``.
 
 The best columns so far are a heap whose root is the worst of them, so that one look at the root
-tells whether a score matters. Scores are looked at in pieces: of nearly all none does.
+tells whether a score matters. Of nearly all none does.
 """
 from cython cimport floating
-from cython.parallel cimport parallel, prange
+from cython.parallel cimport prange
 from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport free, malloc
 
 import numpy as np
 
@@ -23,11 +22,6 @@ cdef const float_system* singles = choose_float_system()
 cdef const double_system* doubles = choose_double_system()
 
 cdef enum:
-    # Scores that are compared with the root at once.
-    PIECE = 64
-    # Products that are summed at a time.
-    BLOCK = 128
-    NO_MEMORY = -2
     # Numbers that tell how good a ranking is.
     SUMS = 7
 
@@ -44,110 +38,87 @@ def top_columns(const floating[:, ::1] scores, int n, int n_threads):
     cdef floating[:, ::1] best = values
     cdef int found
     for i in prange(n_rows, nogil=True, schedule="dynamic", num_threads=n_threads):
-        found = 0
-        heap_of_row(n_columns, n, &scores[i, 0], 0, &best[i, 0], &which[i, 0], NULL, &found)
+        found = heap_of_row(n_columns, n, &scores[i, 0], &best[i, 0], &which[i, 0])
         sort_heap(found, &best[i, 0], &which[i, 0])
     return columns, values
 
 
-def top_columns_of_products(
-    const floating[:, ::1] scores, const floating[::1] slack, const floating[:, ::1] left,
-    const floating[:, ::1] right, int n, int n_threads,
+def offer_products(
+    const floating[:, ::1] scores, int64_t first, const floating[::1] slack,
+    const floating[:, ::1] left, const floating[:, ::1] right, int64_t[:, ::1] columns,
+    floating[:, ::1] values, int n_threads,
 ):
-    """See ``sklearn_mf.kernels.ranking.top_columns_of_products``."""
+    """See ``sklearn_mf.kernels.ranking.offer_products``."""
     cdef int64_t i, n_rows = scores.shape[0], n_columns = scores.shape[1]
-    cdef int k = left.shape[1]
-    dtype = np.float32 if floating is float else np.float64
-    columns = np.full((n_rows, n), -1, dtype=np.int64)
-    values = np.full((n_rows, n), np.nan, dtype=dtype)
+    cdef int n = columns.shape[1], k = left.shape[1]
     if n_rows == 0 or n_columns == 0 or k == 0:
-        return top_columns(scores, n, n_threads)
-    cdef int64_t[:, ::1] which = columns
-    cdef floating[:, ::1] best = values
-    cdef int64_t* candidates = NULL
-    with nogil, parallel(num_threads=n_threads):
-        candidates = <int64_t*>malloc(n_columns * sizeof(int64_t))
-        for i in prange(n_rows, schedule="dynamic"):
-            if candidates == NULL:
-                which[i, 0] = NO_MEMORY
-                continue
-            rank_row(
-                n_columns, n, k, &scores[i, 0], slack[i], &left[i, 0], &right[0, 0], candidates,
-                &best[i, 0], &which[i, 0],
-            )
-        free(candidates)
-    if (columns[:, 0] == NO_MEMORY).any():
-        raise MemoryError(f"no memory for the numbers of {n_columns} columns.")
-    return columns, values
+        return
+    for i in prange(n_rows, nogil=True, schedule="dynamic", num_threads=n_threads):
+        offer_products_of_row(
+            n_columns, n, k, &scores[i, 0], first, slack[i], &left[i, 0], &right[first, 0],
+            &values[i, 0], &columns[i, 0],
+        )
 
 
-cdef void rank_row(
-    int64_t n_columns, int n, int k, const floating* scores, floating slack, const floating* left,
-    const floating* right, int64_t* candidates, floating* best, int64_t* which,
+def sort_rankings(int64_t[:, ::1] columns, floating[:, ::1] values):
+    """See ``sklearn_mf.kernels.ranking.sort_rankings``."""
+    cdef int64_t i
+    cdef int n = columns.shape[1]
+    with nogil:
+        for i in range(columns.shape[0]):
+            sort_heap(n_found(n, &columns[i, 0]), &values[i, 0], &columns[i, 0])
+
+
+cdef inline int n_found(int n, const int64_t* which) noexcept nogil:
+    """How many columns are in a heap that has room for n."""
+    while n > 0 and which[n - 1] < 0:
+        n -= 1
+    return n
+
+
+cdef void offer_products_of_row(
+    int64_t n_columns, int n, int k, const floating* scores, int64_t first, floating slack,
+    const floating* left, const floating* right, floating* best, int64_t* which,
 ) noexcept nogil:
-    """Find the candidates by their scores, then the best of them by their products."""
-    cdef const void* pointers[BLOCK]
-    cdef const floating** rows = <const floating**>pointers
-    cdef floating products[BLOCK]
-    cdef int found = 0, few, p
-    cdef int64_t j, start = 0, n_left = 0
-    cdef int64_t n_candidates = heap_of_row(
-        n_columns, n, scores, slack, best, which, candidates, &found
-    )
-    # The limit has risen since most of them were found.
-    for j in range(n_candidates):
-        if found < n or not scores[candidates[j]] < best[0] - slack:
-            candidates[n_left] = candidates[j]
-            n_left += 1
-    for p in range(found):
-        which[p] = -1
-    found = 0
-    while start < n_left:
-        few = <int>min(<int64_t>BLOCK, n_left - start)
-        for p in range(few):
-            rows[p] = right + candidates[start + p] * k
+    """Let the products decide, where scores are not too low for it."""
+    cdef int found = n_found(n, which)
+    cdef int64_t j = 0
+    cdef const floating* row
+    cdef floating product, limit
+    while True:
+        limit = best[0] - slack if found == n else -INFINITY
+        if not limit == limit:  # infinity less infinity
+            limit = -INFINITY
         if floating is float:
-            singles.dots(few, k, left, rows, products)
+            j = singles.first_at_least(j, n_columns, scores, limit)
         else:
-            doubles.dots(few, k, left, rows, products)
-        for p in range(few):
-            offer(n, products[p], candidates[start + p], best, which, &found)
-        start += few
-    sort_heap(found, best, which)
+            j = doubles.first_at_least(j, n_columns, scores, limit)
+        if j == n_columns:
+            return
+        row = right + j * k
+        if floating is float:
+            singles.dots(1, k, left, &row, &product)
+        else:
+            doubles.dots(1, k, left, &row, &product)
+        offer(n, product, first + j, best, which, &found)
+        j += 1
 
 
-cdef int64_t heap_of_row(
-    int64_t n_columns, int n, const floating* scores, floating slack, floating* best,
-    int64_t* which, int64_t* candidates, int* found,
+cdef int heap_of_row(
+    int64_t n_columns, int n, const floating* scores, floating* best, int64_t* which,
 ) noexcept nogil:
-    """Make a heap of the best; note columns that are below it by no more than slack."""
-    cdef int64_t j = 0, stop, n_candidates = 0
-    cdef floating limit = -INFINITY
-    while j < n_columns:
-        stop = min(j + <int64_t>PIECE, n_columns)
-        if stop - j == PIECE and all_below(scores + j, limit):
-            j = stop
-            continue
-        while j < stop:
-            # NaN is below nothing, and is no score.
-            if scores[j] == scores[j] and not scores[j] < limit:
-                if candidates != NULL:
-                    candidates[n_candidates] = j
-                    n_candidates += 1
-                offer(n, scores[j], j, best, which, found)
-                if found[0] == n:
-                    limit = best[0] - slack
-                    if not limit == limit:  # infinity less infinity
-                        limit = -INFINITY
-            j += 1
-    return n_candidates
-
-
-cdef inline bint all_below(const floating* scores, floating limit) noexcept nogil:
-    cdef int p, others = 0
-    for p in range(PIECE):
-        others += scores[p] >= limit
-    return others == 0
+    """Make a heap of the best; how many there are."""
+    cdef int64_t j = 0
+    cdef int found = 0
+    while True:
+        if floating is float:
+            j = singles.first_at_least(j, n_columns, scores, best[0] if found == n else -INFINITY)
+        else:
+            j = doubles.first_at_least(j, n_columns, scores, best[0] if found == n else -INFINITY)
+        if j == n_columns:
+            return found
+        offer(n, scores[j], j, best, which, &found)
+        j += 1
 
 
 cdef inline void offer(

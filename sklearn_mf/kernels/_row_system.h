@@ -558,6 +558,23 @@ static TARGET void NAME(descend_panel)(
     }
 }
 
+/* The first of n scores, from a start on, that is the limit or more; n where none is. NaN is not. */
+static TARGET int64_t NAME(first_at_least)(
+    int64_t start, int64_t n, const REAL *scores, REAL limit)
+{
+    const VECTOR zero = {0}, one = zero + 1;
+    const int at_once = 4 * LANES;
+    int64_t j = start;
+    for (; j + at_once <= n; j += at_once) {
+        VECTOR found = zero;
+        for (int v = 0; v < 4; v++)
+            found += SELECT(*(const UNALIGNED *)(scores + j + v * LANES) >= zero + limit, one, zero);
+        if (NAME(total)(found) > 0) break;
+    }
+    while (j < n && !(scores[j] >= limit)) j++;
+    return j;
+}
+
 static const SYSTEM NAME(system) = {
     PANEL,
     PANEL_VECTORS *LANES,
@@ -571,7 +588,8 @@ static const SYSTEM NAME(system) = {
     NAME(multiply),
     NAME(descend),
     NAME(squared_error),
-    NAME(descend_panel)};
+    NAME(descend_panel),
+    NAME(first_at_least)};
 
 #undef LANES
 #undef PANEL

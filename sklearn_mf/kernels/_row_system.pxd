@@ -63,6 +63,9 @@ cdef extern from "_row_system_dispatch.h":
             int k, const float* gram, const panel_penalty* penalty, const float* scale,
             const float* moments, float tol, int rounds, float* rows, float* violation
         ) noexcept nogil
+        int64_t (*first_at_least)(
+            int64_t start, int64_t n, const float* scores, float limit
+        ) noexcept nogil
 
     ctypedef struct double_system:
         int panel, abreast, wide
@@ -103,6 +106,9 @@ cdef extern from "_row_system_dispatch.h":
         void (*descend_panel)(
             int k, const double* gram, const panel_penalty* penalty, const double* scale,
             const double* moments, double tol, int rounds, double* rows, double* violation
+        ) noexcept nogil
+        int64_t (*first_at_least)(
+            int64_t start, int64_t n, const double* scores, double limit
         ) noexcept nogil
 
     const float_system* choose_float_system()

@@ -89,6 +89,7 @@ enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
                                 const entry_side *);                                        \
         void (*descend_panel)(int, const real *, const panel_penalty *, const real *,       \
                               const real *, real, int, real *, real *);                     \
+        int64_t (*first_at_least)(int64_t, int64_t, const real *, real);                    \
     } real##_system;
 
 DECLARE(float)

@@ -32,46 +32,59 @@ def top_columns(scores, n, n_threads):
     return columns, values
 
 
-def top_columns_of_products(scores, slack, left, right, n, n_threads):
-    """The best columns of each row of a product of factors, of which scores are nearly the values.
+def offer_products(scores, first, slack, left, right, columns, values, n_threads):
+    """Let more columns into the rankings of rows, where they are better than what is there.
 
-    Scores are what BLAS says: rounding error makes them depend on how many rows it multiplied, and
-    equal columns differ. Among all columns that could be the best in spite of that, those are
-    found for which ``left[i] @ right[j]``, summed in one order, is largest.
+    How good a column is says ``left[i] @ right[j]``, summed in one order. Scores are nearly that,
+    as BLAS says it: rounding error makes them depend on how many rows it multiplied, and equal
+    columns differ. They only tell which products are worth a look.
 
     Parameters
     ----------
-    scores : C-ordered ndarray of shape (n_rows, n_columns)
-        NaN where a column may not be ranked.
+    scores : C-ordered ndarray of shape (n_rows, n_new)
+        Of the columns from `first` on; NaN where a column may not be ranked.
+    first : int
+        Number of the first of these columns. All columns before have been offered already.
     slack : ndarray of shape (n_rows,)
-        A column whose score is that much below the n-th best one is not among the best.
+        How much a score may be below the product.
     left : C-ordered ndarray of shape (n_rows, k)
         Factor of the rows.
     right : C-ordered ndarray of shape (n_columns, k)
-        Factor of the columns.
-    n : int
-        How many columns to find, at least 1.
+        Factor of all columns.
+    columns : C-ordered ndarray of int64 of shape (n_rows, n)
+        The best so far, in an order of the kernel's own, then -1. Changed.
+    values : C-ordered ndarray of shape (n_rows, n)
+        Their products, then NaN. Changed.
     n_threads : int
         Threads of the compiled kernel.
-
-    Returns
-    -------
-    columns : ndarray of int64 of shape (n_rows, n)
-        The best first; -1 where no column is left.
-    values : ndarray of shape (n_rows, n)
-        Values of the product there; NaN where no column is left.
     """
-    columns, values = _nothing(len(scores), n, scores.dtype)
+    n = columns.shape[1]
     for i, row in enumerate(scores):
-        limit = -np.inf
-        if np.count_nonzero(~np.isnan(row)) > n:
-            with np.errstate(invalid="ignore"):  # infinity less infinity
-                limit = -np.sort(-row)[n - 1] - slack[i]  # NaN come last
-        candidates = np.flatnonzero(~np.isnan(row) & ~(row < limit))
-        exact = np.full_like(row, np.nan)
-        exact[candidates] = np.einsum("jk,k->j", right[candidates], left[i])
-        _rank(candidates, exact, columns[i], values[i])
-    return columns, values
+        found = np.count_nonzero(columns[i] >= 0)
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            limit = values[i].min() - slack[i] if found == n else -np.inf
+        new = np.flatnonzero(~np.isnan(row) & ~(row < limit))
+        products = np.einsum("jk,k->j", right[first + new], left[i])
+        scored = ~np.isnan(products)
+        together = np.concatenate([columns[i, :found], first + new[scored]])
+        products = np.concatenate([values[i, :found], products[scored]])
+        best = np.lexsort((together, -products))[:n]
+        columns[i, : len(best)], values[i, : len(best)] = together[best], products[best]
+
+
+def sort_rankings(columns, values):
+    """Bring what `offer_products` has found into order, the best first.
+
+    Parameters
+    ----------
+    columns : C-ordered ndarray of int64 of shape (n_rows, n)
+        Changed.
+    values : C-ordered ndarray of shape (n_rows, n)
+        Changed.
+    """
+    for i in range(len(columns)):
+        order = np.lexsort((columns[i], -values[i]))
+        columns[i], values[i] = columns[i, order], values[i, order]
 
 
 def _nothing(n_rows, n, dtype):

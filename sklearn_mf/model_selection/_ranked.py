@@ -39,6 +39,6 @@ def ranked_columns(estimator, visible, n):
     for rows in gen_batches(visible.shape[0], max(1, BLOCK_SIZE // visible.shape[1])):
         part = codes.iloc[rows] if hasattr(codes, "iloc") else codes[rows]
         scores = np.array(estimator.inverse_transform(part), order="C")
-        candidates.mark(scores, rows)
+        candidates.marker(rows)(scores, slice(0, scores.shape[1]))
         items[rows], _ = kernels.top_columns(scores, n, n_threads(scores.size))
     return items

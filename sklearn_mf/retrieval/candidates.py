@@ -64,22 +64,48 @@ class Candidates:
         allowed = None if self.allowed is None else self.allowed[rows]
         return replace(self, excluded=tuple(m[rows] for m in self.excluded), allowed=allowed)
 
-    def mark(self, scores, rows):
-        """Write NaN into scores of rows, at columns that are not for them."""
-        for mask in self.excluded:
-            scores[self._cells(mask, rows)] = np.nan
-        if self.allowed is not None:
-            others = np.ones(scores.shape, dtype=bool)
-            others[self._cells(self.allowed, rows)] = False
-            scores[others] = np.nan
+    def marker(self, rows):
+        """What marks some columns that are not for these rows.
+
+        Parameters
+        ----------
+        rows : slice
+            Some rows.
+
+        Returns
+        -------
+        mark : callable
+            Of their scores and a slice of the columns; writes NaN into the scores.
+        """
+        excluded = [self._cells(mask, rows) for mask in self.excluded]
+        allowed = None if self.allowed is None else self._cells(self.allowed, rows)
+
+        def mark(scores, some):
+            for cells in excluded:
+                scores[cells(some)] = np.nan
+            if allowed is not None:
+                others = np.ones(scores.shape, dtype=bool)
+                others[allowed(some)] = False
+                scores[others] = np.nan
+
+        return mark
 
     def _cells(self, mask, rows):
+        """Of a mask of these rows, an index of what is true in a slice of the columns."""
         part = mask[rows]
         if self.columns is not None:
             part = part[:, self.columns]
         if not sparse.issparse(part):
-            return np.nonzero(part)
-        return entries_of_rows(part)
+            return lambda some: part[:, some]
+        i, j = entries_of_rows(part)
+        order = np.argsort(j, kind="stable")
+        i, j = i[order], j[order]
+
+        def within(some):
+            few = slice(*np.searchsorted(j, [some.start, some.stop]))
+            return i[few], j[few] - some.start
+
+        return within
 
 
 def entries_of_rows(mask):

@@ -27,15 +27,22 @@ def most_similar(vectors, among, n, itself=None):
         Their cosines, between -1 and 1; NaN where none is left.
     """
     left, right = directions(vectors), directions(among)
-    nowhere = np.flatnonzero(~right.any(axis=1))
+    has_direction = right.any(axis=1)
 
-    def mark(scores, rows):
-        scores[:, nowhere] = np.nan
-        scores[~left[rows].any(axis=1)] = np.nan
-        if itself is not None:
-            scores[np.arange(len(scores)), itself[rows]] = np.nan
+    def marker(rows):
+        own = None if itself is None else itself[rows]
+        lost = ~left[rows].any(axis=1)
 
-    numbers, cosines = best_of_product(left, right, n, mark)
+        def mark(scores, some):
+            scores[:, ~has_direction[some]] = np.nan
+            scores[lost] = np.nan
+            if own is not None:
+                here = np.flatnonzero((own >= some.start) & (own < some.stop))
+                scores[here, own[here] - some.start] = np.nan
+
+        return mark
+
+    numbers, cosines = best_of_product(left, right, n, marker)
     return numbers, np.clip(cosines, -1, 1)
 
 

@@ -1,4 +1,4 @@
-"""The best columns of many rows, of which no more is dense than a block of their scores."""
+"""The best columns of many rows, of whose scores there is no more than a block at a time."""
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -8,8 +8,8 @@ from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.retrieval.candidates import Candidates
 from sklearn_mf.utils._threads import in_threads, n_threads, one_blas_thread, quiet_products
 
-# Scores that a thread has at a time, and the rows that BLAS wants at least.
-BLOCK, LEAST_ROWS = 1 << 22, 32
+# Of so many rows and columns a thread has scores at a time: they stay in its cache.
+ROWS, COLUMNS = 512, 2048
 
 
 def best_columns(model: FactorModel, W, n, candidates: Candidates):
@@ -38,7 +38,7 @@ def best_columns(model: FactorModel, W, n, candidates: Candidates):
         # A mean grows with the model's value: it is asked of the best ones alone.
         left, right = model.factors(W)
         right = right if chosen is None else right[chosen]
-        columns, values = best_of_product(left, right, n, candidates.mark)
+        columns, values = best_of_product(left, right, n, candidates.marker)
         with np.errstate(invalid="ignore"):
             values = model.loss.mean(values)
     else:
@@ -46,7 +46,7 @@ def best_columns(model: FactorModel, W, n, candidates: Candidates):
     return columns if chosen is None else _renumbered(columns, chosen), values
 
 
-def best_of_product(left, right, n, mark):
+def best_of_product(left, right, n, marker):
     """Columns where each row of ``left @ right.T`` is largest.
 
     The result is the same for any number of threads, and for a row alone: products by BLAS, whose
@@ -60,9 +60,8 @@ def best_of_product(left, right, n, mark):
         Factor of the columns.
     n : int
         How many columns to find for each row.
-    mark : callable
-        Of scores of shape (n_some, n_columns) and a slice of rows; writes NaN where a column is not
-        for a row.
+    marker : callable
+        As that of `Candidates`.
 
     Returns
     -------
@@ -73,56 +72,53 @@ def best_of_product(left, right, n, mark):
     """
     left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
     slack = _slack(left, right)
+    columns = np.full((len(left), n), -1, dtype=np.int64)
+    values = np.full((len(left), n), np.nan, dtype=left.dtype)
 
     def of_block(rows):
-        with quiet_products():
-            scores = left[rows] @ right.T
-        mark(scores, rows)
-        part = scores, slack[rows], left[rows], right
-        return kernels.top_columns_of_products(*part, n, n_threads(scores.size))
+        mark, some = marker(rows), left[rows]
+        memory = np.empty(len(some) * min(COLUMNS, len(right)), dtype=left.dtype)
+        for part in gen_batches(len(right), COLUMNS):
+            few = right[part]
+            scores = memory[: len(some) * len(few)].reshape(len(some), len(few))
+            with quiet_products():
+                np.matmul(some, few.T, out=scores)
+            mark(scores, part)
+            found = columns[rows], values[rows]
+            threads = n_threads(scores.size)
+            kernels.offer_products(scores, part.start, slack[rows], some, right, *found, threads)
+        kernels.sort_rankings(columns[rows], values[rows])
 
-    return _by_blocks(of_block, left, len(right), n)
+    with one_blas_thread():
+        in_threads(of_block, [*gen_batches(len(left), ROWS)], left.size * len(right))
+    return columns, values
 
 
 def _slack(left, right):
-    r"""How far apart two columns may seem whose products are equal.
+    r"""How far a product by BLAS may be from one by the kernel.
 
-    Both a product by BLAS and one by the kernel err by no more than
-    :math:`k \varepsilon / 2 \lVert w \rVert \lVert h \rVert`, and so twice for either column.
+    Each of the two errs by no more than
+    :math:`k \varepsilon / 2 \lVert w \rVert \lVert h \rVert`.
     """
     limits = np.finfo(left.dtype)
     with np.errstate(over="ignore"):
         longest = np.sqrt(np.einsum("jk,jk->j", right, right).max(initial=0))
         lengths = np.sqrt(np.einsum("ik,ik->i", left, left))
         # A tenth more for the rounding of these, and what underflows.
-        error = 2.2 * limits.eps * lengths * longest + 4 * limits.tiny
+        error = 1.1 * limits.eps * lengths * longest + 2 * limits.tiny
         return (left.shape[1] * error).astype(left.dtype)
 
 
 def _best_of_means(model: FactorModel, W, n, candidates: Candidates):
     """The same where columns have losses of their own, so that only means can be compared."""
-    chosen = slice(None) if candidates.columns is None else candidates.columns
-
-    def of_block(rows):
+    n_features = model.components.shape[1]
+    chosen = np.arange(n_features) if candidates.columns is None else candidates.columns
+    columns = np.empty((len(W), n), dtype=np.int64)
+    values = np.empty((len(W), n), dtype=W.dtype)
+    for rows in gen_batches(len(W), max(1, ROWS * COLUMNS // n_features)):
         scores = np.ascontiguousarray(model.decode(W[rows])[:, chosen])
-        candidates.mark(scores, rows)
-        return kernels.top_columns(scores, n, n_threads(scores.size))
-
-    return _by_blocks(of_block, W, model.components.shape[1], n)
-
-
-def _by_blocks(of_block, left, n_columns, n):
-    """Columns and values of blocks of rows, one beside the other."""
-    size = max(LEAST_ROWS, BLOCK // max(1, n_columns))
-    blocks = list(gen_batches(len(left), size))
-    columns = np.empty((len(left), n), dtype=np.int64)
-    values = np.empty((len(left), n), dtype=left.dtype)
-
-    def write(rows):
-        columns[rows], values[rows] = of_block(rows)
-
-    with one_blas_thread():
-        in_threads(write, blocks, len(left) * n_columns * left.shape[1])
+        candidates.marker(rows)(scores, slice(0, len(chosen)))
+        columns[rows], values[rows] = kernels.top_columns(scores, n, n_threads(scores.size))
     return columns, values
 
 
