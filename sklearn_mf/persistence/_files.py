@@ -124,7 +124,7 @@ def _read(archive, name):
     try:
         text = json.loads(archive.read(TEXT))
         form = text["format"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{name} is damaged: its {TEXT} cannot be read.") from error
     here, there = _versions(), {key: text.get(key) for key in _versions()}
     if form != FORMAT:
@@ -146,8 +146,10 @@ def _read(archive, name):
             f"with scikit-learn {there['sklearn']}; here are {here['sklearn_mf']} and "
             f"{here['sklearn']}."
         ) from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{name} is damaged: {error}.") from error
+    except ImportError:
+        raise  # a model of frames needs their package
+    except Exception as error:  # whatever comes of parts that do not fit
+        raise ValueError(f"{name} is damaged: {type(error).__name__}: {error}.") from error
     if not _is_model(model):
         raise ValueError(f"{name} holds a {type(model).__name__}, which is no model.")
     return model
