@@ -3,6 +3,7 @@
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -20,6 +21,7 @@ from sklearn_mf.model_selection import (
     hide_entries,
     observed_entries,
 )
+from sklearn_mf.recommending import pivot_entries
 from sklearn_mf.utils._hiding import hiding_stream, random_share_of_rows
 
 
@@ -197,6 +199,26 @@ def test_scores_are_those_of_all_candidates_alike():
     before = X.copy()
     RankingScorer()(model.fit(X), X)
     np.testing.assert_array_equal(X.toarray(), before.toarray())
+
+
+def test_labeled_matrices_are_ranked_as_what_they_hold():
+    X = counts()
+    rows, columns = X.nonzero()
+    frame = pd.DataFrame({"who": rows, "what": [f"item {j:02}" for j in columns], "n": X.data})
+    data = pivot_entries(frame, rows="who", columns="what", values="n")
+    grid = {"n_components": [1, 3]}
+    found = [
+        GridSearchCV(ImplicitFactorization(random_state=0), grid, scoring=RankingScorer(), cv=3)
+        .fit(table)
+        .cv_results_["mean_test_score"]
+        for table in (data, data.X)
+    ]
+    np.testing.assert_array_equal(*found)
+    items = [
+        ImplicitFactorization(3, random_state=0).fit(table).recommend(table)[0]
+        for table in (data, data.X)
+    ]
+    np.testing.assert_array_equal(*items)
 
 
 def test_zeros_are_never_all_dense():

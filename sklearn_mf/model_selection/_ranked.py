@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from sklearn_mf import kernels
+from sklearn_mf.model_selection._entries import check_holed
 from sklearn_mf.retrieval import Candidates, seen_in
 from sklearn_mf.utils._threads import n_threads
 
@@ -18,7 +19,7 @@ def ranked_columns(estimator, visible, n):
     ----------
     estimator : estimator
         Fitted; recommends, or reconstructs what it transforms.
-    visible : CSR matrix of shape (n_samples, n_features)
+    visible : CSR or labeled matrix of shape (n_samples, n_features)
         What it sees.
     n : int
         How many columns to find.
@@ -28,7 +29,7 @@ def ranked_columns(estimator, visible, n):
     items : ndarray of int of shape (n_samples, n)
         The best first; -1 where none is left.
     """
-    stored = seen_in(visible, "missing")
+    stored = seen_in(check_holed(visible), "missing")
     if hasattr(estimator, "recommend"):
         return estimator.recommend(
             visible, n=n, exclude_seen=False, exclude=stored, return_scores=False

@@ -99,7 +99,7 @@ class RankingScorer(BaseEstimator):
             Higher is better.
         """
         self.check()
-        X = _check_sparse(X)
+        _check_sparse(X)
         rows, _, values = observed_entries(X)
         positive = np.flatnonzero(values > 0)
         rng = hiding_stream(self.random_state)
@@ -131,11 +131,11 @@ class RankingScorer(BaseEstimator):
             Higher is better.
         """
         name, k = self.check()
-        X = _check_sparse(X)
+        _check_sparse(X)
         rows, columns, values = (array[hidden] for array in observed_entries(X))
         truth = sparse.csr_array((values, (rows, columns)), shape=X.shape)
         judged = np.unique(rows)
-        items = ranked_columns(estimator, check_holed(visible)[judged], k)
+        items = ranked_columns(estimator, visible[judged], k)
         score = ranking_report(truth[judged], items, k=k)[f"{name}@{k}"]
         return -score if name == "gini" else score
 
@@ -164,9 +164,8 @@ class RankingScorer(BaseEstimator):
 
 
 def _check_sparse(X):
-    if not sparse.issparse(X):
+    if not sparse.issparse(check_holed(X)):
         raise ValueError(
             "RankingScorer needs a sparse X, whose entries that are not stored are what there is "
             f"to rank, got {type(X).__name__}. Use scipy.sparse.csr_array(X)."
         )
-    return check_holed(X)
