@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from sklearn_mf.losses import BaseLoss
+from sklearn_mf.objective.balance import cheapest_scale, even_scale
 from sklearn_mf.objective.factor_penalty import FactorPenalty
 from sklearn_mf.objective.fold_in import fold_in
 from sklearn_mf.objective.layout import Layout
@@ -28,9 +29,6 @@ ROUGH = (1e-2, 10)
 # The same of proximal gradient descent, whose steps are shorter: where it ended at moves of 1e-3,
 # alternation of smooth components stopped at an objective 5 % above that of gradient descent.
 NEAR = (1e-6, 500)
-BALANCE_STEPS = 10
-# Powers of two by which a component's sides may differ from their mean length.
-UNEVEN = 4
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,18 @@ class Side:
 
 @dataclass(frozen=True)
 class Problem:
-    """Sum of losses over observed entries, plus the penalties of both factors.
+    r"""Sum of losses over observed entries, plus the penalties of both factors.
+
+    .. math::
+
+        \sum_{(i,j)\ \mathrm{observed}} s_i e_{ij}\,
+            \mathrm{loss}(x_{ij},\ b_j + c_i + w_i^\top h_j + o)
+        + \sum_i s_i n_i^g\, \mathrm{pen}_W(w_i) + \sum_j m_j^g\, \mathrm{pen}_H(h_j)
+
+    with weights s of samples and e of entries, which add up to n in rows and m in columns. Factors
+    are tall: `W` has a row for each sample, ``Ht`` one for each feature. A bias, where a side
+    has one, is the last column of its factor. A problem does not change; `T` is the same problem
+    with samples and features exchanged.
 
     Attributes
     ----------
@@ -77,6 +86,29 @@ class Problem:
         Power of a row's number of observed entries that multiplies its penalty.
     offset : float
         Added to every model value.
+
+    See Also
+    --------
+    sklearn_mf.solvers.BaseSolver : Solves problems.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mf.losses import Squared
+    >>> from sklearn_mf.objective import Problem, Side
+    >>> from sklearn_mf.observations import observe
+    >>> from sklearn_mf.penalties import Ridge
+    >>> X = np.array([[1.0, 2.0, 3.0], [2.0, np.nan, 6.0]])
+    >>> problem = Problem(observe(X), Squared(), Side(Ridge(0.1)), Side(Ridge(0.1)), 1)
+    >>> W, Ht = np.array([[1.0], [1.0]]), np.array([[1.0], [2.0], [3.0]])
+    >>> value, W_slope, Ht_slope = problem.value_and_gradient(W, Ht)
+    >>> print(round(value, 2))
+    6.45
+    >>> print(problem.value(W, Ht - 0.1 * Ht_slope) < value)
+    True
+    >>> print(problem.fold_in(Ht).round(2))  # the best W for this Ht
+    [[0.98]
+     [1.96]]
     """
 
     observations: ObservedMatrix
@@ -183,7 +215,20 @@ class Problem:
     # The objective --------------------------------------------------------------------
 
     def value(self, W, Ht):
-        """Objective."""
+        """Objective at two factors.
+
+        Parameters
+        ----------
+        W : ndarray of shape (n_rows, k)
+            The samples' factor.
+        Ht : ndarray of shape (n_columns, k)
+            The features' factor.
+
+        Returns
+        -------
+        value : float
+            Losses and penalties.
+        """
         self.check_factors(W, Ht)
         data = self.observations.total_loss(*self.model_factors(W, Ht), self.loss)
         return data + self.penalty(W, Ht)
@@ -193,9 +238,23 @@ class Problem:
         return self._penalty_value(W) + self.T._penalty_value(Ht)
 
     def value_and_gradient(self, W, Ht):
-        """Objective and derivatives of its smooth part: to W, per unit of row weight, and Ht.
+        """Objective, and the derivatives of its smooth part.
 
-        So a row of weight two moves as the same row twice would.
+        Parameters
+        ----------
+        W : ndarray of shape (n_rows, k)
+            The samples' factor.
+        Ht : ndarray of shape (n_columns, k)
+            The features' factor.
+
+        Returns
+        -------
+        value : float
+            Losses and penalties.
+        W_gradient : ndarray of shape (n_rows, k)
+            Per unit of row weight: so a row of weight two moves as the same row twice would.
+        Ht_gradient : ndarray of shape (n_columns, k)
+            The same of the features' factor.
         """
         self.check_factors(W, Ht)
         left, right = self.model_factors(W, Ht)
@@ -224,7 +283,22 @@ class Problem:
         return GradientParts(negative, positive, loss if with_loss else None)
 
     def prox(self, W, Ht, row_step, column_step):
-        """Where the parts of the penalties that are not smooth lead after steps so long."""
+        """Where the parts of the penalties that are not smooth lead after a step.
+
+        Parameters
+        ----------
+        W : ndarray of shape (n_rows, k)
+            The samples' factor after a step against its gradient.
+        Ht : ndarray of shape (n_columns, k)
+            The same of the features' factor.
+        row_step, column_step : float or ndarray
+            How long the steps were, or were for each row or coefficient.
+
+        Returns
+        -------
+        W, Ht : ndarray
+            The factors themselves where penalties are smooth.
+        """
         return self.factor_penalty.prox(W, row_step), self.T.factor_penalty.prox(Ht, column_step)
 
     def pack(self, W, Ht):
@@ -295,11 +369,11 @@ class Problem:
         free = self.rows.penalty.is_free, self.columns.penalty.is_free
         left, right = self.layout.components(W), self.layout.components(Ht)
         if all(free):
-            scale = _even_scale(self._squares(left), self.T._squares(right))
+            scale = even_scale(self._squares(left), self.T._squares(right))
         elif any(free):
             return W, Ht  # the free side would grow for ever
         else:
-            scale = _cheapest_scale(*self._costs(left), *self.T._costs(right))
+            scale = cheapest_scale(*self._costs(left), *self.T._costs(right))
         if (scale == 1).all():
             return W, Ht
         scale = scale.astype(W.dtype)
@@ -474,38 +548,3 @@ class Problem:
     def fold_in(self, Ht):
         """Best W for this Ht: what a code means, whatever solver found Ht; see `fold_in`."""
         return fold_in(self.regression(Ht))
-
-
-def _even_scale(row_squares, column_squares):
-    """Scale of each component that makes both its sides as long, where they are far from it.
-
-    A power of two: no digit of the model changes. No scaling costs less than another where nothing
-    is penalized, but numbers that drift apart end beyond what rows can be solved with.
-    """
-    known = (row_squares > 0) & (column_squares > 0)
-    ratio = np.divide(row_squares, column_squares, out=np.ones_like(row_squares), where=known)
-    power = np.rint(np.log2(ratio) / 4)
-    return np.exp2(np.where(np.abs(power) > UNEVEN, power, 0))
-
-
-def _cheapest_scale(row_l1, row_squares, column_l1, column_squares):
-    """Scale s of each component for which ``a/s + b/s^2 + c s + d s^2`` is least.
-
-    Convex in log(s), so Newton's method finds it; in closed form where the penalties are of
-    one kind. A component that one side lets go free, or that is zero, keeps its scale.
-    """
-    row_cost, column_cost = row_l1 + row_squares, column_l1 + column_squares
-    scalable = (row_cost > 0) & (column_cost > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        power = np.where((row_l1 > 0) | (column_l1 > 0), 0.5, 0.25)
-        log_scale = np.where(scalable, power * np.log(row_cost / column_cost), 0.0)
-    if not (row_l1.any() or column_l1.any()):
-        return np.exp(log_scale)
-    for _ in range(BALANCE_STEPS):
-        s = np.exp(log_scale)
-        terms = row_l1 / s, row_squares / s**2, column_l1 * s, column_squares * s**2
-        slope = terms[2] + 2 * terms[3] - terms[0] - 2 * terms[1]
-        curvature = terms[0] + 4 * terms[1] + terms[2] + 4 * terms[3]
-        step = np.divide(slope, curvature, out=np.zeros_like(slope), where=scalable)
-        log_scale -= np.clip(step, -1, 1)
-    return np.exp(log_scale)
