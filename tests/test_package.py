@@ -17,7 +17,7 @@ from sklearn_mf import MatrixFactorization, losses, penalties, solvers
 from sklearn_mf.utils import discovery
 
 MODULES = ["sklearn_mf", "sklearn_mf.components", "sklearn_mf.estimators", "sklearn_mf.kernels"]
-MODULES += ["sklearn_mf.conformance", "sklearn_mf.objective", "sklearn_mf.observations"]
+MODULES += ["sklearn_mf.conformance", "sklearn_mf.objective"]
 MODULES += [
     "sklearn_mf.losses",
     "sklearn_mf.model_selection",

@@ -24,8 +24,10 @@ class Layout:
     ----------
     n_components : int
         Columns of both factors that are components; they come first.
-    row_bias, column_bias : bool
-        Whether a bias follows them in W, and in Ht.
+    row_bias : bool
+        Whether a bias follows them in W.
+    column_bias : bool
+        Whether a bias follows them in Ht.
     offset : float
         Added to every model value.
     """

@@ -78,8 +78,10 @@ class Problem:
         The data.
     loss : BaseLoss
         Cost of an entry.
-    rows, columns : Side
-        Penalty and bias of either side.
+    rows : Side
+        Penalty and bias of the samples.
+    columns : Side
+        Penalty and bias of the features.
     n_components : int
         Rank, biases not counted.
     alpha_scaling : float
@@ -363,6 +365,16 @@ class Problem:
 
         A solver that alternates finds this scaling only slowly. It is known where each component
         has a cost of its own, squares or lengths.
+
+        Parameters
+        ----------
+        W, Ht : ndarray
+            The factors.
+
+        Returns
+        -------
+        W, Ht : ndarray
+            Scaled, or themselves where no scaling costs less.
         """
         if not (self._has_costs and self.T._has_costs):
             return W, Ht
@@ -450,8 +462,19 @@ class Problem:
     def solve_rows(self, Ht, W):
         """Best W for this Ht under the quadratic bound of the loss at (W, Ht).
 
-        Exact for the squared loss and smooth penalties; for others the objective does not
-        rise.
+        Exact for the squared loss and ridge penalties; for others the objective does not rise.
+
+        Parameters
+        ----------
+        Ht : ndarray of shape (n_columns, k)
+            The fixed factor.
+        W : ndarray of shape (n_rows, k)
+            Where the rows are.
+
+        Returns
+        -------
+        W : ndarray of shape (n_rows, k)
+            Better rows.
         """
         if not self.rows.penalty.is_elastic:
             return self._approach_rows(Ht, W)
@@ -531,7 +554,19 @@ class Problem:
     def bounds(self, W, design):
         """Yield (slice of rows, observations): the squared loss of these bounds this one.
 
-        At the model ``W @ design.T``, without more offsets.
+        Parameters
+        ----------
+        W : ndarray of shape (n_rows, k)
+            Rows at whose model ``W @ design.T``, without offsets, the bound touches.
+        design : ndarray of shape (n_columns, k)
+            The other factor.
+
+        Yields
+        ------
+        rows : slice
+            Of a block.
+        observations : ObservedMatrix
+            Targets and weights of its bound.
         """
         if self.loss.is_squared:
             yield slice(0, len(W)), self.observations
