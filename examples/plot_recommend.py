@@ -1,103 +1,106 @@
 """
-From a long table to recommendations
-====================================
+Recommending from a long table
+==============================
 
-Sales come as a long table: who bought what, how often, and when. Customers and products are
-strings. What comes out is a table again, the ten best products for each customer, for customers
-that nobody knew yesterday, too, and with the reason.
+From a table of who bought what to ten products for each customer, for those who were there and for
+new ones, with reasons, and a shelf that is not ten times the same.
 """
 
 # %%
-# A long table
-# ------------
+# Purchases
+# ---------
 #
-# The purchases are generated: customers have tastes, and few products are bought by many. Each
-# has a day, and some come twice.
+# A generated shop: products belong to departments, customers have a taste for one or two of
+# them, and some products sell everywhere. Customers and products are strings, a row is a purchase.
 import numpy as np
 import pandas as pd
 
-from sklearn_mf.datasets import make_implicit
-
-counts, _, _ = make_implicit(2000, 400, density=0.06, n_components=6, random_state=0)
-customers, products = counts.nonzero()
 rng = np.random.default_rng(0)
-sales = pd.DataFrame(
-    {
-        "customer": [f"customer-{i:04}" for i in customers],
-        "product": [f"product-{j:03}" for j in products],
-        "quantity": counts.data.astype(int),
-        "date": pd.Timestamp("2024-01-01")
-        + pd.to_timedelta(rng.integers(100, size=counts.nnz), unit="D"),
-    }
-)
-sales = pd.concat([sales, sales[:500]]).sample(frac=1, random_state=0, ignore_index=True)
-sales.head()
+departments = ["books", "garden", "kitchen", "music", "sports", "toys"]
+products = np.array([f"{name}-{number:02}" for name in departments for number in range(30)])
+department = np.repeat(np.arange(6), 30)
+popularity = rng.gamma(0.7, size=180)
+
+purchases = []
+for number in range(1500):
+    taste = rng.dirichlet(np.full(6, 0.15))[department] * popularity + 0.02 * popularity
+    bought = rng.choice(180, size=rng.integers(3, 25), p=taste / taste.sum())
+    purchases += [(f"customer-{number:04}", products[j]) for j in bought]
+sales = pd.DataFrame(purchases, columns=["customer", "product"])
+print(sales.head(), f"\n{len(sales):,} purchases")
 
 # %%
-# Does it work?
-# -------------
+# A matrix with labels
+# --------------------
 #
-# The last thirty days tell: nothing of them is known to the model. Products of those days that a
-# customer had bought before do not count, and neither do customers and products that are new,
-# of which nothing can be known. A list of the best sellers is what has to be beaten.
+# Equal pairs are counted. What is not stored was not bought, which does not mean that it is not
+# wanted.
 from sklearn_mf import ImplicitFactorization
-from sklearn_mf.metrics import recall_at_k
 from sklearn_mf.recommending import pivot_entries
 
-names = {"rows": "customer", "columns": "product", "values": "quantity"}
-is_late = sales["date"] >= "2024-03-10"
-train = pivot_entries(sales[~is_late], **names)
-known = {"row_labels": train.row_labels, "column_labels": train.column_labels}
-late = pivot_entries(sales[is_late], **names, **known, unknown="drop").X
-late = late - late.multiply(train.X > 0)  # what they had not bought before
-
-sellers = (train.X > 0).sum(axis=0)
-best_sellers = [
-    np.setdiff1d(np.argsort(-sellers), row.indices, assume_unique=True)[:10] for row in train.X
-]
-recalls = {"best sellers": recall_at_k(late, best_sellers, k=10)}
-for rank in (1, 2, 4, 8, 16, 32):
-    model = ImplicitFactorization(rank, unobserved_weight=0.3, alpha_W=0.02, random_state=0)
-    items = model.fit(train).recommend(train, n=10, return_scores=False)
-    recalls[f"rank {rank}"] = recall_at_k(late, items, k=10)
+data = pivot_entries(sales, rows="customer", columns="product")
+model = ImplicitFactorization(8, confidence="log", random_state=0).fit(data)
+print(data)
 
 # %%
-# Six tastes were planted.
+# Ten products for everybody
+# --------------------------
+#
+# What a customer has bought is left out. Labels come back beside the rank and the score.
+items, scores = model.recommend(data, n=10)
+table = data.to_frame(items, scores)
+print(table.head(10).to_string(index=False))
+
+# %%
+# A new customer
+# --------------
+#
+# Who was not in the fit needs no new one: a code is solved from what is in the basket. Only
+# products of a sale are asked for, by their names.
+counts = sales["product"].value_counts()
+in_garden = counts.index[counts.index.str.startswith("garden")]
+in_kitchen = counts.index[counts.index.str.startswith("kitchen")]
+basket = pd.DataFrame({"customer": "new", "product": [*in_garden[3:5], in_kitchen[4]]})
+newcomer = pivot_entries(
+    basket, rows="customer", columns="product", column_labels=model.feature_names_in_
+)
+sale = [name for name in model.feature_names_in_ if name.endswith(("5", "6", "7"))]
+offered, _ = model.recommend(newcomer, n=3, items=sale)
+print("has", *basket["product"], "and is offered", *model.feature_names_in_[offered[0]])
+
+# %%
+# Why?
+# ----
+#
+# Each purchase is left out in turn: how much lower would the score have been?
+because, contributions = model.explain(newcomer, column=offered[0, 0], n=3)
+for column, contribution in zip(because[0], contributions[0], strict=True):
+    print(f"{model.feature_names_in_[column]:12} {contribution:+.3f}")
+
+# %%
+# Not ten times the same
+# ----------------------
+#
+# Of the forty best products, ``rerank_mmr`` chooses ten that are good and unlike one another.
+# How many departments does a shelf have, and what does that cost in score?
 import matplotlib.pyplot as plt
 
-fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-ax.bar(recalls.keys(), recalls.values(), color=["gray"] + ["C0"] * (len(recalls) - 1))
-ax.set_ylabel("recall at 10")
-ax.tick_params(axis="x", rotation=30)
+column_department = pd.Series(model.feature_names_in_).str.split("-").str[0].to_numpy()
+items, scores = model.recommend(data, n=40)
+weights = np.linspace(0, 0.9, 10)
+variety, quality = [], []
+for weight in weights:
+    chosen, values = model.rerank_mmr(items, scores, n=10, diversity=weight)
+    variety.append(np.mean([len(set(row)) for row in column_department[chosen]]))
+    quality.append(values.mean() / scores[:, :10].mean())
+
+gain = variety[4] / variety[0]
+figure, axis = plt.subplots(layout="constrained")
+axis.plot(quality, variety, "o-")
+for k in (0, 4, 9):
+    label, place = f"diversity={weights[k]:.1f}", (quality[k], variety[k])
+    axis.annotate(label, place, (6, 6), textcoords="offset points")
+axis.set(xlabel="mean score, as a share of the best ten", ylabel="departments among ten products")
+axis.set_title(f"{gain:.1f} times as many departments for {1 - quality[4]:.0%} of the score")
+axis.margins(x=0.3, y=0.1)
 plt.show()
-
-# %%
-# A table for everybody
-# ---------------------
-#
-# The model that is used knows all days. ``to_frame`` of the matrix puts the labels back.
-data = pivot_entries(sales, **names)
-model = ImplicitFactorization(8, unobserved_weight=0.3, alpha_W=0.02, random_state=0).fit(data)
-table = data.to_frame(*model.recommend(data, n=10))
-table.head(3)
-
-# %%
-# Somebody new
-# ------------
-#
-# A customer who came today needs no new fit. The columns of a later table are those that the
-# model knows by name; what it does not know is left out.
-today = pd.DataFrame(
-    {
-        "customer": ["somebody new"] * 3,
-        "product": ["product-007", "product-042", "product-unknown"],
-        "quantity": [2, 1, 5],
-    }
-)
-new = pivot_entries(today, **names, column_labels=model.feature_names_in_, unknown="drop")
-items, scores = model.recommend(new, n=3)
-new.to_frame(items, scores)
-
-# %%
-# And why? Each purchase is left out in turn: how much less would the first product be expected?
-new.to_frame(*model.explain(new, items[0, 0], n=2))
