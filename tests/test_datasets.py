@@ -193,14 +193,14 @@ class TestMakeRatings:
     @pytest.mark.parametrize("make", [make_ratings, make_implicit])
     def test_popularity(self, make):
         """Counts of columns follow Zipf's law, or are alike."""
-        parameters = {"density": 0.01, "random_state": 0} | (
+        parameters = {"density": 0.02, "random_state": 0} | (
             {"affinity": 0.0} if make is make_implicit else {}
         )
-        n = make(20000, 300, popularity_skew=1.0, **parameters)[0].count_nonzero(axis=0)
+        n = make(8000, 300, popularity_skew=1.0, **parameters)[0].count_nonzero(axis=0)
         ranks = np.arange(1, 301)
         slope = stats.linregress(np.log(ranks[5:]), np.log(np.sort(n)[::-1][5:])).slope
         assert slope == pytest.approx(-1, abs=0.1)
-        alike = make(20000, 300, popularity_skew=0.0, **parameters)[0].count_nonzero(axis=0)
+        alike = make(8000, 300, popularity_skew=0.0, **parameters)[0].count_nonzero(axis=0)
         assert alike.std() < 1.3 * np.sqrt(alike.mean())
 
     def test_scale(self):

@@ -222,8 +222,10 @@ def _drawn(rng, shape, density, scores):
     for begin in range(0, n_samples, step):
         rows = slice(begin, min(begin + step, n_samples))
         noisy = scores(rows) + rng.gumbel(size=(rows.stop - begin, n_features))
-        best = np.argsort(-noisy, axis=1, kind="stable")
-        indices += [np.sort(best[i, :n]) for i, n in enumerate(numbers[rows])]
+        indices += [
+            np.sort(np.argpartition(-row, n - 1)[:n])
+            for row, n in zip(noisy, numbers[rows], strict=True)
+        ]
     indptr = np.concatenate([[0], np.cumsum(numbers)])
     indices = np.concatenate(indices)
     return sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=shape)
