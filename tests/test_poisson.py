@@ -100,3 +100,15 @@ def test_biases_without_a_best_value_end_soon(monkeypatch, loss, positive):
     codes = model.transform(np.array([[0.0, np.nan, np.nan, np.nan], [0.0, 0.0, 0.0, np.nan]]))
     assert len(n_systems) <= 200  # 500 iterations of 50 systems took 26 seconds
     assert (model.inverse_transform(codes)[:, 0] <= 1e-3).all()
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e6, 1e9, 1e12])
+def test_large_counts_are_fitted_as_well_as_small_ones(scale):
+    """The start took the cost of counts for a square of logarithms, and fits stopped far away."""
+    rng = np.random.default_rng(0)
+    rates = scale * np.exp(0.5 * rng.normal(size=(60, 2)) @ rng.normal(size=(2, 20)))
+    X = rng.poisson(rates).astype(float)
+    model = MatrixFactorization(3, loss="poisson", bias="both", random_state=0).fit(X)
+    predicted = model.inverse_transform(model.transform(X))
+    # Noise is the root of the counts.
+    assert np.linalg.norm(predicted - rates) < 2 * np.linalg.norm(np.sqrt(rates))

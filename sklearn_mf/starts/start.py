@@ -6,6 +6,7 @@ same sample twice would.
 
 import numpy as np
 
+from sklearn_mf.losses import BaseLoss
 from sklearn_mf.objective.constants import first_bias
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ObservedMatrix
@@ -143,17 +144,30 @@ def _random(problem: Problem, bias, random_state):
     """H drawn, W zero: least squares at an H that knows nothing of X would be large."""
     samples, k = problem.observations, problem.n_components
     n_rows, n_columns = samples.shape
-    ones = np.ones((n_rows, 1), dtype=samples.dtype)
-    at_bias = samples.total_loss(ones, bias[:, None] + problem.offset, problem.loss)
-    mean_square = 2 * at_bias / problem.T.observations.row_totals().sum(dtype=np.float64)
+    ones, model = np.ones((n_rows, 1), dtype=samples.dtype), bias[:, None] + problem.offset
+    cost = 2 * samples.total_loss(ones, model, problem.loss)
     # Two factors of this scale give model values of the size of X. A rounded corner may lie a
     # little below zero.
-    scale = max(0.0, mean_square) ** 0.25 / k**0.25
-    if problem.loss.is_squared and _is_rounding(samples, 2 * at_bias):
+    scale = max(0.0, cost / _total_curvature(problem, ones, model)) ** 0.25 / k**0.25
+    if problem.loss.is_squared and _is_rounding(samples, cost):
         scale = 0.0
     Ht = scale * random_state.standard_normal((k, n_columns)).T
     W = np.zeros((n_rows, k), dtype=samples.dtype)
     return W, np.ascontiguousarray(Ht, dtype=samples.dtype)
+
+
+def _total_curvature(problem: Problem, ones, model):
+    """What a loss costs, divided by this, is a square of model values; their number mostly.
+
+    Where they are logarithms, costs have the size of the data, of which model values know little.
+    """
+    loss = problem.loss
+    if all(type(part).mean is BaseLoss.mean for part in loss.parts):
+        return problem.T.observations.row_totals().sum(dtype=np.float64)
+    return sum(
+        float(bound.row_totals().astype(np.float64) @ problem.row_weight[rows])
+        for rows, bound in problem.bounds(ones, model)
+    )
 
 
 def _svd(problem: Problem, bias, random_state):
