@@ -136,7 +136,7 @@ def test_confidence_of_a_billion_is_solved(dtype):
         expected = np.linalg.solve(
             (H.T * weights[i]) @ H + ridge, (H.T * weights[i]) @ X.toarray()[i].astype(np.float64)
         )
-        np.testing.assert_allclose(row, expected, rtol=1e-2, atol=1e-3)
+        np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-6)
 
 
 @DTYPES

@@ -229,10 +229,11 @@ class BackgroundObservations(ObservedMatrix):
         solution = basis.outside(solution)
         doubtful = np.flatnonzero(status == 1)
         if len(doubtful):
-            improved = self.subset(doubtful).improve_rows(
-                design, offsets, penalty.of_rows(doubtful), solution[doubtful], _solved
-            )
-            solution[doubtful], status[doubtful] = improved.rows, 0
+            part, start = self.subset(doubtful).in_double(), solution[doubtful]
+            design, offsets, start = as_type(np.float64, design, offsets, start)
+            penalty = penalty.of_rows(doubtful).of_type(np.float64)
+            solution[doubtful] = part.improve_rows(design, offsets, penalty, start, _solved).rows
+            status[doubtful] = 0
         return solution, status
 
     def _in_shared_basis(self, design, offsets, penalty):
@@ -295,11 +296,6 @@ def _times_less_twice(model, targets):
 
 
 def _solved(systems, start):
-    """Rows that solve their systems, in double precision."""
-    wide = RowSystems(
-        systems.grams.astype(np.float64),
-        systems.moments.astype(np.float64),
-        systems.penalty.of_type(np.float64),
-    )
-    rows = wide.solved(np.finfo(start.dtype).eps).astype(start.dtype)
+    """Rows that solve their systems."""
+    rows = systems.solved(np.finfo(start.dtype).eps)
     return Descent.after(systems, rows, np.zeros_like(start, shape=len(start)))

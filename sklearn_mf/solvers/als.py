@@ -19,6 +19,8 @@ FIRST_REDUCTION, LEAST_REDUCTION, LARGEST_REDUCTION = 0.01, 0.001, 0.03
 TINY = np.finfo(np.float64).tiny
 # Share of their squares that keeps a history of parallel steps from giving noise.
 PARALLEL = 1e-10
+# Numbers of a step that are looked at together.
+CHUNK = 1 << 14
 
 
 @dataclass
@@ -230,13 +232,17 @@ def _extrapolated(points, images, metric):
         ((image - point) * metric).ravel() for point, image in zip(points, images, strict=True)
     ]
     changes = np.diff(np.array(steps), axis=0)
-    changes = np.asarray(changes, dtype=np.float64)
-    size = np.linalg.norm(changes)
+    size = np.abs(changes).max(initial=0)
     if not size > TINY:
         return last
-    # In units of the changes, or their squares might vanish.
-    changes /= size
-    gram = changes @ changes.T + PARALLEL * np.eye(len(changes))
-    shares = np.linalg.solve(gram, changes @ (steps[-1] / size)).astype(last.dtype)
+    # In units of the changes, or their squares might vanish; few at a time stay in the cache.
+    gram, pull = np.zeros((len(changes), len(changes))), np.zeros(len(changes))
+    for start in range(0, changes.shape[1], CHUNK):
+        part = slice(start, start + CHUNK)
+        some = changes[:, part].astype(np.float64) / size
+        gram += some @ some.T
+        pull += some @ (steps[-1][part] / size)
+    gram += PARALLEL * np.trace(gram) * np.eye(len(gram))
+    shares = np.linalg.solve(gram, pull).astype(last.dtype)
     moves = (after - before for before, after in pairwise(images))
     return last - sum(share * move for share, move in zip(shares, moves, strict=True))
