@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf import kernels
-from sklearn_mf.observations._base import HeldOut, ObservedMatrix, multiply
+from sklearn_mf.observations._base import HeldOut, ObservedMatrix, as_type, multiply
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.stored import EQUATIONS, StoredObservations
 from sklearn_mf.systems import Descent, RowSystems, SharedBasis
