@@ -259,6 +259,20 @@ def test_what_is_no_data_is_refused_before_the_file_changes(model, message, tmp_
     assert path.read_bytes() == b"what was there"
 
 
+def test_a_full_disk_leaves_the_file_of_before(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    save_model(MatrixFactorization(3), path)
+
+    def full(*args, **kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("numpy.lib.format.write_array", full)
+    with pytest.raises(OSError, match="no space left"):
+        save_model(MODELS["plain"](), path)
+    assert load_model(path).n_components == 3
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.npz"]
+
+
 def test_requests_for_metadata_are_refused(tmp_path):
     with config_context(enable_metadata_routing=True):
         model = MatrixFactorization(2).set_fit_request(sample_weight=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import numpy as np
@@ -29,7 +30,7 @@ def save_model(model, file):
     model : estimator or LabeledMatrix
         Fitted or not.
     file : str, path-like or binary file
-        Where to. What is there already is overwritten, once all of the model is known to be data.
+        Where to. What is there already is replaced when the new file is complete.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def save_model(model, file):
     except NotPlain as error:
         raise ValueError(str(error)) from None
     text = {"format": FORMAT, **_versions(), "model": tree}
-    with zipfile.ZipFile(file, "w") as archive:
+    with _replacing(file) as opened, zipfile.ZipFile(opened, "w") as archive:
         archive.writestr(TEXT, json.dumps(text, allow_nan=False))
         for number, array in enumerate(encoder.arrays):
             with archive.open(f"{number}.npy", "w", force_zip64=True) as member:
@@ -103,6 +104,22 @@ def load_model(file):
             return _read(archive, name)
     except zipfile.BadZipFile as error:
         raise ValueError(f"{name} is no model that save_model has saved: {error}.") from error
+
+
+@contextmanager
+def _replacing(file):
+    """A file to write to that takes the place of another one when it is complete."""
+    if not isinstance(file, str | os.PathLike):
+        yield file
+        return
+    part = f"{os.fspath(file)}.part"
+    try:
+        yield part
+        os.replace(part, file)
+    except BaseException:
+        with suppress(OSError):
+            os.remove(part)
+        raise
 
 
 def _is_model(value):

@@ -137,6 +137,8 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y = column_or_1d(check_numbers(admit(y, "y"), "y", ensure_2d=False), warn=True)
         check_consistent_length(X, y)
         weights = check_sample_weight(sample_weight, y[:, None])
+        if weights is not None and not weights.any():  # which newer versions of scikit-learn tell
+            raise ValueError("sample_weight is zero everywhere: there is no entry to fit to.")
         coded = [numbered(_taken(column, weights)) for column in columns]
         if weights is not None:
             y, weights = y[weights > 0], weights[weights > 0]
