@@ -95,6 +95,17 @@ def test_grid_search_finds_the_winner_of_a_loop_by_hand():
     assert len(set(means)) > 1
 
 
+def test_the_number_of_topics_is_found_by_words_that_are_hidden():
+    rng = np.random.default_rng(0)
+    topics = np.kron(np.eye(4), rng.gamma(1, size=15)) / 15  # of words of their own
+    X = sparse.csr_array(rng.poisson(60 * rng.dirichlet(np.full(4, 0.2), 250) @ topics))
+    nmf = NMF(init="nndsvda", beta_loss="kullback-leibler", solver="mu", tol=1e-3, random_state=0)
+    search = GridSearchCV(
+        nmf, {"n_components": [1, 2, 4, 12, 30]}, scoring=RankingScorer("ndcg@10"), cv=3
+    )
+    assert search.fit(X.astype(float)).best_params_ == {"n_components": 4}
+
+
 def test_a_splitter_may_say_what_is_hidden():
     X = counts()
     model = ImplicitFactorization(3, random_state=0)

@@ -53,6 +53,14 @@ def test_new_rows_get_the_best_of_what_they_have_not_seen(estimator):
     np.testing.assert_array_equal(everything, brute(predicted, np.ones(X.shape, bool), 5))
 
 
+def test_whitened_codes_are_led_back():
+    X = counts()
+    model = MatrixFactorization(3, whiten=True, alpha_W=0.05, random_state=0).fit(X)
+    predicted = model.inverse_transform(model.transform(X))
+    expected = brute(predicted, X.toarray() == 0, 6)
+    np.testing.assert_array_equal(model.recommend(X, n=6, return_scores=False), expected)
+
+
 def test_batches_are_parts_of_the_whole(estimator):
     X = counts(50, seed=1)
     exclude = sparse.random_array(X.shape, density=0.2, rng=0)
@@ -201,6 +209,15 @@ def test_a_row_of_which_nothing_is_known_gets_what_is_expected_of_all():
         )
     assert len(batches) == 3
     assert sum("no observed entry" in str(w.message) for w in record) == 1
+
+
+def test_rows_that_have_everything_are_told_of():
+    X = np.random.default_rng(0).normal(size=(20, 6))
+    model = MatrixFactorization(2, random_state=0).fit(X)
+    with pytest.warns(UserWarning, match="Nothing is left to recommend to any row"):
+        items = model.recommend(X, n=3, return_scores=False)
+    assert (items == -1).all()
+    assert (model.recommend(X, n=3, exclude_seen=False, return_scores=False) >= 0).all()
 
 
 @pytest.mark.parametrize(

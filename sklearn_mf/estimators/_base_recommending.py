@@ -18,7 +18,7 @@ from sklearn_mf.retrieval import (
     seen_in,
 )
 from sklearn_mf.utils._validation import check_X
-from sklearn_mf.utils._warnings import quiet
+from sklearn_mf.utils._warnings import quiet, warn
 
 
 class Recommendations:
@@ -76,6 +76,11 @@ class Recommendations:
         X, candidates = _asked(self, X, n, exclude_seen, items, exclude)
         W = self._codes(self._observe(X, self.loss_))
         columns, scores = best_columns(self._model, W, n, candidates)
+        if exclude_seen and (columns < 0).all():
+            warn(
+                "Nothing is left to recommend to any row: X has an entry other than zero in all "
+                "columns that may be recommended. Use exclude_seen=False to rank these, too."
+            )
         return (columns, scores) if return_scores else columns
 
     def iter_recommend(

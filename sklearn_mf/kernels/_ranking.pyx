@@ -5,7 +5,7 @@ tells whether a score matters. Of nearly all none does.
 """
 from cython cimport floating
 from cython.parallel cimport prange
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
@@ -22,6 +22,9 @@ cdef const float_system* singles = choose_float_system()
 cdef const double_system* doubles = choose_double_system()
 
 cdef enum:
+    # Scores of which the largest stands for all, and how many of them are compared side by side.
+    PIECE = 64
+    LANES = 8
     # Numbers that tell how good a ranking is.
     SUMS = 7
 
@@ -84,10 +87,16 @@ cdef void offer_products_of_row(
     cdef int found = n_found(n, which)
     cdef int64_t j = 0
     cdef const floating* row
-    cdef floating product, limit
+    cdef floating product, limit, least = -INFINITY
+    if found == 0:
+        # The products of n scores are above this less the slack, and the score of one that is
+        # better than any of them is no lower than that less the slack again.
+        least = exceeded_by(n, n_columns, scores, best, which) - 2 * slack
     while True:
         limit = best[0] - slack if found == n else -INFINITY
-        if not limit == limit:  # infinity less infinity
+        if not limit >= least:  # also of infinity less infinity
+            limit = least
+        if not limit == limit:
             limit = -INFINITY
         if floating is float:
             j = singles.first_at_least(j, n_columns, scores, limit)
@@ -110,15 +119,57 @@ cdef int heap_of_row(
     """Make a heap of the best; how many there are."""
     cdef int64_t j = 0
     cdef int found = 0
+    cdef floating limit = exceeded_by(n, n_columns, scores, best, which)
     while True:
+        if found == n:
+            limit = best[0]
         if floating is float:
-            j = singles.first_at_least(j, n_columns, scores, best[0] if found == n else -INFINITY)
+            j = singles.first_at_least(j, n_columns, scores, limit)
         else:
-            j = doubles.first_at_least(j, n_columns, scores, best[0] if found == n else -INFINITY)
+            j = doubles.first_at_least(j, n_columns, scores, limit)
         if j == n_columns:
             return found
         offer(n, scores[j], j, best, which, &found)
         j += 1
+
+
+cdef floating exceeded_by(
+    int n, int64_t n_columns, const floating* scores, floating* best, int64_t* which,
+) noexcept nogil:
+    """What n scores at least are no lower than: the n-th largest of the maxima of pieces.
+
+    The heap, which is empty, serves to find it, and is left empty.
+    """
+    cdef floating limit
+    cdef int found = 0, p
+    cdef int64_t piece
+    if n_columns // PIECE < n:
+        return -INFINITY
+    for piece in range(n_columns // PIECE):
+        limit = largest_of_piece(scores + piece * PIECE)
+        if limit > -INFINITY:
+            offer(n, limit, piece, best, which, &found)
+    limit = best[0] if found == n else -INFINITY
+    for p in range(n):
+        which[p] = -1
+        best[p] = NAN
+    return limit
+
+
+cdef inline floating largest_of_piece(const floating* scores) noexcept nogil:
+    """Minus infinity where all are NaN."""
+    cdef floating largest[LANES]
+    cdef int _p, q
+    for q in range(LANES):
+        largest[q] = -INFINITY
+    for _p in range(PIECE // LANES):
+        for q in range(LANES):
+            largest[q] = scores[q] if scores[q] > largest[q] else largest[q]
+        scores += LANES
+    for q in range(1, LANES):
+        if largest[q] > largest[0]:
+            largest[0] = largest[q]
+    return largest[0]
 
 
 cdef inline void offer(
