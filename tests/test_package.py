@@ -126,7 +126,7 @@ class TestKernels:
             _rows.solve_rows,
             _rows.solve_dense_rows,
             _refinement.refine_rows,
-            _stochastic.descend_entries,
+            _stochastic.sgd_epoch,
             _products.values_at,
             _products.sparse_times_dense,
             _products.max_threads,

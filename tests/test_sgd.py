@@ -62,8 +62,8 @@ def close(dtype):
 def test_the_kernel_equals_its_reference(dtype, k, penalty, weighted, bias):
     arguments = work(dtype, k, penalty, weighted, bias=bias)
     for adapt in (0.0, 1.0):
-        found = kernels.descend_entries(*arguments, 0.1, adapt, 2)
-        expected = reference.descend_entries(*arguments, 0.1, adapt, 1)
+        found = kernels.sgd_epoch(*arguments, 0.1, adapt, 2)
+        expected = reference.sgd_epoch(*arguments, 0.1, adapt, 1)
         for side, expected_side in zip(found[:2], expected[:2], strict=True):
             for part, expected_part in zip(side, expected_side, strict=True):
                 assert part.dtype == dtype
@@ -76,7 +76,7 @@ def test_a_step_is_the_proximal_point_of_the_entry(module):
     rng = np.random.default_rng(0)
     w, h, target, rate, ridge, weight = *rng.normal(size=(2, 4)), 1.7, 0.6, 0.3, 2.0
     side = np.ones(1), np.full(1, 0.5)
-    (W, _), (Ht, _), _ = module.descend_entries(
+    (W, _), (Ht, _), _ = module.sgd_epoch(
         (
             np.zeros(1, np.int32),
             np.zeros(1, np.int32),
@@ -107,7 +107,7 @@ def test_a_step_is_the_proximal_point_of_the_entry(module):
 def test_without_penalty_short_steps_are_the_textbook_rule(module):
     entries, blocks, rows, columns = work(penalty=(0.0, 0.0, -np.inf, None))
     rate = 1e-5
-    (W, _), (Ht, _), errors = module.descend_entries(entries, blocks, rows, columns, rate, 0.0, 1)
+    (W, _), (Ht, _), errors = module.sgd_epoch(entries, blocks, rows, columns, rate, 0.0, 1)
     expected_W, expected_Ht = rows[0].copy(), columns[0].copy()
     starts, strata = blocks
     for block in strata.ravel():
@@ -128,7 +128,7 @@ def test_without_penalty_short_steps_are_the_textbook_rule(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_the_kernel_honours_bounds_and_sets_to_zero(module):
     entries, blocks, rows, columns = work(penalty=(0.0, 1.0, 0.0, None), bias=True)
-    (W, _), _, _ = module.descend_entries(entries, blocks, rows, columns, 0.3, 1.0, 1)
+    (W, _), _, _ = module.sgd_epoch(entries, blocks, rows, columns, 0.3, 1.0, 1)
     visited = np.unique(entries[0])
     assert (W[visited, :-1] >= 0).all()
     assert (W[visited, -1] < 0).any()  # a bias has no bound
@@ -141,9 +141,7 @@ def test_the_kernel_honours_bounds_and_sets_to_zero(module):
 def test_no_step_is_too_long_for_the_kernel(module, penalty, dtype):
     entries, blocks, rows, columns = work(dtype, penalty=penalty, weighted=True, bias=True)
     for rate in (1e3, 1e6):
-        (W, _), (Ht, _), errors = module.descend_entries(
-            entries, blocks, rows, columns, rate, 0.0, 1
-        )
+        (W, _), (Ht, _), errors = module.sgd_epoch(entries, blocks, rows, columns, rate, 0.0, 1)
         assert np.isfinite(W).all()
         assert np.isfinite(Ht).all()
         assert np.isfinite(errors).all()
@@ -153,11 +151,11 @@ def test_no_step_is_too_long_for_the_kernel(module, penalty, dtype):
 def test_the_kernel_leaves_its_arguments_alone_and_takes_nothing(module):
     entries, blocks, rows, columns = work()
     before = [part.copy() for part in (*entries[:3], *rows[:3], *columns[:3])]
-    module.descend_entries(entries, blocks, rows, columns, 0.1, 1.0, 1)
+    module.sgd_epoch(entries, blocks, rows, columns, 0.1, 1.0, 1)
     for part, kept in zip((*entries[:3], *rows[:3], *columns[:3]), before, strict=True):
         np.testing.assert_array_equal(part, kept)
     nothing = tuple(part[:0] for part in entries[:3])
-    (W, _), (Ht, _), errors = module.descend_entries(
+    (W, _), (Ht, _), errors = module.sgd_epoch(
         (*nothing, None, None), (np.array([0, 0]), np.array([[0]])), rows, columns, 0.1, 1.0, 1
     )
     np.testing.assert_array_equal(W, rows[0])
@@ -173,9 +171,9 @@ def test_blocks_of_a_stratum_share_no_row_and_no_column(monkeypatch, n_groups):
 
     def watched(entries, blocks, *others):
         seen.append((entries, blocks))
-        return reference.descend_entries(entries, blocks, *others)
+        return reference.sgd_epoch(entries, blocks, *others)
 
-    monkeypatch.setattr(kernels, "descend_entries", watched)
+    monkeypatch.setattr(kernels, "sgd_epoch", watched)
     X = punch_holes(low_rank())
     MatrixFactorization(2, solver="sgd", max_iter=2, tol=0, random_state=0).fit(X)
     (first, (starts, strata)), (_, (_, other_strata)) = seen

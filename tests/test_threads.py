@@ -24,7 +24,7 @@ from sklearn_mf.solvers import ALS, GradientDescent, spectral
 from sklearn_mf.utils import _threads
 
 KERNELS = [
-    "descend_entries",
+    "sgd_epoch",
     "refine_rows",
     "solve_dense_rows",
     "solve_rows",

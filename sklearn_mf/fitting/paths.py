@@ -32,7 +32,7 @@ LATE, RISEN = 3, 0.02
 # Hidden entries rest once a sweep takes less than this share from their error.
 RESTING = 0.01
 # Tolerance of the first fit of a path: digits beyond do not change what predicts best.
-ROUGH = 1e-3
+COARSE_TOL = 1e-3
 # What of the standard deviation of the data may be lost in paths, which are twice as fast in
 # single precision.
 PRECISION = 1e-5
@@ -170,7 +170,7 @@ class Paths:
         solver = solver_of(problem, self.solver)
         init = default_init(problem, solver) if self.init == "auto" else self.init
         factors = start(problem, init, random_state)
-        options = {"max_iter": self.max_iter, "tol": max(self.tol, ROUGH)}
+        options = {"max_iter": self.max_iter, "tol": max(self.tol, COARSE_TOL)}
         state = solver.solve(problem, *factors, random_state=random_state, **options)
         if state.interrupted:
             raise KeyboardInterrupt  # no path goes on from half a fit

@@ -36,7 +36,7 @@ GAIN, SMALL, NEARLY_EXACT = 0.97, 0.01, 0.02
 DOUBT, LEAST_POWER, LEAST_SHARE, LEAST_ERROR = 10, 2, 0.05, 1e-12
 # Entries up to which every candidate is fitted, not only derived from the first fit, and by how
 # many iterations at most.
-TINY, TINY_ITER = 1000, 100
+FEW_ENTRIES, FEW_ENTRIES_ITER = 1000, 100
 # Iterations at most of fits that choose, of those that follow the weights, and of the last one.
 MAX_ITER, FOLLOWING_ITER, LAST_ITER = 20, 5, 12
 # What neighbours must gain, of the squared error and in standard errors, to be asked.
@@ -125,8 +125,8 @@ class Trial:
     def shrunk(self, shrinkage):
         """With the model shrunk otherwise."""
         model = self.model.shrunk(shrinkage)
-        if np.isfinite(self.visible).sum() < TINY:
-            model = model.fitted(self.visible, shrinkage, TINY_ITER)
+        if np.isfinite(self.visible).sum() < FEW_ENTRIES:
+            model = model.fitted(self.visible, shrinkage, FEW_ENTRIES_ITER)
         return replace(self, model=model)
 
     def fitted(self, shrinkage):
@@ -178,8 +178,8 @@ def fit_completion(X, random_state):
     first = Normal.of_pairs(X)
     if min(errors.values()) < NEARLY_EXACT:  # which takes many iterations to get near to
         first = replace(trials[0].model, n_seen=first.n_seen)
-    is_tiny = np.isfinite(X).sum() < TINY
-    model = first.fitted(X, of_all, TINY_ITER if is_tiny else LAST_ITER)
+    has_few_entries = np.isfinite(X).sum() < FEW_ENTRIES
+    model = first.fitted(X, of_all, FEW_ENTRIES_ITER if has_few_entries else LAST_ITER)
     neighbours = None
     if shares is not None:
         neighbours = Neighbours.of(model, _some_rows(X, MAX_DONORS, rng))

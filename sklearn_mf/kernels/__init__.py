@@ -14,7 +14,6 @@ from sklearn_mf.utils._warnings import warn
 __all__ = [
     "IMPLEMENTATION",
     "dense_times_dense",
-    "descend_entries",
     "descend_prior_rows",
     "descend_rows",
     "is_sound",
@@ -27,6 +26,7 @@ __all__ = [
     "refine_rows",
     "score_rankings",
     "settle_rows",
+    "sgd_epoch",
     "solve_dense_rows",
     "solve_prior_rows",
     "solve_rows",
@@ -85,4 +85,4 @@ score_rankings = ranking.score_rankings
 top_columns = ranking.top_columns
 offer_products = ranking.offer_products
 sort_rankings = ranking.sort_rankings
-descend_entries = stochastic.descend_entries
+sgd_epoch = stochastic.sgd_epoch

@@ -65,8 +65,8 @@ cdef floating squared_norm(int k, const floating* vector) noexcept nogil:
 
 cdef void refine_row(
     int64_t n_entries, int k, const index_t* indices, const floating* targets,
-    const floating* weights, const floating* design, floating ridge,
-    const floating* penalized, floating reduction, floating* scratch, floating* x,
+    const floating* weights, const floating* design, floating row_scale,
+    const floating* ridge, floating reduction, floating* scratch, floating* x,
 ) noexcept nogil:
     """Hestenes and Stiefel's method from x on, until the residual is reduced enough."""
     cdef floating* residual = scratch
@@ -77,7 +77,7 @@ cdef void refine_row(
     memset(residual, 0, k * sizeof(floating))
     add_image(n_entries, k, indices, targets, weights, design, x, residual)
     for p in range(k):
-        residual[p] -= ridge * penalized[p] * x[p]
+        residual[p] -= row_scale * ridge[p] * x[p]
         direction[p] = residual[p]
     first = square = squared_norm(k, residual)
     for _step in range(k):
@@ -87,7 +87,7 @@ cdef void refine_row(
         add_image(n_entries, k, indices, NULL, weights, design, direction, image)
         steepness = 0
         for p in range(k):
-            image[p] += ridge * penalized[p] * direction[p]
+            image[p] += row_scale * ridge[p] * direction[p]
             steepness += image[p] * direction[p]
         if not steepness > 0:
             return
@@ -101,15 +101,15 @@ cdef void refine_row(
             direction[p] = residual[p] + square / before * direction[p]
 
 
-def refine_rows(entries, design, ridge, penalized, start, reduction, n_threads):
+def refine_rows(entries, design, row_scale, ridge, start, reduction, n_threads):
     """See ``sklearn_mf.kernels.reference.refine_rows``."""
-    return _refine_rows(*entries, design, ridge, penalized, start, reduction, n_threads)
+    return _refine_rows(*entries, design, row_scale, ridge, start, reduction, n_threads)
 
 
 def _refine_rows(
     const index_t[::1] indptr, const index_t[::1] indices, const floating[::1] targets,
-    weights, const floating[:, ::1] design, const floating[::1] ridge,
-    const floating[::1] penalized, const floating[:, ::1] start, double reduction,
+    weights, const floating[:, ::1] design, const floating[::1] row_scale,
+    const floating[::1] ridge, const floating[:, ::1] start, double reduction,
     int n_threads,
 ):
     cdef int64_t i, n_rows = indptr.shape[0] - 1
@@ -140,8 +140,8 @@ def _refine_rows(
                     row_weights = weight_data + indptr[i]
                 refine_row(
                     indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i],
-                    &targets[0] + indptr[i], row_weights, &design[0, 0], ridge[i],
-                    &penalized[0], <floating>reduction, scratch, &out[i, 0],
+                    &targets[0] + indptr[i], row_weights, &design[0, 0], row_scale[i],
+                    &ridge[0], <floating>reduction, scratch, &out[i, 0],
                 )
         free(scratch)
     if failed:

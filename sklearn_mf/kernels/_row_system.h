@@ -401,7 +401,7 @@ static TARGET ALWAYS_INLINE void NAME(move)(
  *
  * Where both penalties are `smooth`, without threshold and lower bound, products after the row
  * has moved follow from those before, and both move at the same time. */
-static TARGET ALWAYS_INLINE void NAME(descend_some)(
+static TARGET ALWAYS_INLINE void NAME(sgd_some_steps)(
     int64_t n, int stride, const entry_block entries, const entry_side left,
     const entry_side right, REAL rate, int smooth)
 {
@@ -457,14 +457,14 @@ static TARGET ALWAYS_INLINE void NAME(descend_some)(
     }
 }
 
-static TARGET void NAME(descend)(
+static TARGET void NAME(sgd_steps)(
     int64_t n, int stride, const entry_block *entries, const entry_side *left,
     const entry_side *right, REAL rate)
 {
     if (left->l1 == 0 && right->l1 == 0 && isinf(left->lower) && isinf(right->lower))
-        NAME(descend_some)(n, stride, *entries, *left, *right, rate, 1);
+        NAME(sgd_some_steps)(n, stride, *entries, *left, *right, rate, 1);
     else
-        NAME(descend_some)(n, stride, *entries, *left, *right, rate, 0);
+        NAME(sgd_some_steps)(n, stride, *entries, *left, *right, rate, 0);
 }
 
 /* Sum of the squared errors of n entries, by the weights that they have for their columns. */
@@ -586,7 +586,7 @@ static const SYSTEM NAME(system) = {
     NAME(combine),
     NAME(dots),
     NAME(multiply),
-    NAME(descend),
+    NAME(sgd_steps),
     NAME(squared_error),
     NAME(descend_panel),
     NAME(first_at_least)};

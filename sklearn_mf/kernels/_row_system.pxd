@@ -51,7 +51,7 @@ cdef extern from "_row_system_dispatch.h":
             int64_t n, int64_t depth, int64_t stride, const float* A, int64_t down,
             int64_t across, const float* B, float* out
         ) noexcept nogil
-        void (*descend)(
+        void (*sgd_steps)(
             int64_t n, int stride, const entry_block* entries, const entry_side* left,
             const entry_side* right, float rate
         ) noexcept nogil
@@ -95,7 +95,7 @@ cdef extern from "_row_system_dispatch.h":
             int64_t n, int64_t depth, int64_t stride, const double* A, int64_t down,
             int64_t across, const double* B, double* out
         ) noexcept nogil
-        void (*descend)(
+        void (*sgd_steps)(
             int64_t n, int stride, const entry_block* entries, const entry_side* left,
             const entry_side* right, double rate
         ) noexcept nogil

@@ -83,7 +83,7 @@ enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
         void (*dots)(int, int, const real *, const real *const *, real *);                  \
         void (*multiply)(int64_t, int64_t, int64_t, const real *, int64_t, int64_t,         \
                          const real *, real *);                                             \
-        void (*descend)(int64_t, int, const entry_block *, const entry_side *,              \
+        void (*sgd_steps)(int64_t, int, const entry_block *, const entry_side *,              \
                         const entry_side *, real);                                          \
         double (*squared_error)(int64_t, int, const entry_block *, const entry_side *,      \
                                 const entry_side *);                                        \

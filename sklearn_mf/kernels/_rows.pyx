@@ -96,7 +96,7 @@ cdef void add_block(int n, int k, int stride, Scratch* scratch, floating* kind) 
 
 
 cdef int finish_row(
-    int k, int stride, Scratch* scratch, floating ridge, const floating* penalized, floating eps,
+    int k, int stride, Scratch* scratch, floating row_scale, const floating* ridge, floating eps,
     floating* out,
 ) noexcept nogil:
     """Add the ridge, factor and solve. 1 where the system is singular, as in the reference."""
@@ -104,7 +104,7 @@ cdef int finish_row(
     cdef floating* solution = <floating*>scratch.solution
     cdef int p, status
     for p in range(k):
-        gram[p * stride + p] += ridge * penalized[p]
+        gram[p * stride + p] += row_scale * ridge[p]
     if floating is float:
         status = singles.solve(
             k, stride, gram, <float*>scratch.moments, <float*>scratch.inverse, solution, eps
@@ -118,11 +118,11 @@ cdef int finish_row(
     return status
 
 
-cdef int n_unpenalized(int k, const floating* penalized) noexcept nogil:
+cdef int n_unpenalized(int k, const floating* ridge) noexcept nogil:
     """How many coefficients no penalty holds: so many entries are needed."""
     cdef int p, n = 0
     for p in range(k):
-        n += not penalized[p] > 0
+        n += not ridge[p] > 0
     return n
 
 
@@ -216,8 +216,8 @@ cdef void add_entries(
 
 cdef int solve_long_row(
     int64_t n_entries, int k, int stride, const index_t* indices, const floating* targets,
-    const floating* weights, const floating* design, Scratch* scratches, floating ridge,
-    const floating* penalized, floating eps, floating* out, int n_threads,
+    const floating* weights, const floating* design, Scratch* scratches, floating row_scale,
+    const floating* ridge, floating eps, floating* out, int n_threads,
 ) noexcept nogil:
     """One row in segments; the sums of all are gathered in the first of the scratch spaces."""
     cdef int64_t n_segments = (n_entries + SEGMENT - 1) // SEGMENT
@@ -243,18 +243,18 @@ cdef int solve_long_row(
             for j in range(stride):
                 (<floating*>scratches[0].moments)[j] += (<floating*>scratches[1 + s].moments)[j]
         first += n
-    return finish_row(k, stride, &scratches[0], ridge, penalized, eps, out)
+    return finish_row(k, stride, &scratches[0], row_scale, ridge, eps, out)
 
 
-def solve_rows(entries, design, ridge, penalized, n_threads):
+def solve_rows(entries, design, row_scale, ridge, n_threads):
     """See ``sklearn_mf.kernels.reference.solve_rows``."""
-    return _solve_rows(*entries, design, ridge, penalized, n_threads)
+    return _solve_rows(*entries, design, row_scale, ridge, n_threads)
 
 
 def _solve_rows(
     const index_t[::1] indptr, const index_t[::1] indices, const floating[::1] targets,
-    weights, const floating[:, ::1] design, const floating[::1] ridge,
-    const floating[::1] penalized, int n_threads,
+    weights, const floating[:, ::1] design, const floating[::1] row_scale,
+    const floating[::1] ridge, int n_threads,
 ):
     cdef int64_t i, n_rows = indptr.shape[0] - 1
     cdef int k = design.shape[1], n, needed
@@ -273,7 +273,7 @@ def _solve_rows(
         weight_data = &weight_view[0]
     cdef floating eps = np.finfo(dtype).eps
     cdef int stride = row_stride(k, &out[0, 0])
-    cdef int unpenalized = n_unpenalized(k, &penalized[0])
+    cdef int unpenalized = n_unpenalized(k, &ridge[0])
     cdef Scratch scratch
     cdef Scratch[1 + SEGMENTS_AT_A_TIME] segments
     cdef const floating* row_weights
@@ -288,7 +288,7 @@ def _solve_rows(
             row_weights = NULL
             if weight_data != NULL:
                 row_weights = weight_data + indptr[i]
-            needed = unpenalized if ridge[i] > 0 else k
+            needed = unpenalized if row_scale[i] > 0 else k
             n = gather_entries(
                 min(needed, BLOCK), indptr[i + 1] - indptr[i], k, &indices[0] + indptr[i],
                 &targets[0] + indptr[i], row_weights, &design[0, 0], &scratch,
@@ -304,7 +304,7 @@ def _solve_rows(
                 &targets[0] + indptr[i], row_weights, &design[0, 0], &scratch,
             )
             state[i] = finish_row(
-                k, stride, &scratch, ridge[i], &penalized[0], eps, &out[i, 0]
+                k, stride, &scratch, row_scale[i], &ridge[0], eps, &out[i, 0]
             )
         free(scratch.memory)
     lengths = np.diff(indptr)
@@ -325,8 +325,8 @@ def _solve_rows(
         with nogil:
             state[i] = solve_long_row(
                 indptr[i + 1] - indptr[i], k, stride, &indices[0] + indptr[i],
-                &targets[0] + indptr[i], row_weights, &design[0, 0], segments, ridge[i],
-                &penalized[0], eps, &out[i, 0], n_threads,
+                &targets[0] + indptr[i], row_weights, &design[0, 0], segments, row_scale[i],
+                &ridge[0], eps, &out[i, 0], n_threads,
             )
     for s in range(1 + SEGMENTS_AT_A_TIME):
         free(segments[s].memory)
@@ -519,12 +519,12 @@ cdef bint mostly_observed(
 cdef int solve_dense_row(
     int64_t n_columns, int k, int stride, const char* row, Py_ssize_t step,
     const char* weights, Py_ssize_t weight_step, const floating* offsets,
-    const floating* design, const floating* gram, floating ridge,
-    const floating* penalized, floating eps, Scratch* scratch, floating* out,
+    const floating* design, const floating* gram, floating row_scale,
+    const floating* ridge, floating eps, Scratch* scratch, floating* out,
 ) noexcept nogil:
     """By what is missing where that is less than half of the row, else by what is there."""
     cdef bint done = False
-    cdef int needed = n_unpenalized(k, penalized) if ridge > 0 else k
+    cdef int needed = n_unpenalized(k, ridge) if row_scale > 0 else k
     cdef int n = gather_observed(
         min(needed, BLOCK), n_columns, k, row, step, weights, weight_step, offsets, design, scratch
     )
@@ -541,13 +541,13 @@ cdef int solve_dense_row(
         add_dense_entries(
             n_columns, k, stride, row, step, weights, weight_step, offsets, design, scratch
         )
-    return finish_row(k, stride, scratch, ridge, penalized, eps, out)
+    return finish_row(k, stride, scratch, row_scale, ridge, eps, out)
 
 
 def solve_dense_rows(
     const floating[:, :] targets, weights, const floating[::1] offsets,
-    const floating[:, ::1] design, gram, const floating[::1] ridge,
-    const floating[::1] penalized, int n_threads,
+    const floating[:, ::1] design, gram, const floating[::1] row_scale,
+    const floating[::1] ridge, int n_threads,
 ):
     """See ``sklearn_mf.kernels.reference.solve_dense_rows``."""
     cdef int64_t i, n_rows = targets.shape[0]
@@ -592,7 +592,7 @@ def solve_dense_rows(
                 row_weights = weight_data + i * weight_row_step
             state[i] = solve_dense_row(
                 n_columns, k, stride, data + i * row_step, step, row_weights, weight_step,
-                &offsets[0], &design[0, 0], gram_data, ridge[i], &penalized[0], eps,
+                &offsets[0], &design[0, 0], gram_data, row_scale[i], &ridge[0], eps,
                 &scratch, &out[i, 0],
             )
         free(scratch.memory)

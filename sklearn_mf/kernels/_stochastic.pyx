@@ -50,15 +50,15 @@ cdef const float_system* singles = choose_float_system()
 cdef const double_system* doubles = choose_double_system()
 
 
-def descend_entries(entries, blocks, rows, columns, rate, adapt, n_threads):
-    """See ``sklearn_mf.kernels.reference.descend_entries``."""
+def sgd_epoch(entries, blocks, rows, columns, rate, adapt, n_threads):
+    """See ``sklearn_mf.kernels.reference.sgd_epoch``."""
     # Copies: what is handed in stays as it is.
     rows, columns = ((side[0].copy(), side[1].copy(), *side[2:]) for side in (rows, columns))
-    errors = _descend(*entries, *blocks, *rows, *columns, rate, adapt, n_threads)
+    errors = _sgd_epoch(*entries, *blocks, *rows, *columns, rate, adapt, n_threads)
     return rows[:2], columns[:2], errors
 
 
-def _descend(
+def _sgd_epoch(
     const int32_t[::1] row_of, const int32_t[::1] column_of, const floating[::1] targets,
     row_weights, column_weights, const int64_t[::1] starts, const int64_t[:, ::1] strata,
     floating[:, ::1] W, floating[::1] W_squares, const floating[::1] W_strength,
@@ -189,20 +189,20 @@ cdef void take_blocks(
         columns = turns + 1 + n_groups + block % n_groups
         wait_for(rows, stratum)
         wait_for(columns, stratum)
-        descend_block(starts[block], starts[block + 1], stride, entries, left, right, rate)
+        sgd_block(starts[block], starts[block + 1], stride, entries, left, right, rate)
         announce(rows)
         announce(columns)
 
 
-cdef void descend_block(
+cdef void sgd_block(
     int64_t start, int64_t stop, int stride, const entry_block* entries, const entry_side* left,
     const entry_side* right, floating rate,
 ) noexcept nogil:
     cdef entry_block part = part_of(entries, start, rate)
     if floating is float:
-        singles.descend(stop - start, stride, &part, left, right, rate)
+        singles.sgd_steps(stop - start, stride, &part, left, right, rate)
     else:
-        doubles.descend(stop - start, stride, &part, left, right, rate)
+        doubles.sgd_steps(stop - start, stride, &part, left, right, rate)
 
 
 cdef double error_of_block(

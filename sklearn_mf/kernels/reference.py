@@ -21,13 +21,13 @@ def max_threads():
     return 1
 
 
-def solve_rows(entries, design, ridge, penalized, n_threads):
+def solve_rows(entries, design, row_scale, ridge, n_threads):
     """Solve one weighted ridge regression a row, on the entries that the row stores.
 
     Row ``i`` minimises, over the entries ``p`` in ``indptr[i]:indptr[i + 1]``::
 
         1/2 sum_p weights[p] * (targets[p] - design[indices[p]] @ v)^2
-          + 1/2 ridge[i] * sum_c penalized[c] * v[c]^2
+          + 1/2 row_scale[i] * sum_c ridge[c] * v[c]^2
 
     Parameters
     ----------
@@ -36,10 +36,10 @@ def solve_rows(entries, design, ridge, penalized, n_threads):
         their non-negative weights, None for ones.
     design : C-ordered ndarray of shape (n_columns, k)
         The regressors.
-    ridge : ndarray of shape (n_rows,)
-        The strength of each row's penalty.
-    penalized : ndarray of shape (k,)
-        The share of the penalty that falls on each coefficient.
+    row_scale : ndarray of shape (n_rows,)
+        What the penalty of each row is multiplied with.
+    ridge : ndarray of shape (k,)
+        Strength of the penalty of each coefficient: half its square times this.
     n_threads : int
         Threads of the compiled kernel.
 
@@ -61,12 +61,12 @@ def solve_rows(entries, design, ridge, penalized, n_threads):
             design[indices[part]],
             targets[part],
             None if weights is None else weights[part],
-            ridge[i] * penalized,
+            row_scale[i] * ridge,
         )
     return solution, status
 
 
-def solve_dense_rows(targets, weights, offsets, design, gram, ridge, penalized, n_threads):
+def solve_dense_rows(targets, weights, offsets, design, gram, row_scale, ridge, n_threads):
     """Solve one weighted ridge regression a row, on the entries that are not NaN.
 
     As `solve_rows`, for targets in a dense array. The compiled kernel finds the normal
@@ -85,10 +85,10 @@ def solve_dense_rows(targets, weights, offsets, design, gram, ridge, penalized, 
     gram : C-ordered ndarray of shape (k, k) or None
         ``design.T @ design``, weighted, for a row that observes everything; None where the
         weights differ from row to row.
-    ridge : ndarray of shape (n_rows,)
-        The strength of each row's penalty.
-    penalized : ndarray of shape (k,)
-        The share of the penalty that falls on each coefficient.
+    row_scale : ndarray of shape (n_rows,)
+        What the penalty of each row is multiplied with.
+    ridge : ndarray of shape (k,)
+        Strength of the penalty of each coefficient: half its square times this.
     n_threads : int
         Threads of the compiled kernel.
 
@@ -108,7 +108,7 @@ def solve_dense_rows(targets, weights, offsets, design, gram, ridge, penalized, 
             design[observed],
             targets[i, observed] - offsets[observed],
             None if weights is None else weights[i, observed],
-            ridge[i] * penalized,
+            row_scale[i] * ridge,
         )
     return solution, status
 
@@ -172,7 +172,7 @@ def is_sound(factor, gram, eps):
     return (shares * np.minimum(least, 1) > SUSPICIOUS * gram.shape[-1] * eps).all(axis=-1)
 
 
-def refine_rows(entries, design, ridge, penalized, start, reduction, n_threads):
+def refine_rows(entries, design, row_scale, ridge, start, reduction, n_threads):
     """Improve the rows that `solve_rows` would solve, by conjugate gradients.
 
     Parameters
@@ -182,10 +182,10 @@ def refine_rows(entries, design, ridge, penalized, start, reduction, n_threads):
         their non-negative weights, None for ones.
     design : C-ordered ndarray of shape (n_columns, k)
         The regressors.
-    ridge : ndarray of shape (n_rows,)
-        The strength of each row's penalty.
-    penalized : ndarray of shape (k,)
-        The share of the penalty that falls on each coefficient.
+    row_scale : ndarray of shape (n_rows,)
+        What the penalty of each row is multiplied with.
+    ridge : ndarray of shape (k,)
+        Strength of the penalty of each coefficient: half its square times this.
     start : C-ordered ndarray of shape (n_rows, k)
         Where to start.
     reduction : float
@@ -205,7 +205,7 @@ def refine_rows(entries, design, ridge, penalized, start, reduction, n_threads):
         part = slice(indptr[i], indptr[i + 1])
         rows = design[indices[part]]
         weighted = rows if weights is None else rows * weights[part, None]
-        gram = weighted.T @ rows + np.diag(ridge[i] * penalized)
+        gram = weighted.T @ rows + np.diag(row_scale[i] * ridge)
         moments = weighted.T @ targets[part]
         solution[i] = (
             conjugate_gradients(gram, moments, start[i], (reduction, len(moments)))
@@ -502,7 +502,7 @@ def dense_times_dense(A, B, n_threads):
     return A @ B
 
 
-def descend_entries(entries, blocks, rows, columns, rate, adapt, n_threads):
+def sgd_epoch(entries, blocks, rows, columns, rate, adapt, n_threads):
     """Take one stochastic step an entry: its row moves, then its column.
 
     The model is ``W[i, :k] @ Ht[j, :k]`` and the biases, the last columns of the factors that

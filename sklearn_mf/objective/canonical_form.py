@@ -23,7 +23,7 @@ from scipy import linalg
 from sklearn_mf.objective.problem import Problem
 
 # Share of the largest cost below which a direction of the components costs nothing.
-TINY = 1e-12
+COSTS_NOTHING = 1e-12
 # Numbers of a factor that are looked at together.
 CHUNK = 1 << 20
 # Share by which entries of a component differ that are equally large but for rounding.
@@ -351,4 +351,4 @@ def _mixture(row_cost, column_cost):
 
 def _power(matrix, exponent):
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.maximum(values, TINY * values[-1]) ** exponent) @ vectors.T
+    return (vectors * np.maximum(values, COSTS_NOTHING * values[-1]) ** exponent) @ vectors.T

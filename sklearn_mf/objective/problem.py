@@ -25,10 +25,10 @@ from sklearn_mf.utils._twins import twin
 
 # Coordinate descent in a sweep of alternation: what a round's largest move may be beside the
 # largest coefficient, and rounds at most.
-ROUGH = (1e-2, 10)
+FEW_ROUNDS = (1e-2, 10)
 # The same of proximal gradient descent, whose steps are shorter: where it ended at moves of 1e-3,
 # alternation of smooth components stopped at an objective 5 % above that of gradient descent.
-NEAR = (1e-6, 500)
+MANY_STEPS = (1e-6, 500)
 # Rows whose squares are summed up together.
 CHUNK = 1024
 
@@ -490,8 +490,8 @@ class Problem:
         self.check_factors(W, Ht)
         regression = self.regression(Ht)
         if self.rows.penalty.is_rowwise:
-            return regression.stepped(W, NEAR)
-        return regression.approached_together(W, NEAR).rows
+            return regression.stepped(W, MANY_STEPS)
+        return regression.approached_together(W, MANY_STEPS).rows
 
     def refine_rows(self, Ht, W, reduction):
         """Better W for this Ht: conjugate gradients leave a share of what W lacks."""
@@ -506,7 +506,7 @@ class Problem:
     def descend_rows(self, Ht, W):
         """Better W for this Ht by a few rounds of coordinate descent, under squares and bounds."""
         self.check_factors(W, Ht)
-        return self.regression(Ht).lowered(W, ROUGH)
+        return self.regression(Ht).lowered(W, FEW_ROUNDS)
 
     def descend(self, Ht, W, accuracy, order):
         """Coordinate descent of W for this Ht under the squared loss, and what it saw.

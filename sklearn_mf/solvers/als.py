@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
-from sklearn_mf.solvers._base import SOLVERS, BaseSolver, Memory
+from sklearn_mf.solvers._base import SOLVERS, TINY, BaseSolver, Memory
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
 # Rank from which conjugate gradients reach a tolerance sooner than exact solutions.
@@ -16,7 +16,6 @@ CG_RANK = 100
 # What they leave of a row's residual in the first sweeps, where weak directions are lost for
 # good, and later at least and at most.
 FIRST_REDUCTION, LEAST_REDUCTION, LARGEST_REDUCTION = 0.01, 0.001, 0.03
-TINY = np.finfo(np.float64).tiny
 # Share of their squares that keeps a history of parallel steps from giving noise.
 PARALLEL = 1e-10
 # Numbers of a step that are looked at together.

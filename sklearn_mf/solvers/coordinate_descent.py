@@ -17,7 +17,7 @@ SINGLE_ROUNDS = 1
 FADING = 0.5
 # A row ends its rounds when none of its coefficients moves by more than this share of the largest:
 # going beyond rows helps most where they are all but the best.
-ROUGH = 1e-4
+LEAST_MOVE = 1e-4
 
 
 @SOLVERS.register
@@ -116,7 +116,7 @@ class CoordinateDescent(ExtrapolatedSolver):
         if self.shuffle:
             order = state.random_state.permutation(problem.width)
         rounds = self._rounds(problem, state)
-        descent = problem.descend(fixed, rows, (ROUGH, rounds), order)
+        descent = problem.descend(fixed, rows, (LEAST_MOVE, rounds), order)
         if self.extrapolated:
             components = problem.layout.components
             unused = ~components(fixed)[problem.T.row_weight > 0].any(axis=0)

@@ -36,13 +36,13 @@ class Schedule(Memory):
 
     Attributes
     ----------
-    epochs : Epochs
+    epochs : _Epochs
         The entries in blocks.
     rate : float
         Length of the next steps, before `SGD.schedule`.
     """
 
-    epochs: "Epochs"
+    epochs: "_Epochs"
     rate: float
 
 
@@ -154,7 +154,7 @@ class SGD(BaseSolver):
         if state.memory is None:
             is_auto = self.learning_rate == "auto"
             rate = AUTOMATIC[self.schedule] if is_auto else self.learning_rate
-            state.memory = Schedule(Epochs(problem, state), rate)
+            state.memory = Schedule(_Epochs(problem, state), rate)
         memory = state.memory
         rate = memory.rate
         if self.schedule == "invscaling":
@@ -173,7 +173,7 @@ class SGD(BaseSolver):
         return objective
 
 
-class Epochs:
+class _Epochs:
     """The entries in blocks, and what one fit needs beside them.
 
     Inside, model values have the unit of the standard deviation of the data around the biases
@@ -276,7 +276,7 @@ class Epochs:
             )
         ]
         threads = n_threads(len(self.rows) * state.W.shape[1])
-        *moved, errors = kernels.descend_entries(
+        *moved, errors = kernels.sgd_epoch(
             entries, (self.starts, strata), *sides, rate, adapt, threads
         )
         self.squares = [squares for _, squares in moved]

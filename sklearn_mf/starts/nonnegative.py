@@ -10,7 +10,7 @@ from sklearn_mf.starts.krylov import leading_directions
 NONNEGATIVE_INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
 # Coefficients below this share of the root of X are zero; in scikit-learn below this number.
-LEAST = 1e-6
+LEAST_COEFFICIENT = 1e-6
 # Products with X and back that find the singular vectors: as many as scikit-learn spends.
 STEPS = 6
 # Of the mean of X: what the random numbers are that stand for zeros.
@@ -90,6 +90,6 @@ def _halves_of_singular_vectors(problem: Problem, random_state):
         if u_norm > 0 and v_norm > 0:
             root = np.sqrt(u_norm * v_norm)
             W[:, c], Ht[:, c] = u * (root / u_norm), v * (root / v_norm)
-    least = LEAST * np.sqrt(samples.typical_size)
+    least = LEAST_COEFFICIENT * np.sqrt(samples.typical_size)
     W[least > W], Ht[Ht < least] = 0, 0
     return W, Ht
