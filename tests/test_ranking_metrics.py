@@ -120,6 +120,8 @@ def test_what_is_not_positive_is_not_relevant():
         ([[1, 2]], 3, r"recommend\(X, n=3\)"),
         ([[1, 2]], 0, "k must be a positive integer"),
         ([[1, 2]], 1.5, "k must be"),
+        ([[1, 2]], True, "k must be"),
+        ([[1, 2]], [], "k must be"),
     ],
 )
 def test_what_is_no_ranking_is_refused(items, k, message):

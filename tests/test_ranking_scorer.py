@@ -193,6 +193,8 @@ def test_data_that_cannot_be_ranked_are_refused():
     model = ImplicitFactorization(3, random_state=0).fit(X)
     with pytest.raises(ValueError, match="needs a sparse X"):
         RankingScorer()(model, X.toarray())
+    with pytest.raises(ValueError, match="needs a sparse X"):
+        cross_val_entries(model, X.toarray(), metric=RankingScorer())
     with pytest.raises(ValueError, match="no row of X has two positive entries"):
         RankingScorer()(model, sparse.csr_array(np.eye(5, 40)))
     with pytest.raises(ValueError, match="'fraction' parameter"):

@@ -225,6 +225,9 @@ def test_rows_that_have_everything_are_told_of():
     [
         (lambda model, X: model.recommend(X, n=0), "n == 0, must be >= 1"),
         (lambda model, X: model.recommend(X, n=1.5), "n must be an instance of int"),
+        (lambda model, X: model.recommend(X, n=True), "n must be an integer"),
+        (lambda model, X: model.recommend(X, items=3), "items must be a list of columns"),
+        (lambda model, X: model.explain(X, [3, 4]), "column must be one column"),
         (lambda model, X: model.recommend(X[:, :3]), "X has 3 features"),
         (lambda model, X: model.iter_recommend(X, batch_size=0), "batch_size == 0"),
         (lambda model, X: model.iter_recommend(X, items=[99]), "items has column 99"),

@@ -50,6 +50,8 @@ def test_a_moment_may_be_given():
         next(EntryTimeSplit(cut=times.min()).split(X, groups=times))
     with pytest.raises(ValueError, match="nothing to train on"):
         next(EntryTimeSplit().split(X, groups=np.zeros_like(times)))
+    with pytest.raises(ValueError, match="cut='today' cannot be compared"):
+        next(EntryTimeSplit(cut="today").split(X, groups=times))
     with pytest.raises(ValueError, match="finds nothing to hide"):
         next(EntryTimeSplit(cut=times.max() + 1).split(X, groups=times))
 

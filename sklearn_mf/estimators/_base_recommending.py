@@ -120,7 +120,7 @@ class Recommendations:
         20 39 (20, 5)
         40 49 (10, 5)
         """
-        check_scalar(batch_size, "batch_size", Integral, min_val=1)
+        _check_number(batch_size, "batch_size")
         X, candidates = _asked(self, X, n, exclude_seen, items, exclude)
         warn_of_empty_rows(self._observe(X, self.loss_), self._mean_code)
         return _batches(self, X, n, batch_size, candidates)
@@ -155,7 +155,7 @@ class Recommendations:
         array([[3]])
         """
         check_is_fitted(self)
-        check_scalar(n, "n", Integral, min_val=1)
+        _check_number(n, "n")
         if columns is None:
             columns = np.arange(self.n_features_in_)
         else:
@@ -195,7 +195,7 @@ class Recommendations:
         array([[1, 0]])
         """
         check_is_fitted(self)
-        check_scalar(n, "n", Integral, min_val=1)
+        _check_number(n, "n")
         k = self.n_components_
         vectors = self._codes(self._observe(check_X(self, X, reset=False), self.loss_))[:, :k]
         if among is None:
@@ -241,8 +241,10 @@ class Recommendations:
         array([[0, 1, 3]])
         """
         check_is_fitted(self)
-        check_scalar(n, "n", Integral, min_val=1)
+        _check_number(n, "n")
         X = check_X(self, X, reset=False)
+        if np.ndim(column) != 0:
+            raise ValueError(f"column must be one column, by its number or name, got {column!r}.")
         [number] = column_list([column], X.shape[1], _known_names(self), "column")
 
         def predict(rows):
@@ -298,7 +300,7 @@ class Recommendations:
         (50, 5)
         """
         check_is_fitted(self)
-        check_scalar(n, "n", Integral, min_val=1)
+        _check_number(n, "n")
         check_scalar(diversity, "diversity", Real, min_val=0, max_val=1)
         items = check_rankings(items, self.n_features_in_)
         scores = np.asarray(scores)
@@ -312,7 +314,7 @@ class Recommendations:
 def _asked(self, X, n, exclude_seen, items, exclude):
     """Data and candidates, validated."""
     check_is_fitted(self)
-    check_scalar(n, "n", Integral, min_val=1)
+    _check_number(n, "n")
     X = check_X(self, X, reset=False)
     seen = seen_in(X, self.unstored) if exclude_seen else None
     return X, Candidates.of(items, exclude, seen, X.shape, _known_names(self))
@@ -328,3 +330,10 @@ def _batches(self, X, n, batch_size, candidates):
 
 def _known_names(self):
     return getattr(self, "feature_names_in_", None)
+
+
+def _check_number(n, name):
+    """Refuse what is no positive integer; True is one in Python."""
+    check_scalar(n, name, Integral, min_val=1)
+    if isinstance(n, bool):
+        raise TypeError(f"{name} must be an integer, got {n}.")

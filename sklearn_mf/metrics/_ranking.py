@@ -161,7 +161,8 @@ def _checked(X_true, items, k):
     if len(items) != truth.shape[0]:
         raise ValueError(f"items has {len(items)} rows, X_true has {truth.shape[0]}: one for each.")
     cutoffs = sorted(set(np.ravel(k).tolist()))
-    if not cutoffs or not all(isinstance(k, Integral) and k >= 1 for k in cutoffs):
+    are_numbers = all(isinstance(k, Integral) and not isinstance(k, bool) for k in cutoffs)
+    if not cutoffs or not are_numbers or cutoffs[0] < 1:
         raise ValueError(f"k must be a positive integer, or several, got {k!r}.")
     if cutoffs[-1] > items.shape[1]:
         raise ValueError(

@@ -72,8 +72,9 @@ def reads_unstored_as_missing(estimator):
 
 def check_unstored(estimator, X, metric):
     """Refuse sparse X, if entries that are removed from it would be read as zeros."""
-    # Where columns are ranked this is what is meant: nobody has chosen what is hidden.
-    if is_sparse(X) and not ranks(metric) and not reads_unstored_as_missing(estimator):
+    if ranks(metric):
+        metric.check_data(X)  # and zeros are meant: nobody has chosen what is hidden
+    elif is_sparse(X) and not reads_unstored_as_missing(estimator):
         raise ValueError(
             "Entries of a sparse X cannot be hidden from an estimator that reads what is not "
             "stored as zeros. Use unstored='missing', if it is missing; else pass X.toarray()."

@@ -99,7 +99,7 @@ class RankingScorer(BaseEstimator):
             Higher is better.
         """
         self.check()
-        _check_sparse(X)
+        self.check_data(X)
         rows, _, values = observed_entries(X)
         positive = np.flatnonzero(values > 0)
         rng = hiding_stream(self.random_state)
@@ -131,7 +131,7 @@ class RankingScorer(BaseEstimator):
             Higher is better.
         """
         name, k = self.check()
-        _check_sparse(X)
+        self.check_data(X)
         rows, columns, values = (array[hidden] for array in observed_entries(X))
         truth = sparse.csr_array((values, (rows, columns)), shape=X.shape)
         judged = np.unique(rows)
@@ -162,10 +162,16 @@ class RankingScorer(BaseEstimator):
             )
         return name, int(k)
 
+    def check_data(self, X):
+        """Refuse data whose entries cannot be ranked among others.
 
-def _check_sparse(X):
-    if not sparse.issparse(check_holed(X)):
-        raise ValueError(
-            "RankingScorer needs a sparse X, whose entries that are not stored are what there is "
-            f"to rank, got {type(X).__name__}. Use scipy.sparse.csr_array(X)."
-        )
+        Parameters
+        ----------
+        X : sparse matrix of shape (n_samples, n_features)
+            Data.
+        """
+        if not sparse.issparse(check_holed(X)):
+            raise ValueError(
+                "RankingScorer needs a sparse X, whose entries that are not stored are what there "
+                f"is to rank, got {type(X).__name__}. Use scipy.sparse.csr_array(X)."
+            )

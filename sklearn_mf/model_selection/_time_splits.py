@@ -150,7 +150,13 @@ class EntryTimeSplit(BaseTimeSplit):
         cut = self.cut
         if cut is None:
             cut = np.sort(times)[len(times) - number_of(self.test_size, len(times))]
-        train = times < cut
+        try:
+            train = np.asarray(times < cut, dtype=bool)
+        except TypeError as error:
+            raise ValueError(
+                f"cut={cut!r} cannot be compared with the times, whose dtype is {times.dtype}: use "
+                "a time of their type."
+            ) from error
         if not train.any():
             raise ValueError(
                 f"No entry of X was there before {cut}, which is the time of the split: there is "

@@ -165,7 +165,7 @@ def column_list(columns, n_features, names=None, parameter="items"):
     given = np.asarray(columns)
     if given.ndim != 1:
         raise ValueError(
-            f"{parameter} must be a list of columns, got an array of the shape {given.shape}."
+            f"{parameter} must be a list of columns, even of a single one, got {columns!r}."
         )
     if not given.size:
         raise ValueError(f"{parameter} is empty: name a column at least.")
