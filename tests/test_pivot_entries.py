@@ -209,6 +209,14 @@ def test_bad_tables(arguments, changes, message):
         pivot_entries(frame, **NAMES | arguments)
 
 
+@pytest.mark.parametrize("make", MAKES)
+@pytest.mark.parametrize("labels", [[1.5, np.nan, 0.5], ["a", None, "b"]], ids=["NaN", "None"])
+def test_no_label_is_an_error_in_every_library(make, labels):
+    frame = table(make, {"customer": ["a", "b", "c"], "product": labels})
+    with pytest.raises(ValueError, match="no label in row 1, column 'product'"):
+        pivot_entries(frame, **NAMES)
+
+
 def test_no_table():
     with pytest.raises(TypeError, match="frame is a dict: it must be a DataFrame"):
         pivot_entries(purchases(), **NAMES)

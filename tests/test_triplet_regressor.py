@@ -292,7 +292,7 @@ def test_bad_input(model, X, y, parameters, message):
 
 
 def test_weights_that_are_all_zero():
-    with pytest.raises(ValueError, match="at least one non-zero number|zero everywhere"):
+    with pytest.raises(ValueError, match=r"at least one non-zero number|zero everywhere"):
         TripletRegressor(MODEL).fit(PAIRS, Y, sample_weight=[0, 0, 0, 0])
 
 

@@ -155,27 +155,43 @@ def numbered(column):
     labels : ndarray
         The distinct labels, sorted where they have an order.
     """
-    if hasattr(column, "factorize"):  # pandas
-        codes, labels = column.factorize(sort=True)
-        return codes, _plain(labels.to_numpy())
-    if hasattr(column, "replace_strict"):  # polars
-        labels = column.drop_nulls().unique().sort()
-        numbers = type(labels)(np.arange(len(labels)))
-        codes = column.replace_strict(labels, numbers, default=-1, return_dtype=numbers.dtype)
-        return codes.to_numpy().astype(np.intp), _plain(labels.to_numpy())
-    if hasattr(column, "combine_chunks"):  # Arrow
-        from pyarrow import compute, types
+    if hasattr(column, "factorize"):
+        codes, labels = _numbered_by_pandas(column)
+    elif hasattr(column, "replace_strict"):
+        codes, labels = _numbered_by_polars(column)
+    elif hasattr(column, "combine_chunks"):
+        codes, labels = _numbered_by_arrow(column)
+    else:
+        codes, labels = _numbered_in_array(np.asarray(column))
+    if labels.dtype.kind == "f" and len(labels) and np.isnan(labels[-1]):
+        # polars and Arrow take it for a number, the largest one.
+        codes, labels = np.where(codes == len(labels) - 1, -1, codes), labels[:-1]
+    return codes, labels.astype(object) if labels.dtype.kind in "TU" else labels
 
-        if types.is_dictionary(column.type):  # which may have values that do not occur
-            column = column.cast(column.type.value_type)
-        coded = compute.dictionary_encode(column.combine_chunks())
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
-        labels = coded.dictionary
-        order = compute.sort_indices(labels).to_numpy()
-        places = np.empty(len(order) + 1, dtype=np.intp)
-        places[order], places[-1] = np.arange(len(order)), -1
-        return places[codes], _plain(labels.to_numpy(zero_copy_only=False)[order])
-    return _numbered_in_array(np.asarray(column))
+
+def _numbered_by_pandas(column):
+    codes, labels = column.factorize(sort=True)
+    return codes, labels.to_numpy()
+
+
+def _numbered_by_polars(column):
+    labels = column.drop_nulls().unique().sort()
+    numbers = type(labels)(np.arange(len(labels)))
+    codes = column.replace_strict(labels, numbers, default=-1, return_dtype=numbers.dtype)
+    return codes.to_numpy().astype(np.intp), labels.to_numpy()
+
+
+def _numbered_by_arrow(column):
+    from pyarrow import compute, types
+
+    if types.is_dictionary(column.type):  # which may have values that do not occur
+        column = column.cast(column.type.value_type)
+    coded = compute.dictionary_encode(column.combine_chunks())
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
+    order = compute.sort_indices(coded.dictionary).to_numpy()
+    places = np.empty(len(order) + 1, dtype=np.intp)
+    places[order], places[-1] = np.arange(len(order)), -1
+    return places[codes], coded.dictionary.to_numpy(zero_copy_only=False)[order]
 
 
 def _numbered_in_array(values):
@@ -193,16 +209,11 @@ def _numbered_in_array(values):
         labels = np.fromiter(places, dtype=object, count=len(places))
     all_codes = np.full(len(values), -1, dtype=np.intp)
     all_codes[~holes] = codes
-    return all_codes, _plain(labels)
+    return all_codes, labels
 
 
 def _is_hole(value):
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
-
-
-def _plain(labels):
-    """Labels of strings as Python's, whose length is free."""
-    return labels.astype(object) if labels.dtype.kind in "TU" else labels
 
 
 def places_among(labels, known, name):
