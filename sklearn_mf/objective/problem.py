@@ -17,9 +17,8 @@ from sklearn_mf.objective.fold_in import fold_in
 from sklearn_mf.objective.layout import Layout
 from sklearn_mf.objective.multiplicative import GradientParts
 from sklearn_mf.objective.regression import RowRegression
+from sklearn_mf.objective.side import Side
 from sklearn_mf.observations import ObservedMatrix
-from sklearn_mf.penalties import BasePenalty
-from sklearn_mf.penalties.declared import check_declared
 from sklearn_mf.systems import RowPenalty
 from sklearn_mf.utils._twins import twin
 
@@ -31,32 +30,6 @@ FEW_ROUNDS = (1e-2, 10)
 MANY_STEPS = (1e-6, 500)
 # Rows whose squares are summed up together.
 CHUNK = 1024
-
-
-@dataclass(frozen=True)
-class Side:
-    """What holds for one side, samples or features.
-
-    Attributes
-    ----------
-    penalty : BasePenalty
-        Of the rows of this side's factor.
-    has_bias : bool
-        Whether the last column of the factor is a bias.
-    bias_ridge : float
-        Strength of the bias's own penalty, half its square; 0.0 for a free one.
-    penalty_scale : ndarray of shape (n_rows,) or None
-        What the penalty of each row is multiplied with; None for a power of its number of
-        entries.
-    """
-
-    penalty: BasePenalty
-    has_bias: bool = False
-    bias_ridge: float = 0.0
-    penalty_scale: np.ndarray | None = None
-
-    def __post_init__(self):
-        check_declared(self.penalty)
 
 
 @dataclass(frozen=True)
