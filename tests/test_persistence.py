@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import zipfile
+from functools import cache
 
 import numpy as np
 import pytest
@@ -84,9 +85,20 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@cache
+def fitted(name):
+    return MODELS[name]()
+
+
+@pytest.fixture(params=MODELS)
 def model(request):
-    return MODELS[request.param]()
+    return fitted(request.param)
+
+
+def test_every_estimator_is_among_them():
+    """Those that are fitted to X; the imputer has tests of its own."""
+    found = {type(fitted(name)) for name in MODELS} | {FactorizationImputer}
+    assert found >= {cls for _, cls in all_estimators()}
 
 
 def data_for(model):
@@ -136,7 +148,7 @@ class TestTheSameModel:
 
 
 def test_searches_keep_their_results():
-    search = MODELS["search"]()
+    search = fitted("search")
     loaded = again(search)
     assert loaded.cv_results_.keys() == search.cv_results_.keys()
     for name, values in search.cv_results_.items():
@@ -147,7 +159,7 @@ def test_searches_keep_their_results():
 
 
 def test_standard_deviations():
-    model = MODELS["plain"]()
+    model = fitted("plain")
     found = [m.predict_entries(X, [0, 1], [2, 3], return_std=True) for m in (model, again(model))]
     np.testing.assert_array_equal(*found)
 
@@ -222,7 +234,7 @@ def test_labels():
 
 
 def test_numpy_opens_the_file(tmp_path):
-    save_model(MODELS["plain"](), tmp_path / "model.npz")
+    save_model(fitted("plain"), tmp_path / "model.npz")
     with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
         text = json.loads(file["model.json"])
         state = text["model"]["state"]
@@ -268,7 +280,7 @@ def test_a_full_disk_leaves_the_file_of_before(tmp_path, monkeypatch):
 
     monkeypatch.setattr("numpy.lib.format.write_array", full)
     with pytest.raises(OSError, match="no space left"):
-        save_model(MODELS["plain"](), path)
+        save_model(fitted("plain"), path)
     assert load_model(path).n_components == 3
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.npz"]
 
@@ -298,7 +310,7 @@ def test_what_is_no_estimator_of_the_package_is_refused(model):
 def changed(change):
     """A file whose text a function changed."""
     file, other = io.BytesIO(), io.BytesIO()
-    save_model(MODELS["plain"](), file)
+    save_model(fitted("plain"), file)
     with zipfile.ZipFile(file) as old, zipfile.ZipFile(other, "w") as new:
         for name in old.namelist():
             content = old.read(name)
@@ -388,7 +400,7 @@ def altered(files, rng):
 
 def test_files_changed_at_random_are_read_or_refused():
     rng, file = np.random.default_rng(0), io.BytesIO()
-    save_model(MODELS["losses of columns"](), file)
+    save_model(fitted("losses of columns"), file)
     with zipfile.ZipFile(file) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     refused = 0
@@ -413,7 +425,7 @@ class Bomb:
 
 def test_pickled_arrays_are_not_read():
     file, other = io.BytesIO(), io.BytesIO()
-    save_model(MODELS["plain"](), file)
+    save_model(fitted("plain"), file)
     content = io.BytesIO()
     np.save(content, np.array([Bomb()], dtype=object), allow_pickle=True)
     with zipfile.ZipFile(file) as old, zipfile.ZipFile(other, "w") as new:
