@@ -164,6 +164,24 @@ def test_known_labels_of_another_type():
         pivot_entries(frame, **NAMES, column_labels=["3"])
 
 
+@pytest.mark.parametrize(
+    "known", [["b", "a"], np.array(["b", "a"]), pd.Index(["b", "a"]), [1, "a"]]
+)
+def test_known_labels_stay_what_they_are(known):
+    frame = pd.DataFrame({"customer": ["x", "y"], "product": [known[0], known[1]]}, dtype=object)
+    data = pivot_entries(frame, **NAMES, column_labels=known)
+    assert data.column_labels.dtype == object
+    assert data.column_labels.tolist() == list(known)
+    kinds = [str if isinstance(label, str) else int for label in known]
+    assert [type(label) for label in data.column_labels] == kinds
+    np.testing.assert_array_equal(data.X.toarray(), np.eye(2))
+
+
+def test_known_numbers_are_numbers():
+    frame = pd.DataFrame({"customer": ["x", "y"], "product": [3, 4]})
+    assert pivot_entries(frame, **NAMES, column_labels=[4, 3]).column_labels.dtype == np.int64
+
+
 def test_known_rows():
     frame = pd.DataFrame({"customer": ["a", "b"], "product": ["x", "y"]})
     data = pivot_entries(frame, **NAMES, row_labels=["c", "b", "a"])
