@@ -46,7 +46,7 @@ class BaseLoss(BaseEstimator):
     # Model values may be any number; otherwise a solver must keep them positive.
     takes_any_model = True
     # A zero costs its model value, so that zeros need not be looked at one by one.
-    is_sum_at_zero = False
+    loss_at_zero_equals_model = False
     # Which of several losses an entry has: there is only one.
     kinds = None
     # Of data and a model c times as large the loss is c to this power times as large, that of

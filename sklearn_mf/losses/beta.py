@@ -68,7 +68,7 @@ class BetaDivergence(BaseLoss):
         return self.beta
 
     @property
-    def is_sum_at_zero(self):
+    def loss_at_zero_equals_model(self):
         """Whether a zero costs its model value, no more and no less."""
         return self.beta == 1
 
@@ -196,7 +196,7 @@ class BetaDivergence(BaseLoss):
 class _LessModel(BetaDivergence):
     """The generalized Kullback-Leibler divergence less the model value."""
 
-    is_sum_at_zero = False
+    loss_at_zero_equals_model = False
 
     def value(self, x, m):
         return super().value(x, m) - m

@@ -31,7 +31,7 @@ class ColumnLosses:
     """
 
     # A zero costs what the loss of its column says.
-    is_sum_at_zero = False
+    loss_at_zero_equals_model = False
 
     def __init__(self, parts, kinds):
         self.parts = parts

@@ -106,7 +106,7 @@ class SquaredErrorOfMean:
 
     loss: BaseLoss
     is_squared = False
-    is_sum_at_zero = False
+    loss_at_zero_equals_model = False
 
     def at(self, kinds):
         """The same for entries whose losses are of these kinds."""

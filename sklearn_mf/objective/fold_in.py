@@ -74,7 +74,7 @@ def _without_zeros(regression):
     left with their loss less their model value.
     """
     observations, loss, penalty = regression.observations, regression.loss, regression.penalty
-    nonzeros = observations.nonzeros if loss.is_sum_at_zero else None
+    nonzeros = observations.nonzeros if loss.loss_at_zero_equals_model else None
     if nonzeros is None or not penalty.is_elastic:
         return regression
     # The same for all rows.

@@ -432,7 +432,7 @@ class ObservedMatrix(ABC):
             The derivative is the second less the first; without the row weights.
         """
         up, down = np.zeros_like(W), np.zeros_like(W)
-        shares_down = loss.is_sum_at_zero and self.complete
+        shares_down = loss.loss_at_zero_equals_model and self.complete
         if shares_down:
             down[:] = self.weighted_sum(Ht)
 

@@ -201,7 +201,7 @@ class ZeroFilledObservations(SharedRows):
         return self._nonzeros if self.complete and self.shape[1] else None
 
     def total_loss(self, W, Ht, loss):
-        if not loss.is_sum_at_zero:
+        if not loss.loss_at_zero_equals_model:
             return super().total_loss(W, Ht, loss)
         total = self._sum_of_model(W, self.weighted_sum(Ht))
         for rows, block in self._nonzeros.blocks():
@@ -210,7 +210,7 @@ class ZeroFilledObservations(SharedRows):
         return total + sum(b.total_loss(W[rows], Ht, loss) for rows, b in self._holed_blocks())
 
     def split_gradient(self, W, Ht, loss, *, with_loss=False):
-        if not loss.is_sum_at_zero:
+        if not loss.loss_at_zero_equals_model:
             return super().split_gradient(W, Ht, loss, with_loss=with_loss)
         up, down = np.zeros_like(W), np.zeros_like(W)
         down[:] = sums = self.weighted_sum(Ht)

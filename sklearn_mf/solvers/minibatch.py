@@ -23,15 +23,16 @@ class RunningSums:
 
     Attributes
     ----------
-    up, down : ndarray of shape (n_features, k)
-        Sums over batches of the parts of the derivative to Ht, the first times Ht to the power
-        of one over the exponent of the updates: the ratio to that exponent is the new Ht.
+    negative, positive : ndarray of shape (n_features, k)
+        Sums over batches of the parts of the derivative to Ht, see `GradientParts`, the first
+        times Ht to the power of one over the exponent of the updates: the ratio to that exponent
+        is the new Ht.
     kept : float
         What these sums count for when a batch is added.
     """
 
-    up: np.ndarray
-    down: np.ndarray
+    negative: np.ndarray
+    positive: np.ndarray
     kept: float
 
     @classmethod
@@ -68,18 +69,18 @@ class RunningSums:
         divisor = at.positive + batch.T.row_penalty.slope(Ht)
         divisor[divisor == 0] = FLOOR
         base = Ht if loss.exponent == 1 else Ht ** dtype(1 / loss.exponent)
-        up = dtype(self.kept) * self.up + at.negative * base
-        flush(up, beta=2)
-        down = dtype(self.kept) * self.down + divisor
-        after = up / down
+        negative = dtype(self.kept) * self.negative + at.negative * base
+        flush(negative, beta=2)
+        positive = dtype(self.kept) * self.positive + divisor
+        after = negative / positive
         if loss.exponent != 1:
             after **= dtype(loss.exponent)
         if loss.beta <= 1:
             after[after < LEAST] = 0
         unseen = batch.T.observations.row_totals() == 0
-        for new, old in ((up, self.up), (down, self.down), (after, Ht)):
+        for new, old in ((negative, self.negative), (positive, self.positive), (after, Ht)):
             new[unseen] = old[unseen]
-        return replace(self, up=up, down=down), after, at.loss
+        return replace(self, negative=negative, positive=positive), after, at.loss
 
 
 @dataclass
