@@ -23,7 +23,7 @@ cdef const double_system* doubles = choose_double_system()
 
 cdef enum:
     # Scores of which the largest stands for all, and how many of them are compared side by side.
-    PIECE = 64
+    PIECE = 16
     LANES = 8
     # Numbers that tell how good a ranking is.
     SUMS = 7

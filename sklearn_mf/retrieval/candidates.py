@@ -97,13 +97,14 @@ class Candidates:
             part = part[:, self.columns]
         if not sparse.issparse(part):
             return lambda some: part[:, some]
-        i, j = entries_of_rows(part)
-        order = np.argsort(j, kind="stable")
-        i, j = i[order], j[order]
+        by_column = sparse.csc_array(part)
+        starts = by_column.indptr
+        j = np.repeat(np.arange(part.shape[1], dtype=starts.dtype), np.diff(starts))
 
         def within(some):
-            few = slice(*np.searchsorted(j, [some.start, some.stop]))
-            return i[few], j[few] - some.start
+            few = slice(starts[some.start], starts[some.stop])
+            is_true = by_column.data[few]
+            return by_column.indices[few][is_true], j[few][is_true] - some.start
 
         return within
 

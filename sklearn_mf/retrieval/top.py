@@ -9,7 +9,7 @@ from sklearn_mf.retrieval.candidates import Candidates
 from sklearn_mf.utils._threads import in_threads, n_threads, one_blas_thread, quiet_products
 
 # Of so many rows and columns a thread has scores at a time: they stay in its cache.
-ROWS, COLUMNS = 512, 2048
+ROWS, COLUMNS = 1024, 512
 
 
 def best_columns(model: FactorModel, W, n, candidates: Candidates):
@@ -78,19 +78,19 @@ def best_of_product(left, right, n, marker):
     def of_block(rows):
         mark, some = marker(rows), left[rows]
         memory = np.empty(len(some) * min(COLUMNS, len(right)), dtype=left.dtype)
+        found = columns[rows], values[rows]
         for part in gen_batches(len(right), COLUMNS):
             few = right[part]
             scores = memory[: len(some) * len(few)].reshape(len(some), len(few))
-            with quiet_products():
-                np.matmul(some, few.T, out=scores)
+            np.matmul(some, few.T, out=scores)
             mark(scores, part)
-            found = columns[rows], values[rows]
-            threads = n_threads(scores.size)
-            kernels.offer_products(scores, part.start, slack[rows], some, right, *found, threads)
-        kernels.sort_rankings(columns[rows], values[rows])
+            kernels.offer_products(scores, part.start, slack[rows], some, right, *found, 1)
+        kernels.sort_rankings(*found)
 
-    with one_blas_thread():
-        in_threads(of_block, [*gen_batches(len(left), ROWS)], left.size * len(right))
+    work = left.size * len(right)
+    with one_blas_thread(), quiet_products():
+        share = -(-len(left) // n_threads(work))
+        in_threads(of_block, gen_batches(len(left), max(1, min(ROWS, share))), work)
     return columns, values
 
 
