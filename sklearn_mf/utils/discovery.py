@@ -15,7 +15,7 @@ def all_estimators():
     --------
     >>> from sklearn_mf.utils.discovery import all_estimators
     >>> print([name for name, _ in all_estimators()])
-    ['FactorizationImputer', 'MatrixFactorization', 'MiniBatchNMF', 'NMF']
+    ['FactorizationImputer', 'ImplicitFactorization', 'MatrixFactorization', 'MiniBatchNMF', 'NMF']
     """
     from sklearn_mf import estimators
 
