@@ -11,7 +11,7 @@ COLUMNS = ("user", "item", "rating", "timestamp")
 WHOLE_LINE = "\x1f"
 
 
-def load_ratings(path, *, columns=None):
+def load_ratings(path, *, columns=None, skiprows=0):
     """Load a long table of ratings from a file.
 
     Parameters
@@ -22,6 +22,9 @@ def load_ratings(path, *, columns=None):
     columns : sequence of str or None, default=None
         What the columns shall be called. None: as the first line of the file says, or, where a
         cell of it is a number and it therefore no heading, "user", "item", "rating", "timestamp".
+    skiprows : int, default=0
+        How many lines of text to leave out at the beginning, such as comments. The next one is the
+        first.
 
     Returns
     -------
@@ -55,7 +58,10 @@ def load_ratings(path, *, columns=None):
     """
     pandas = import_pandas("load_ratings")
     path = Path(os.fspath(path))
-    frame = pandas.read_parquet(path) if path.suffix == ".parquet" else _read_text(pandas, path)
+    if path.suffix == ".parquet":
+        frame = pandas.read_parquet(path)
+    else:
+        frame = _read_text(pandas, path, skiprows)
     return frame if columns is None else _renamed(frame, columns, path)
 
 
@@ -70,17 +76,20 @@ def import_pandas(caller):
     return pandas
 
 
-def _read_text(pandas, path):
+def _read_text(pandas, path, skiprows):
     """A table of text, with the names of its first line or those that ratings have."""
     # As it stands there: what separates its cells is not known yet.
     whole = {"sep": WHOLE_LINE, "quoting": csv.QUOTE_NONE, "header": None, "dtype": str}
-    line = pandas.read_csv(path, nrows=1, **whole).iat[0, 0]
+    line = pandas.read_csv(path, nrows=1, skiprows=skiprows, **whole).iat[0, 0]
     separator = next((found for found in SEPARATORS if found in line), None)
     if separator is None:
         known = ", ".join(map(repr, SEPARATORS))
-        raise ValueError(f"{path} has {line[:60]!r} as first line, without one of {known}.")
+        raise ValueError(
+            f"{path} has {line[:60]!r} as first line, without one of {known}: skiprows leaves "
+            "lines out at the beginning."
+        )
     cells = [cell.strip("\"' ") for cell in line.split(separator)]
-    options = {"sep": separator}
+    options = {"sep": separator, "skiprows": skiprows}
     if any(map(_is_number, cells)):
         options["header"] = None
         if len(cells) <= len(COLUMNS):

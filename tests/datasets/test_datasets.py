@@ -50,6 +50,13 @@ class TestLoadRatings:
         (tmp_path / "c.csv").write_text('"1","2","3"\n')
         assert load_ratings(tmp_path / "c.csv").columns.tolist() == ["user", "item", "rating"]
 
+    @pytest.mark.parametrize("heading", [None, FRAME.columns.tolist()])
+    @pytest.mark.parametrize("separator", [",", "::"])
+    def test_lines_to_skip(self, heading, separator, tmp_path):
+        path = tmp_path / "ratings.txt"
+        path.write_text("18800\n92834\n" + text(separator, heading=heading))
+        pandas.testing.assert_frame_equal(load_ratings(path, skiprows=2), FRAME)
+
     def test_compressed(self, tmp_path):
         path = tmp_path / "ratings.csv.gz"
         path.write_bytes(gzip.compress(text(",").encode()))
