@@ -9,7 +9,7 @@ from sklearn_mf.retrieval import Candidates, seen_in
 from sklearn_mf.utils._threads import n_threads
 
 # Numbers in a reconstruction, which is dense: so much of it is made at a time.
-BLOCK_SIZE = 1 << 22
+BLOCK_SIZE = 1 << 20
 
 
 def ranked_columns(estimator, visible, n):
