@@ -4,6 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf.model_selection._split import BaseEntrySplit, number_of
+from sklearn_mf.utils._labels import LabeledMatrix
 from sklearn_mf.utils._sparse import entries_at
 from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions, admit
 
@@ -226,6 +227,8 @@ class EntryLeaveLastOut(BaseTimeSplit):
 def _times(groups, rows, columns, shape):
     if groups is None:
         raise ValueError("groups must be the time of every observed entry, got None.")
+    if isinstance(groups, LabeledMatrix):
+        groups = groups.X
     if sparse.issparse(groups) or np.ndim(groups) == 2:
         matrix = admit(groups, "groups") if sparse.issparse(groups) else np.ma.asarray(groups)
         if matrix.shape != shape:
