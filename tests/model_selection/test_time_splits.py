@@ -1,6 +1,7 @@
 """Splits by time, against what every pair of entries says."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.model_selection import GridSearchCV
@@ -13,6 +14,7 @@ from sklearn_mf.model_selection import (
     cross_val_entries,
     observed_entries,
 )
+from sklearn_mf.recommending import pivot_entries
 
 
 def table(seed=0):
@@ -54,6 +56,18 @@ def test_a_moment_may_be_given():
         next(EntryTimeSplit(cut="today").split(X, groups=times))
     with pytest.raises(ValueError, match="finds nothing to hide"):
         next(EntryTimeSplit(cut=times.max() + 1).split(X, groups=times))
+
+
+def test_times_may_be_a_labeled_matrix():
+    X, times, rows, columns = table()
+    frame = pd.DataFrame({"who": rows, "what": columns, "value": X.data, "day": times})
+    data, days = (
+        pivot_entries(frame, rows="who", columns="what", values=name) for name in ("value", "day")
+    )
+    [found] = EntryTimeSplit().split(data, groups=days)
+    [expected] = EntryTimeSplit().split(X, groups=times)
+    for part, same in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(part, same)
 
 
 @pytest.mark.parametrize("n_last", [1, 3])
