@@ -72,21 +72,28 @@ def _check_side(seen, X, weight, own, others):
     )
     expected = (weight * (X - offsets - row_offsets[:, None])) @ design
     agree(seen.product(design, offsets, row_offsets), expected, seen, "product")
-    penalty = RowPenalty.of_ridge(0.1 + seen.row_totals(), np.ones(k))
     grams = np.einsum("ij,jk,jl->ikl", counts, design, design)
     moments = (counts * (X - offsets)) @ design
     systems = seen.systems(design, offsets)
     agree(np.broadcast_to(systems.grams, grams.shape), grams, seen, "systems (Gram matrices)")
     agree(systems.moments, moments, seen, "systems (moments)")
-    matrices = grams + penalty.scale[:, None, None] * np.eye(k)
-    expected = np.linalg.solve(matrices, moments[:, :, None])[:, :, 0]
-    arguments = design, offsets, penalty
-    agree(seen.solve_rows(*arguments), expected, seen, "solve_rows")
-    start = np.zeros_like(expected)
-    agree(seen.refine_rows(*arguments, start, 1e-9), expected, seen, "refine_rows", rtol=1e-5)
-    agree(seen.best_rows(*arguments, start), expected, seen, "best_rows")
+    start = np.zeros_like(moments)
+
+    def solved(scale):
+        matrices = grams + scale[:, None, None] * np.eye(k)
+        return np.linalg.solve(matrices, moments[:, :, None])[:, :, 0]
+
+    # Rows that count the same entries have the same scale here, as those of a problem have.
+    scale = 0.1 + seen.row_totals()
+    arguments = design, offsets, RowPenalty.of_ridge(scale, np.ones(k))
+    agree(seen.solve_rows(*arguments), solved(scale), seen, "solve_rows")
+    found = seen.refine_rows(*arguments, start, 1e-9)
+    agree(found, solved(scale), seen, "refine_rows", rtol=1e-5)
+    scale = 1.0 + np.arange(len(X))
+    arguments = design, offsets, RowPenalty.of_ridge(scale, np.ones(k))
+    agree(seen.best_rows(*arguments, start), solved(scale), seen, "best_rows")
     descent = seen.descend_rows(*arguments, start, (1e-10, 1000))
-    agree(descent.rows, expected, seen, "descend_rows")
+    agree(descent.rows, solved(scale), seen, "descend_rows")
 
 
 def _check_loss(seen, X, weight, samples):

@@ -6,6 +6,7 @@ from sklearn_mf.systems.descent import Descent, at_least
 from sklearn_mf.systems.row_systems import RowSystems
 
 
+@np.errstate(over="ignore", invalid="ignore")  # rows that led astray are taken back
 def descend_proximally(systems: RowSystems, start, accuracy):
     r"""Accelerated proximal gradient descent from a start (FISTA).
 

@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from conftest import low_rank, punch_holes, store_observed
+from scipy import sparse
 
-from sklearn_mf.conformance import check_loss, check_penalty, check_solver
+from sklearn_mf.conformance import (
+    check_loss,
+    check_observations,
+    check_penalty,
+    check_solver,
+)
 from sklearn_mf.losses import Absolute, BaseLoss, BetaDivergence, Logistic, Quantile
+from sklearn_mf.observations import _base, observe
 from sklearn_mf.penalties import BasePenalty, ElasticNet, GroupLasso, Smoothness
 from sklearn_mf.solvers import ALS, SGD, Adam, BaseSolver, GradientDescent
 from sklearn_mf.utils.discovery import all_losses, all_penalties, all_solvers
@@ -44,6 +52,32 @@ def test_penalties(penalty):
 @pytest.mark.parametrize("solver", SOLVERS, ids=str)
 def test_solvers(solver):
     check_solver(solver)
+
+
+X = punch_holes(low_rank(14, 9))
+SPARSE = np.where(np.random.default_rng(3).random(X.shape) < 0.6, 0, low_rank(14, 9))
+VIEWS = {
+    "complete": (low_rank(14, 9), np.asarray, "zero"),
+    "holes": (X, np.asfortranarray, "zero"),
+    "stored": (X, store_observed, "missing"),
+    "zeros": (SPARSE, sparse.csr_array, "zero"),
+}
+
+
+@pytest.mark.parametrize("entries", [1 << 19, 20], ids=["one block", "many blocks"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", VIEWS)
+def test_views(kind, weighted, entries, monkeypatch):
+    monkeypatch.setattr(_base, "BLOCK_ENTRIES", entries)
+    data, container, unstored = VIEWS[kind]
+    weights = {}
+    if weighted:
+        rng = np.random.default_rng(0)
+        weights = {"sample_weight": rng.integers(1, 4, 14).astype(float)}
+        if kind != "zeros":
+            weights["entry_weight"] = rng.integers(1, 3, data.shape).astype(float)
+    view = observe(container(data), unstored=unstored, **weights)
+    check_observations(view, data, **weights)
 
 
 def test_what_solvers_say_that_they_serve():

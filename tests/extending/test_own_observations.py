@@ -8,7 +8,7 @@ import pytest
 from sklearn_mf.conformance import check_observations
 from sklearn_mf.losses import Huber, Squared
 from sklearn_mf.objective import Problem, Side
-from sklearn_mf.observations import DenseObservations, ObservedMatrix, observe
+from sklearn_mf.observations import DenseObservations, ObservedMatrix, _base, observe
 from sklearn_mf.penalties import Ridge
 from sklearn_mf.solvers import ALS, LBFGS, GradientDescent
 from sklearn_mf.starts.start import start
@@ -46,8 +46,10 @@ A, B = rng.normal(size=(20, 4)), rng.normal(size=(4, 9))
 WEIGHT = rng.integers(1, 4, 20).astype(float)
 
 
+@pytest.mark.parametrize("entries", [1 << 19, 20], ids=["one block", "many blocks"])
 @pytest.mark.parametrize("weight", [None, WEIGHT])
-def test_it_is_a_view(weight):
+def test_it_is_a_view(weight, entries, monkeypatch):
+    monkeypatch.setattr(_base, "BLOCK_ENTRIES", entries)
     check_observations(ProductOfTwo(A, B, weight), A @ B, sample_weight=weight)
 
 

@@ -9,6 +9,8 @@ from scipy.optimize import approx_fprime, minimize
 
 from sklearn_mf.losses import Huber, Squared
 from sklearn_mf.objective import Problem, Side
+from sklearn_mf.objective.canonical_form import canonical
+from sklearn_mf.objective.factor_penalty import FactorPenalty
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import observe
 from sklearn_mf.penalties import BasePenalty, ElasticNet, GroupLasso, Ridge, Smoothness
@@ -23,6 +25,7 @@ from sklearn_mf.solvers import (
     Spectral,
 )
 from sklearn_mf.starts.start import start
+from sklearn_mf.systems import RowSystems, descend_proximally
 
 QUIET = pytest.mark.filterwarnings("ignore:.*did not converge")
 HOLED = punch_holes(low_rank(25, 12, rank=2, noise=0.3), share=0.2)
@@ -205,6 +208,44 @@ def test_a_feature_without_entries_lies_between_its_neighbours():
     D = differences(12, 2)
     at_rest = (D.T @ D @ state.Ht)[5]
     np.testing.assert_allclose(at_rest, 0, atol=1e-3 * np.abs(state.Ht).max())
+
+
+def test_rows_that_nothing_is_known_of_are_zero():
+    X = HOLED.copy()
+    X[:, 5] = np.nan
+    problem, rng = posed(GroupLasso(0.01, "rows"), data=X), np.random.default_rng(0)
+    Ht = problem.T.solve_rows(rng.normal(size=(25, 3)), rng.normal(size=(12, 3)))
+    assert not Ht[5].any()
+    assert Ht[[4, 6]].all()
+
+
+class StifferThanItSays(Smoothness):
+    """Steps that trust its curvature lead ever further away."""
+
+    curvature = 0.0
+
+
+def test_steps_that_lead_astray_are_taken_back():
+    problem, rng = posed(StifferThanItSays(1e3)), np.random.default_rng(0)
+    W, Ht = rng.normal(size=(25, 3)), rng.normal(size=(12, 3))
+    assert problem.value(W, problem.T.solve_rows(W, Ht)) <= problem.value(W, Ht)
+
+
+def test_components_that_may_not_be_turned_stay_in_the_canonical_form():
+    problem, Ht = posed(GroupLasso(0.01)), np.random.default_rng(0).normal(size=(12, 3))
+    W, same = canonical(problem, None, Ht)
+    np.testing.assert_array_equal(same, Ht)
+    np.testing.assert_array_equal(W, problem.fold_in(Ht))
+
+
+def test_momentum_starts_anew_where_it_turns_back():
+    """Of condition 1e4 plain gradients would need some 1e5 steps, momentum that goes on 1e4."""
+    gram = np.diag(np.geomspace(1, 1e-4, 6))
+    target = np.random.default_rng(0).normal(size=(1, 6))
+    penalty = FactorPenalty(GroupLasso(0.0, "rows"), np.ones(1), 6)
+    systems = RowSystems(gram[None], target @ gram, penalty)
+    found = descend_proximally(systems, np.zeros((1, 6)), (1e-12, 3000))
+    np.testing.assert_allclose(found.rows, target, rtol=1e-6)
 
 
 # Factorizations --------------------------------------------------------------------------------
