@@ -158,7 +158,7 @@ class FactorPenalty:
 
 def _checked(numbers, shape, penalty, method):
     """What a penalty, perhaps a user's own, answered, if it has the shape that it must have."""
-    if np.shape(numbers) != shape:
+    if getattr(numbers, "shape", ()) != shape:
         what = "a float" if shape == () else f"an array of shape {shape}"
         raise ValueError(
             f"{type(penalty).__name__}.{method} returned an array of shape {np.shape(numbers)}; "

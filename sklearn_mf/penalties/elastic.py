@@ -21,6 +21,10 @@ class ElasticPenalty(BasePenalty):
 
     separable = "entries"
     is_elastic = True
+    # What follows from the declarations, known beforehand: it is asked in every iteration.
+    is_rowwise = True
+    has_gradient = True
+    has_curvature = True
     ridge = 0.0
     l1 = 0.0
 
