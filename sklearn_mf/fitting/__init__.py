@@ -1,4 +1,5 @@
-"""How models are fitted beyond one run of a solver: in streams, along paths, stopped in time.
+"""From a problem to a model: runs of solvers, streams, paths of ranks, hidden entries.
 
-Nothing here knows an estimator: functions take problems and return factors.
+Nothing here knows an estimator: functions take problems and objectives, and return factors or a
+`FitResult`.
 """
