@@ -70,7 +70,7 @@ REFUSALS = [
     r"solver='mu' knows no biases",
     r"solver='mu' multiplies what is not negative",
     r"solver='lbfgs' serves l1_ratio > 0 only",
-    r"needs positive=False and l1_ratio=0",
+    r"needs (ridge penalties, with )?positive=False and l1_ratio=0",
     r"Input X contains NaN\b.*",
     r"early_stopping=True hides",
 ]

@@ -1,6 +1,5 @@
 """What a solver must satisfy."""
 
-import warnings
 from functools import cache
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn_mf.observations import observe
 from sklearn_mf.penalties import ElasticNet, GroupLasso, Ridge, Smoothness
 from sklearn_mf.solvers import SOLVERS, BaseSolver
 from sklearn_mf.starts.start import start
+from sklearn_mf.utils._warnings import quiet
 
 SHAPE, RANK, OFFSET = (24, 10), 2, 0.3
 # What a solver may lack of the least objective that is found from the same start, as a share of
@@ -178,6 +178,5 @@ def _serves(solver, problem: Problem):
 
 
 def _solved(solver, problem: Problem, W, Ht, max_iter, tol):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with quiet(ConvergenceWarning):
         return solver.solve(problem, W, Ht, max_iter=max_iter, tol=tol, random_state=0)

@@ -222,11 +222,12 @@ def test_a_first_fit_that_is_interrupted_leaves_nothing_or_all(name, n_points):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_ctrl_c_in_the_first_score_of_hidden_entries_is_no_other_error():
-    validation = PACKAGE + "validation.py"
+    validation = PACKAGE + os.path.join("fitting", "early_stopping.py")
     model = copy(FITS["early stopping"])
     X = table(0)
     with Injected(files=validation) as counted:
         copy(model).fit(X)
+    assert counted.n_lines > 5
     for at in range(min(60, counted.n_lines)):
         with Injected(at, validation), pytest.raises(KeyboardInterrupt):
             copy(model).fit(X)

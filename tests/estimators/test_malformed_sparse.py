@@ -248,6 +248,12 @@ METHODS = {
         lambda X: fitted().transform_columns(X, np.ones((SHAPE[0], 2))),
     ),
     "inverse_transform": ("X", lambda X: fitted().inverse_transform(X)),
+    "recommend": ("X", lambda X: fitted().recommend(X, n=2)),
+    "recommend, items": ("items", lambda X: fitted().recommend(sound("csr"), n=2, items=X)),
+    "recommend, exclude": ("exclude", lambda X: fitted().recommend(sound("csr"), n=2, exclude=X)),
+    "iter_recommend": ("X", lambda X: list(fitted().iter_recommend(X, n=2))),
+    "similar_samples": ("X", lambda X: fitted().similar_samples(X, n=2)),
+    "explain": ("X", lambda X: fitted().explain(X, 0, n=2)),
     "codes": ("W", lambda X: fitted().transform_columns(sound("csr"), X)),
     "init": ("init", lambda X: quick(init=lambda *_: X).fit(sound("csr"))),
     "entry_weight of fit": (

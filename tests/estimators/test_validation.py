@@ -159,6 +159,8 @@ class TestX:
 
 
 BAD_PARAMETERS = [
+    ("penalty", "smooth"),
+    ("penalty", 0.1),
     ("n_components", 0),
     ("n_components", -1),
     ("n_components", 2.0),

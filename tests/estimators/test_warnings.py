@@ -19,6 +19,7 @@ import sklearn_mf
 from sklearn_mf import (
     NMF,
     FactorizationImputer,
+    ImplicitFactorization,
     MatrixFactorization,
     MiniBatchNMF,
     RankSearchCV,
@@ -88,6 +89,14 @@ CASES = {
         EMPTY_COLUMN,
     ),
     "score": (lambda: fitted().score(np.full((3, 20), np.nan)), NO_SCORE),
+    "score of interactions": (
+        lambda: ImplicitFactorization(2, random_state=0).fit(np.eye(6)).score(np.eye(6)),
+        NO_SCORE,
+    ),
+    "recommend": (
+        lambda: fitted().recommend(np.ones((3, 20)), n=2),
+        "Nothing is left to recommend",
+    ),
     "partial_fit": (lambda: fitted().partial_fit(np.full((3, 20), np.nan)), NOTHING),
     "not converged": (lambda: short().fit(holed()), NOT_CONVERGED),
     "not converged, frames": (lambda: as_frames(short()).fit_transform(holed()), NOT_CONVERGED),
