@@ -15,7 +15,7 @@ LABELS = ["array-like", None]
 
 @validate_params(
     {
-        "aggregate": [StrOptions({"sum", "mean", "last", "error"})],
+        "aggregate": [StrOptions({"sum", "mean", "max", "min", "last", "error"})],
         "row_labels": LABELS,
         "column_labels": LABELS,
         "unknown": [StrOptions({"error", "drop"})],
@@ -46,9 +46,10 @@ def pivot_entries(
     values : str or None, default=None
         Its column of numbers, such as ratings or quantities. None: 1 for every row of the table,
         so that the sum counts interactions.
-    aggregate : {"sum", "mean", "last", "error"}, default="sum"
+    aggregate : {"sum", "mean", "max", "min", "last", "error"}, default="sum"
         What becomes of a pair of labels that comes more than once: the sum of its values, their
-        mean, the last one in the order of the table, or an error.
+        mean, the largest or the least one, the last one in the order of the table, or an error. Of
+        times "max" is the latest one, in whatever order the table is.
     row_labels : array-like or None, default=None
         The labels that the rows of the matrix shall have, in this order, whether they occur or
         not. None: those that occur, sorted.
@@ -191,7 +192,16 @@ def _aggregated(values, cells, labels, aggregate):
         pair = named([labels[0][i[first]]]), named([labels[1][j[first]]])
         raise ValueError(
             f"The pair {', '.join(pair)} comes more than once in frame, and "
-            f"{repeated.sum()} rows repeat a pair. Use aggregate='sum', 'mean' or 'last'."
+            f"{repeated.sum()} rows repeat a pair. Use aggregate='sum', 'mean', 'max', 'min' or 'last'."
         )
-    last = len(keys) - 1 - np.unique(keys[::-1], return_index=True)[1]
-    return sparse.csr_array((values[last], (i[last], j[last])), shape=shape)
+    chosen = _one_of_each(keys, values, aggregate)
+    return sparse.csr_array((values[chosen], (i[chosen], j[chosen])), shape=shape)
+
+
+def _one_of_each(keys, values, aggregate):
+    """Where each key has its largest or least value, or its last one."""
+    ranks = np.arange(len(keys)) if aggregate == "last" else values
+    order = np.lexsort((ranks, keys))
+    changes = np.diff(keys[order]) != 0
+    is_chosen = np.append(True, changes) if aggregate == "min" else np.append(changes, True)
+    return order[is_chosen]
