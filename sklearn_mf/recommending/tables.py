@@ -192,7 +192,8 @@ def _aggregated(values, cells, labels, aggregate):
         pair = named([labels[0][i[first]]]), named([labels[1][j[first]]])
         raise ValueError(
             f"The pair {', '.join(pair)} comes more than once in frame, and "
-            f"{repeated.sum()} rows repeat a pair. Use aggregate='sum', 'mean', 'max', 'min' or 'last'."
+            f"{repeated.sum()} rows repeat a pair. Use aggregate='sum', 'mean', 'max', 'min' "
+            "or 'last'."
         )
     chosen = _one_of_each(keys, values, aggregate)
     return sparse.csr_array((values[chosen], (i[chosen], j[chosen])), shape=shape)
