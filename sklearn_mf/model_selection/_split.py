@@ -343,7 +343,9 @@ def folds_of(cv, X, groups=None):
         part.min() < 0 or part.max() >= n_entries for part in numbers
     ):
         raise ValueError(f"cv must number observed entries of X, from 0 to {n_entries - 1}.")
-    if n_entries > n_samples and all(part.max() < n_samples for part in numbers):
+    # Few early entries may have the numbers of rows: of a splitter of entries they are none.
+    may_be_rows = not isinstance(cv, BaseEntrySplit) and n_entries > n_samples
+    if may_be_rows and all(part.max() < n_samples for part in numbers):
         raise ValueError(
             "cv seems to split the rows of X. It must number observed entries: predicting "
             "the entries of a row from themselves would always prefer the largest rank."

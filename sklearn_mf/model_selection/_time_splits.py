@@ -234,7 +234,7 @@ def _times(groups, rows, columns, shape):
         if matrix.shape != shape:
             raise ValueError(f"groups has the shape {matrix.shape}, X has {shape}.")
         is_sparse = sparse.issparse(matrix)
-        groups = entries_at(matrix, rows, columns) if is_sparse else matrix[rows, columns]
+        groups = _stored_at(matrix, rows, columns) if is_sparse else matrix[rows, columns]
     groups = np.ma.asarray(groups)
     if groups.shape != rows.shape:
         raise ValueError(
@@ -250,3 +250,11 @@ def _times(groups, rows, columns, shape):
             "observed entry needs one."
         )
     return times
+
+
+def _stored_at(matrix, rows, columns):
+    """What a CSR matrix has at some places, masked where it stores nothing, which is no zero."""
+    marks = np.ones(len(matrix.data), dtype=bool)
+    pattern = sparse.csr_array((marks, matrix.indices, matrix.indptr), shape=matrix.shape)
+    lacking = ~entries_at(pattern, rows, columns)
+    return np.ma.array(entries_at(matrix, rows, columns), mask=lacking)
