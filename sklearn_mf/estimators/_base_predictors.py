@@ -51,12 +51,19 @@ class StandardizedTable:
             Fitted.
         errors : dict of {int: float}
             Mean squared error of hidden entries at every rank that was tried.
+
+        Raises
+        ------
+        ValueError
+            If a column varies by less than what can be squared.
         """
         X = _dense(X)[:, seen]
         wide = X.astype(np.float64)  # since squares in single precision overflow, or vanish
         mean, scale = np.nanmean(wide, axis=0), np.nanstd(wide, axis=0)
         # What a constant column has beside its mean are rounding errors.
-        scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)] = 0
+        rounding = 10 * np.finfo(X.dtype).eps * np.abs(mean)
+        _refuse_vanishing(np.nanmax(np.abs(wide - mean), axis=0) > rounding, scale, seen)
+        scale[scale <= rounding] = 0
         # Of thousands of small systems each alone: threads of BLAS would wait for one another.
         with one_blas_thread():
             completion, errors = fit_completion(_standardized(wide, mean, scale), random_state)
@@ -88,6 +95,16 @@ class StandardizedTable:
         columns = (np.cumsum(self.seen) - 1)[cells[1]]
         X = _standardized(_dense(X[rows])[:, self.seen], self.mean, self.scale)
         return X, (where, columns), self.mean[columns], self.scale[columns]
+
+
+def _refuse_vanishing(varies, scale, seen):
+    """Refuse columns that are not constant, but would seem to be."""
+    vanishing = varies & (scale < np.sqrt(np.finfo(np.float64).tiny))
+    if vanishing.any():
+        raise ValueError(
+            f"X is too small to impute from in column {np.flatnonzero(seen)[vanishing][0]}: its "
+            "squares underflow. Scale X."
+        )
 
 
 class OfEstimator:

@@ -43,7 +43,8 @@ class Confidence:
                 )
         else:
             found = {"binary": np.ones_like, "linear": np.array, "log": np.log1p}[self.kind](sizes)
-        return found * sizes.dtype.type(self.scale)
+        with np.errstate(over="ignore", under="ignore"):  # which is refused by name
+            return found * sizes.dtype.type(self.scale)
 
     def observed(self, X, names=None, entry_weight=None, sample_weight=None):
         """Every cell of X: what is stored with its confidence, all others as zeros.
@@ -67,7 +68,8 @@ class Confidence:
         Raises
         ------
         ValueError
-            If a value is NaN, or negative and no dislike, or a confidence is not positive.
+            If a value is NaN, or negative and no dislike, or a confidence is not positive, or a
+            weight is beyond what can be computed with.
         """
         weights = check_entry_weight(entry_weight, X, "background")
         sample_weight = check_sample_weight(sample_weight, X)
@@ -99,12 +101,23 @@ class Confidence:
             )
 
     def _check_confidences(self, X, extra, names):
-        wrong = ~((extra > 0) & np.isfinite(extra))
+        # Solvers multiply weights with each other, and add up the products.
+        most = float(np.finfo(X.dtype).max) ** 0.25
+        if self.background > most:
+            raise ValueError(
+                f"unobserved_weight={self.background:g} must be at most {most:.2g}, or products of "
+                f"weights overflow in {X.dtype}. Its share of confidence_scale is what counts: "
+                "divide both by the same number."
+            )
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            target = X.dtype.type(self.background) / extra
+            wrong = ~((extra > 0) & (extra <= most) & np.isfinite(target * X.shape[1]))
         if wrong.any():
             raise ValueError(
                 f"confidence={self.kind!r} and confidence_scale={self.scale:g} make the "
                 f"confidence of {_first(X, wrong, names)} {extra[wrong][0]:g}, of a value of "
-                f"{X.data[wrong][0]:g}: it must be positive and finite."
+                f"{X.data[wrong][0]:g}: it must be positive, at most {most:.2g}, and no vanishing "
+                f"share of unobserved_weight={self.background:g}, or numbers overflow in {X.dtype}."
             )
 
 

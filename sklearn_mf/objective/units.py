@@ -32,6 +32,7 @@ from sklearn_mf.observations import ObservedMatrix
 # Up to this size, and down to its inverse, data are taken as they are, without a copy: numbers have
 # room around them, and squares in float32 all their digits.
 ORDINARY = 2.0**10
+TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class Unit:
         degree = problem.loss.degree
         if not problem.loss.is_squared:
             return cls.of_size(problem)
-        size = problem.observations.typical_size
+        size = _typical_size(problem.observations)
         if size == 0 or 1 / ORDINARY <= size <= ORDINARY:
             return cls(degree=degree)
-        return cls(4.0 ** round(np.log2(size) / 2), degree)
+        return cls._checked(4.0 ** round(np.log2(size) / 2), degree)
 
     @classmethod
     def of_size(cls, problem: Problem):
@@ -88,7 +89,17 @@ class Unit:
         degree = problem.loss.degree
         if degree is None:
             return cls()
-        return cls(_deviation(problem) or 1.0, degree)
+        return cls._checked(_deviation(problem) or 1.0, degree)
+
+    @classmethod
+    def _checked(cls, size, degree):
+        """A unit by which the objective can be divided."""
+        unit = cls(size, degree)
+        if unit.of_objective < TINY:
+            raise _too_small()
+        if not np.isfinite(unit.of_objective):
+            raise ValueError("X is too large: its squares overflow. Scale X.")
+        return unit
 
     @property
     def root(self):
@@ -151,10 +162,24 @@ class Unit:
         return Layout(k).scaled(factor, root, root**2)
 
 
+def _typical_size(observations: ObservedMatrix):
+    """`ObservedMatrix.typical_size`, of data whose inverse is a number."""
+    smallest = float(1 / np.finfo(observations.dtype).max)
+    if observations.total_squares < TINY:
+        largest = max((np.abs(x).max(initial=0) for x in observations.each_value()), default=0)
+        if 0 < largest < 2 * smallest:
+            raise _too_small()
+    return observations.typical_size
+
+
+def _too_small():
+    return ValueError("X is too small: its squares underflow. Scale X.")
+
+
 def _deviation(problem: Problem):
     """Root mean square of what biases at their start leave of the data; of those, without any."""
     samples = problem.observations
-    size = samples.typical_size
+    size = _typical_size(samples)
     if size == 0 or not problem.layout.has_bias:
         return size
     problem = replace(problem, observations=samples.times(1 / size), offset=0.0)
