@@ -9,6 +9,9 @@ from itertools import chain
 import numpy as np
 from scipy import sparse
 
+# Kinds of dtypes whose sums have a largest value, after which they begin anew.
+INTEGERS = "iub"
+
 
 def sound_csr(X, name):
     """What a sparse matrix stores, in CSR format; it shares memory with X where it can.
@@ -27,7 +30,8 @@ def sound_csr(X, name):
     Returns
     -------
     csr : csr_matrix or csr_array of the shape of X
-        Its indices lie in the matrix. They may be unsorted, and come more than once.
+        Its indices lie in the matrix. They may be unsorted, and come more than once; if they do,
+        integers and booleans have a dtype that has room for their sums.
 
     Raises
     ------
@@ -41,12 +45,15 @@ def sound_csr(X, name):
             "is one sample, to one column if it is one feature."
         )
     try:
-        return READERS[X.format](X, name)
+        csr = READERS[X.format](X, name)
     except Malformed as error:
         raise ValueError(
             f"{name} is malformed: {error}. The arrays of this {type(X).__name__} were changed "
             "after it was made, or made wrongly: build it anew."
         ) from None
+    if csr.dtype.kind in INTEGERS and not csr.has_canonical_format:
+        csr.data = _with_room_for_sums(csr.data)
+    return csr
 
 
 def entries_at(X, rows, columns):
@@ -90,14 +97,13 @@ def _bsr(X, name):
     which, i, j = np.nonzero(blocks[:n_blocks])
     rows = block_rows[which] * height + i
     columns = block_columns[which].astype(np.int64) * width + j
-    entries = blocks[which, i, j], (rows, columns)
-    return _container(X, "coo")(entries, shape=X.shape).tocsr()
+    return _added_up(blocks[which, i, j], (rows, columns), X)
 
 
 def _coo(X, name):
     rows, columns = _check_coordinates(X.coords if hasattr(X, "coords") else (X.row, X.col), X)
     _check_length("data", X.data, len(rows))
-    return _container(X, "coo")((X.data, (rows, columns)), shape=X.shape).tocsr()
+    return _added_up(X.data, (rows, columns), X)
 
 
 def _dia(X, name):
@@ -129,14 +135,14 @@ def _lil(X, name):
     values = np.array(list(chain.from_iterable(data)), dtype=X.dtype)
     found = np.repeat(np.arange(X.shape[0]), lengths), columns
     _check_coordinates(found, X)
-    return _container(X, "coo")((values, found), shape=X.shape).tocsr()
+    return _added_up(values, found, X)
 
 
 def _dok(X, name):
     keys = np.array(list(X.keys())).reshape(-1, 2)
     found = _check_coordinates((keys[:, 0], keys[:, 1]), X)
     values = np.array(list(X.values()), dtype=X.dtype)
-    return _container(X, "coo")((values, found), shape=X.shape).tocsr()
+    return _added_up(values, found, X)
 
 
 READERS = {
@@ -156,6 +162,21 @@ def _new(X, name):
     n_stored = int(indptr[-1])
     arrays = X.data[:n_stored], indices[:n_stored], indptr
     return _container(X, name)(arrays, shape=X.shape)
+
+
+def _added_up(values, cells, X):
+    """Entries at rows and columns of X in CSR format, one for each place."""
+    coo = _container(X, "coo")
+    csr = coo((values, cells), shape=X.shape).tocsr()
+    if values.dtype.kind in INTEGERS and csr.nnz < len(values):
+        csr = coo((_with_room_for_sums(values), cells), shape=X.shape).tocsr()
+    return csr
+
+
+def _with_room_for_sums(values):
+    """Integers or booleans as int64, or as float64 where their sums may not fit into that."""
+    largest = np.abs(values.astype(np.float64)).sum()
+    return values.astype(np.int64 if largest < 2.0**62 else np.float64, copy=False)
 
 
 def _index_pair(indptr, indices):
