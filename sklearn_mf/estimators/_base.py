@@ -13,6 +13,7 @@ from sklearn_mf.estimators._base_checks import (
     check_positions,
     warn_of_empty_columns,
     warn_of_empty_rows,
+    what_is_expected,
 )
 from sklearn_mf.estimators._base_recommending import Recommendations
 from sklearn_mf.estimators._base_traps import (
@@ -250,7 +251,8 @@ default=None
             nothing = np.zeros(0, dtype=X.dtype)
             return (nothing, nothing.copy()) if return_std else nothing
         needed, rows = np.unique(rows, return_inverse=True)
-        E = check_entry_weight(entry_weight, X, self.unstored)
+        names = getattr(self, "feature_names_in_", None)
+        E = check_entry_weight(entry_weight, X, self.unstored, names)
         E = None if E is None else E[needed]
         observations = self._observe(X[needed], self.loss_, E)
         W = self._codes(observations)
@@ -332,8 +334,9 @@ default=None
         warn_of_unused_mark(self, X)
         loss = self._resolve_loss(table, X)
         observations = self._observe(X, loss, entry_weight, sample_weight)
-        check_observed(observations, self._has_sample_bias)
+        check_observed(observations)
         problem, known = self._pose(observations, loss, known)
+        warn_of_empty_columns(observations, what_is_expected(problem))
         solver = self._solver_of(problem)
         warn_of_weights_as_y(y, sample_weight)
         warn_of_traps(self, X, loss, entry_weight is not None)
@@ -411,7 +414,7 @@ default=None
 
     def _expected_where_empty(self, W, observations: ObservedMatrix):
         """Codes, those of rows without an entry being what is to be expected."""
-        empty = observations.row_totals() == 0
+        empty = observations.empty_rows()
         if self._mean_code is not None and empty.any():
             W = W.copy()
             W[empty] = self._mean_code

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.utils._warnings import EmptyFeatures, warn
 
@@ -17,23 +18,29 @@ def warn_of_empty_rows(observations: ObservedMatrix, mean_code=None):
         )
 
 
-def warn_of_empty_columns(observations: ObservedMatrix, expected=""):
-    """Say which features have no entry, their components being zero."""
+def warn_of_empty_columns(observations: ObservedMatrix, expected="their components are zero"):
+    """Say which features have no entry, and what is expected of them."""
     empty = np.flatnonzero(observations.T.row_totals() == 0)
     if len(empty):
         warn(
             f"{len(empty)} of {observations.shape[1]} features have no observed entry, the "
-            f"first is column {empty[0]}: their components are zero{expected}.",
+            f"first is column {empty[0]}: {expected}.",
             EmptyFeatures,
         )
 
 
-def check_observed(observations: ObservedMatrix, has_sample_bias):
-    """Refuse data without any entry; say which features have none."""
-    if not observations.T.row_totals().any():
+def what_is_expected(problem: Problem):
+    """Of features without an entry, in words."""
+    if not problem.columns.penalty.is_rowwise:
+        return "their components follow from the penalty alone"
+    mean = "" if problem.rows.has_bias else ", and an overall mean is expected of them"
+    return f"their components are zero{mean}"
+
+
+def check_observed(observations: ObservedMatrix):
+    """Refuse data without any entry."""
+    if observations.empty_rows().all() or not observations.T.row_totals().any():
         raise ValueError("X has no observed entry: everything is missing, or has weight 0.")
-    mean = "" if has_sample_bias else ", and an overall mean is expected of them"
-    warn_of_empty_columns(observations, mean)
 
 
 def check_positions(positions, name, size):

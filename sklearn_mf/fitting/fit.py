@@ -99,7 +99,9 @@ class FitResult:
         problem = self.problem
         found = FactorModel.found(problem, self.state.Ht, self.unit)
         found = replace(found, loss=self.posed.loss)
-        unseen = problem.T.observations.row_totals() == 0
+        # Penalties that compare features tell components of those without an entry, too.
+        is_free = ~problem.layout.components(self.state.Ht).any(axis=1)
+        unseen = is_free & (problem.T.observations.row_totals() == 0)
         if not unseen.any() or problem.rows.has_bias:  # whose deviations are from a mean
             return found
         # Of a feature without an entry a mean of all data is expected.
@@ -157,7 +159,7 @@ class FitResult:
             mean = observe(column_means(problem.observations)[None])
             code = replace(problem, observations=mean).fold_in(self.state.Ht)[0]
         else:
-            weight = problem.row_weight * (problem.observations.row_totals() > 0)
+            weight = problem.row_weight * ~problem.observations.empty_rows()
             code = (weight @ W / weight.sum()).astype(W.dtype)
         return self.unit.outside(code[None], problem.n_components)[0]
 

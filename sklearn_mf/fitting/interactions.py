@@ -71,7 +71,7 @@ class Confidence:
             If a value is NaN, or negative and no dislike, or a confidence is not positive, or a
             weight is beyond what can be computed with.
         """
-        weights = check_entry_weight(entry_weight, X, "background")
+        weights = check_entry_weight(entry_weight, X, "background", names)
         sample_weight = check_sample_weight(sample_weight, X)
         X = _nonzeros(X)
         self._check_values(X, names)

@@ -31,12 +31,12 @@ def observed(X, loss, unstored, names=None, entry_weight=None, sample_weight=Non
     Raises
     ------
     ValueError
-        If weights are invalid, or X has values that the loss has no cost for.
+        If weights are invalid or of other columns, or X has values that the loss has no cost for.
     """
     observations = observe(
         X,
         unstored=unstored,
-        entry_weight=check_entry_weight(entry_weight, X, unstored),
+        entry_weight=check_entry_weight(entry_weight, X, unstored, names),
         sample_weight=check_sample_weight(sample_weight, X),
         column_kinds=loss.kinds,
     )

@@ -1,11 +1,14 @@
 """How many components data have: as hidden entries tell, or a share of the variance."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_mf.fitting.hidden import HiddenGroups, hold_out, n_enough
 from sklearn_mf.fitting.paths import PRECISION, Paths, follow
-from sklearn_mf.objective.constants import column_means
+from sklearn_mf.losses import Absolute, Huber, Quantile
+from sklearn_mf.objective.constants import column_means, first_bias
 from sklearn_mf.objective.objective import Objective, Strength
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import ObservedMatrix, ZeroFilledObservations
@@ -17,6 +20,8 @@ MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 100
 # Under ``alpha_W="auto"`` strengths are tried beside ranks, shares of the deviation, and which of
 # them is the first.
 FOR_RANKS, FIRST = (0.5, 0.25, 0.12, 0.06, 0.03, 0.01, 0.003, 0.001, 1e-4, 1e-5, 0.0), 0.12
+# The standard deviation of normal numbers beside the median of their absolute values.
+NORMAL = 1.4826
 # Share of the error that is no reason for another component, however sure it is.
 NEGLIGIBLE = 1e-3
 
@@ -72,8 +77,21 @@ def strengths_for_ranks(objective: Objective, observations: ObservedMatrix):
 
 
 def unit_of_shares(objective: Objective, observations: ObservedMatrix):
-    """The deviation of the data: strengths that are shares of it make the same model in any."""
-    return Unit.of_size(objective.problem(observations, 1))
+    """The deviation of the data: strengths that are shares of it make the same model in any.
+
+    Losses that an outlier hardly moves are given for data that have some: their deviation is the
+    median one, or a single entry would make the penalty too strong for all others.
+    """
+    problem, loss = objective.problem(observations, 1), objective.loss
+    unit = Unit.of_size(problem)
+    is_robust = all(isinstance(part, Absolute | Quantile | Huber) for part in loss.parts)
+    if not is_robust or isinstance(observations, ZeroFilledObservations):
+        return unit
+    entries = observations.stored()
+    bias = first_bias(problem) + entries.dtype.type(problem.offset)
+    deviations = np.abs(entries.values - bias[entries.indices])
+    median = NORMAL * float(np.median(deviations))
+    return replace(unit, size=median) if 0 < median < unit.size else unit
 
 
 def of_entries(observations: ObservedMatrix):

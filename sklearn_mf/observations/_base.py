@@ -248,6 +248,10 @@ class ObservedMatrix(ABC):
 
     # What follows for all of them -----------------------------------------------------
 
+    def empty_rows(self):
+        """A mask of the rows of which nothing is known."""
+        return self.row_totals() == 0
+
     def solve_rows(self, design, offsets, penalty):
         """Weighted ridge regression of every row on the design; see ``kernels.solve_rows``.
 

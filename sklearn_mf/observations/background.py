@@ -142,6 +142,10 @@ class BackgroundObservations(ObservedMatrix):
         yield self._values
         yield np.zeros(1, dtype=self.dtype)
 
+    def empty_rows(self):
+        """A mask of the rows that store nothing: zeros alone tell nobody's taste."""
+        return self.corrections.n_in_row() == 0
+
     def n_in_row(self):
         return np.full(self.shape[0], self.shape[1])
 

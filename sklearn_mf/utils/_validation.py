@@ -356,14 +356,16 @@ def check_sample_weight(sample_weight, X):
     return _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
 
 
-def check_entry_weight(entry_weight, X, unstored):
+def check_entry_weight(entry_weight, X, unstored, names=None):
     """Validate entry weights: None, or an array or CSR matrix like X, nowhere negative.
 
-    What is masked is 0: the entry is missing. NaN may stand where X has no entry.
+    What is masked is 0: the entry is missing. NaN may stand where X has no entry. Where X has
+    names, those of a frame of weights must be the same.
     """
     if entry_weight is None:
         return None
     name = "entry_weight"
+    _check_columns(entry_weight, name, names)
     E = admit(entry_weight, name, missing=0.0)
     shape = getattr(E, "shape", None) or np.shape(E)
     if shape != X.shape:
@@ -383,6 +385,19 @@ def check_entry_weight(entry_weight, X, unstored):
             "entries that do not count."
         )
     return E
+
+
+def _check_columns(table, what, names):
+    """Refuse a frame whose columns are not those of X, in their order."""
+    found = column_names(native(table))
+    if names is None or found is None or not all(isinstance(label, str) for label in found):
+        return
+    for label, expected in zip(found, names, strict=False):
+        if label != expected:
+            raise ValueError(
+                f"{what} has the column {label!r} where X has {expected!r}: they must have the "
+                "same columns in the same order."
+            )
 
 
 def _zero_where_missing(E, X, unstored):

@@ -527,3 +527,14 @@ class TestFormats:
             dense[dense == 0] = np.nan
         actual = model(unstored=unstored, solver="als").fit(coo)
         np.testing.assert_allclose(actual.loss_curve_, model(solver="als").fit(dense).loss_curve_)
+
+
+@pytest.mark.parametrize("method", ["fit", "transform", "score"])
+def test_a_frame_of_weights_has_the_columns_of_the_data(method):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(20, 3)), columns=list("abc"))
+    weights = pd.DataFrame(rng.random((20, 3)), columns=list("abc"))
+    model = MatrixFactorization(2, alpha_W=0.1, random_state=0).fit(X, entry_weight=weights)
+    getattr(model, method)(X, entry_weight=weights)
+    with pytest.raises(ValueError, match="entry_weight has the column 'c' where X has 'a'"):
+        getattr(model, method)(X, entry_weight=weights[list("cba")])

@@ -304,3 +304,15 @@ def test_ratings_are_predicted_better_than_by_biases():
 
     tuned = min(map(error, [0.03, 0.06, 0.09, 0.12, 0.17, 0.25, 0.35]))
     assert error("auto") < 1.01 * tuned
+
+
+@pytest.mark.parametrize("outlier", [300.0, 1e3, 1e6])
+def test_an_outlier_does_not_choose_the_penalty_of_a_robust_loss(outlier):
+    """The deviation of the data was that of the outlier, and the penalty left no component."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 8))
+    X = np.where(rng.random(truth.shape) < 0.2, np.nan, truth)
+    X[5, 3] = outlier
+    model = MatrixFactorization(2, loss="huber", random_state=0).fit(X)
+    errors = np.delete(model.inverse_transform(model.transform(X)) - truth, 5, axis=0)
+    assert np.sqrt(np.mean(errors**2)) < 0.1

@@ -7,6 +7,7 @@ from scipy import sparse
 from scipy.linalg import block_diag
 from scipy.optimize import approx_fprime, minimize
 
+from sklearn_mf import MatrixFactorization
 from sklearn_mf.losses import Huber, Squared
 from sklearn_mf.objective import Problem, Side
 from sklearn_mf.objective.canonical_form import canonical
@@ -430,3 +431,16 @@ def test_elastic_sides_are_solved_as_before_beside_another_penalty():
     Ht = np.abs(np.random.default_rng(0).normal(size=(12, 3)))
     expected = posed(Ridge(0.1), ElasticNet(0.05, positive=True)).fold_in(Ht)
     np.testing.assert_array_equal(problem.fold_in(Ht), expected)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_mf.utils._warnings.EmptyFeatures")
+def test_a_channel_without_an_entry_lies_between_its_neighbours():
+    """The mean of all entries came on top of what the components say."""
+    rng = np.random.default_rng(0)
+    X = 5 + rng.normal(size=(60, 2)) @ rng.normal(size=(2, 8))
+    X[:, 3] = np.nan
+    model = MatrixFactorization(3, penalty=Smoothness(0.1), alpha_W=0.01, random_state=0).fit(X)
+    assert model.feature_bias_[3] == 0
+    predicted = model.inverse_transform(model.transform(X)).mean(axis=0)
+    neighbours = predicted[[2, 4]]
+    assert neighbours.min() - 0.5 < predicted[3] < neighbours.max() + 0.5
