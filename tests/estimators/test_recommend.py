@@ -264,8 +264,10 @@ def test_a_row_of_which_nothing_is_known_gets_what_all_like():
     rng = np.random.default_rng(0)
     liked = rng.random((200, 12)) < np.linspace(0.05, 0.6, 12)
     X = sparse.csr_array(liked.astype(float))
-    items = ImplicitFactorization(3, random_state=0).fit(X).recommend(
-        sparse.csr_array((2, 12)), n=3, return_scores=False
+    items = (
+        ImplicitFactorization(3, random_state=0)
+        .fit(X)
+        .recommend(sparse.csr_array((2, 12)), n=3, return_scores=False)
     )
     assert set(items[0]) <= {8, 9, 10, 11}
     np.testing.assert_array_equal(items[0], items[1])
