@@ -125,12 +125,22 @@ def _check_table(frame, asked):
     names = column_names(frame)
     for parameter, name in asked.items():
         if name is not None and names.count(name) != 1:
-            how_many = "no column" if name not in names else "more than one column"
-            hint = did_you_mean(name, names) if isinstance(name, str) else ""
-            raise ValueError(f"{parameter}={name!r}: frame has {how_many} of that name.{hint}")
+            raise ValueError(f"{parameter}={name!r}: frame has {_not_one(name, names)}")
     given = [name for name in asked.values() if name is not None]
     if len(set(given)) < len(given):
         raise ValueError(f"rows, columns and values must be different columns of frame: {asked}.")
+
+
+def _not_one(name, names):
+    """How many columns have a name, where that is not one, and what to do."""
+    if name in names:
+        return "more than one column of that name. Rename the others."
+    if any(isinstance(other, tuple) for other in names):
+        return (
+            "no column of that name: its columns have several levels. Make one of them, as by "
+            "frame.columns = frame.columns.map('_'.join)."
+        )
+    return f"no column of that name.{did_you_mean(name, names)}"
 
 
 def _values(frame, values):

@@ -10,7 +10,7 @@ def did_you_mean(name, known):
     ----------
     name : object
         What was written; only strings are like anything.
-    known : iterable of str
+    known : iterable
         What could have been.
 
     Returns
@@ -18,7 +18,7 @@ def did_you_mean(name, known):
     hint : str
         It begins with a space, to follow a sentence.
     """
-    spelled = {other.lower(): other for other in known}
+    spelled = {other.lower(): other for other in known if isinstance(other, str)}
     close = get_close_matches(name.lower(), spelled, n=1) if isinstance(name, str) else []
     return f" Did you mean {spelled[close[0]]!r}?" if close else ""
 

@@ -16,6 +16,7 @@ from sklearn_mf.utils._labels import LabeledMatrix
 
 # How the types of columns that hold numbers begin, in pandas, polars and Arrow.
 NUMBERS = re.compile(r"u?int\d|float|double|halffloat|bool|decimal|complex|null")
+DATES = ("date", "timestamp", "period")  # the same of columns of dates
 INTEGERS = re.compile(r"(u?)int(\d+)")
 # Kinds of NumPy's dtypes that hold none: dates, durations, strings.
 NO_NUMBERS = "mMUST"
@@ -300,26 +301,28 @@ def make_of(X):
 def _frame_of_numbers(X, name):
     """A frame whose columns of Python objects are numbers; refuses other columns by name."""
     kinds = X.dtypes if hasattr(X, "dtypes") else X.schema.types
-    bad, converted = [], {}
+    bad, converted = {}, {}
     if not len(kinds):
         raise ValueError(f"{name} has no columns: 0 feature(s), and at least one is needed.")
     for j, (label, kind) in enumerate(zip(column_names(X), kinds, strict=True)):
         kind = str(kind).lower().removeprefix("sparse[")
         if hasattr(X, "iloc") and kind.startswith(("object", "decimal")):
-            values = _floats(X.iloc[:, j].to_numpy(dtype=object), f"column {X.columns[j]!r}")
+            objects = X.iloc[:, j].to_numpy(dtype=object)
+            values = _floats(objects, f"column {X.columns[j]!r}")
             if values is None:
-                bad.append(label)
+                bad[j] = label, any(isinstance(value, datetime.date) for value in objects)
             else:
                 converted[j] = values
         elif not NUMBERS.match(kind):
-            bad.append(label)
+            bad[j] = label, kind.startswith(DATES)
     if bad:
-        named = ", ".join(repr(label) for label in bad[:NAMED])
+        labels, are_dates = zip(*bad.values(), strict=True)
+        named = ", ".join(repr(label) for label in labels[:NAMED])
         if len(bad) > NAMED:
             named += f" and {len(bad) - NAMED} more"
         raise ValueError(
             f"{name} has columns of categories, strings or dates: {named}. Only numbers are taken: "
-            "leave such columns out, or encode them first, as by a ColumnTransformer."
+            f"{_remedy(are_dates)}."
         )
     if not converted:
         return X
@@ -327,6 +330,15 @@ def _frame_of_numbers(X, name):
     for j, values in converted.items():
         X.isetitem(j, values)
     return X
+
+
+def _remedy(are_dates):
+    """What to do about columns of dates, and of what is neither a number nor a date."""
+    dates = "make numbers of dates, such as days since the first one"
+    if all(are_dates):
+        return dates
+    others = "leave such columns out, or encode them first, as by a ColumnTransformer"
+    return f"{others}; {dates}" if any(are_dates) else others
 
 
 def _floats(objects, name):

@@ -1,5 +1,6 @@
 """Long tables as matrices with labels, and recommendations back as long tables."""
 
+import datetime
 import importlib
 import pickle
 
@@ -225,6 +226,39 @@ def test_bad_tables(arguments, changes, message):
     frame = pd.DataFrame(columns | changes)
     with pytest.raises(ValueError, match=message):
         pivot_entries(frame, **NAMES | arguments)
+
+
+def test_columns_of_several_levels():
+    columns = pd.MultiIndex.from_tuples([("who", "customer"), ("what", "product")])
+    frame = pd.DataFrame([["a", "x"], ["b", "y"]], columns=columns)
+    with pytest.raises(ValueError, match=r"rows='who'.*no column of that name: .*several levels"):
+        pivot_entries(frame, rows="who", columns="what")
+    frame.columns = frame.columns.map("_".join)  # as the message says
+    data = pivot_entries(frame, rows="who_customer", columns="what_product")
+    np.testing.assert_array_equal(data.X.toarray(), np.eye(2))
+
+
+def test_a_name_that_comes_twice_is_not_what_was_meant():
+    frame = pd.DataFrame([["a", "x", 1, 2]], columns=["customer", "product", "q", "q"])
+    with pytest.raises(ValueError, match=r"values='q': frame has more than one.*Rename") as error:
+        pivot_entries(frame, **NAMES, values="q")
+    assert "Did you mean" not in str(error.value)
+    with pytest.raises(ValueError, match="no column of that name"):
+        pivot_entries(frame.set_axis([0, 1, 2, 3], axis=1), rows="p", columns="q")
+
+
+DATES = [datetime.date(2024, 3, 1), datetime.date(2024, 3, 2)]
+
+
+@pytest.mark.parametrize("make", MAKES)
+@pytest.mark.parametrize("values", [DATES, [datetime.datetime(2024, 3, 1)] * 2], ids=["days", "s"])
+def test_dates_are_to_be_made_numbers(make, values):
+    frame = table(make, {"customer": ["a", "b"], "product": ["x", "y"], "date": values})
+    with pytest.raises(ValueError, match=r"dates: 'date'.*numbers of dates.*since the") as error:
+        pivot_entries(frame, **NAMES, values="date")
+    assert "ColumnTransformer" not in str(error.value)
+    with pytest.raises(ValueError, match=r"'customer', .*ColumnTransformer.*numbers of dates"):
+        MatrixFactorization(1).fit(frame)
 
 
 @pytest.mark.parametrize("make", MAKES)
