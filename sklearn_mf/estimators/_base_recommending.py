@@ -17,6 +17,7 @@ from sklearn_mf.retrieval import (
     reranked,
     seen_in,
 )
+from sklearn_mf.utils._labels import LabeledMatrix
 from sklearn_mf.utils._validation import check_X
 from sklearn_mf.utils._warnings import quiet, warn
 
@@ -45,12 +46,12 @@ class Recommendations:
         exclude_seen : bool, default=True
             Whether what X has is not recommended: what it observes other than zero, and with
             ``unstored="missing"`` zeros, too.
-        items : array-like, sparse matrix or None, default=None
+        items : array-like, sparse matrix, LabeledMatrix or None, default=None
             What may be recommended. To all rows: numbers or names of columns, or a mask of shape
             (n_features,). To each row: a mask of shape (n_samples, n_features), sparse or of
-            booleans. None is everything.
+            booleans; a LabeledMatrix has the labels of the data. None is everything.
         exclude : {array-like of bool, sparse matrix} of shape (n_samples, n_features), default=None
-            What may not be recommended to a row.
+            What may not be recommended to a row; a LabeledMatrix, too.
         return_scores : bool, default=True
             Whether to return scores, too.
 
@@ -76,11 +77,8 @@ class Recommendations:
         X, candidates = _asked(self, X, n, exclude_seen, items, exclude)
         W = self._codes(self._observe(X, self.loss_))
         columns, scores = best_columns(self._model, W, n, candidates)
-        if exclude_seen and (columns < 0).all():
-            warn(
-                "Nothing is left to recommend to any row: X has an entry other than zero in all "
-                "columns that may be recommended. Use exclude_seen=False to rank these, too."
-            )
+        if (columns < 0).all():
+            _warn_of_nothing(items=items, exclude=exclude, exclude_seen=exclude_seen or None)
         return (columns, scores) if return_scores else columns
 
     def iter_recommend(
@@ -315,9 +313,31 @@ def _asked(self, X, n, exclude_seen, items, exclude):
     """Data and candidates, validated."""
     check_is_fitted(self)
     _check_number(n, "n")
+    if not isinstance(exclude_seen, bool | np.bool_):
+        raise TypeError(f"exclude_seen must be True or False, got {exclude_seen!r}.")
+    for name, given in (("items", items), ("exclude", exclude)):
+        _check_rows(X, given, name)
     X = check_X(self, X, reset=False)
     seen = seen_in(X, self.unstored) if exclude_seen else None
     return X, Candidates.of(items, exclude, seen, X.shape, _known_names(self))
+
+
+def _check_rows(X, given, name):
+    """Refuse a labeled mask of other rows than those of labeled data."""
+    if not (isinstance(X, LabeledMatrix) and isinstance(given, LabeledMatrix)):
+        return
+    if X.row_labels.tolist() != given.row_labels.tolist():
+        raise ValueError(
+            f"{name} has other rows than X, or in another order. Make it with row_labels="
+            "X.row_labels."
+        )
+
+
+def _warn_of_nothing(**parameters):
+    """Say that these leave no column to any row."""
+    causes = " and ".join(name for name, value in parameters.items() if value is not None)
+    seen = " Use exclude_seen=False to rank what X has, too." if causes == "exclude_seen" else ""
+    warn(f"Nothing is left to recommend to any row: all columns are left out by {causes}.{seen}")
 
 
 def _batches(self, X, n, batch_size, candidates):

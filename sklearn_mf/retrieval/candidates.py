@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mf.utils._hints import did_you_mean
+from sklearn_mf.utils._labels import LabeledMatrix
 from sklearn_mf.utils._sparse import sound_csr
 
 
@@ -33,9 +34,9 @@ class Candidates:
 
         Parameters
         ----------
-        items : array-like, sparse matrix or None
+        items : array-like, sparse matrix, LabeledMatrix or None
             Numbers, names or a mask of columns; or a mask of entries.
-        exclude : array-like or sparse matrix of shape (n_rows, n_features), or None
+        exclude : array-like, sparse matrix or LabeledMatrix of shape (n_rows, n_features), or None
             A mask of entries.
         seen : mask of shape (n_rows, n_features) or None
             What is excluded besides.
@@ -51,10 +52,12 @@ class Candidates:
         """
         columns = allowed = None
         if items is not None:
+            items = _without_labels(items, "items", names)
             if sparse.issparse(items) or np.ndim(items) == 2:
                 allowed = _mask(items, "items", shape)
             else:
                 columns = column_numbers(items, shape[1], names)
+        exclude = _without_labels(exclude, "exclude", names)
         masks = [] if exclude is None else [_mask(exclude, "exclude", shape)]
         masks += [] if seen is None else [seen]
         return cls(columns, tuple(masks), allowed)
@@ -175,6 +178,8 @@ def column_list(columns, n_features, names=None, parameter="items"):
             raise ValueError(
                 f"{parameter} is a mask of {len(given)} columns, X has {n_features} features."
             )
+        if not given.any():
+            raise ValueError(f"{parameter} is a mask of no column: one at least must be True.")
         return np.flatnonzero(given)
     if np.issubdtype(given.dtype, np.integer):
         outside = (given < 0) | (given >= n_features)
@@ -201,6 +206,21 @@ def column_list(columns, n_features, names=None, parameter="items"):
             f"{did_you_mean(unknown[0], names)}"
         )
     return np.array([numbers[name] for name in given.tolist()], dtype=np.intp)
+
+
+def _without_labels(given, name, names):
+    """The matrix of a labeled one, whose columns must be those of fit; or what else is given."""
+    if not isinstance(given, LabeledMatrix):
+        return given
+    labels = given.column_labels.tolist()
+    if names is not None and labels != list(names):
+        strangers = [label for label in labels if label not in set(names)]
+        what = f"such as {strangers[0]!r}" if strangers else "or in another order"
+        raise ValueError(
+            f"{name} has other columns than the data of fit, {what}. Make it with column_labels="
+            "feature_names_in_ of the estimator."
+        )
+    return given.X
 
 
 def _mask(given, name, shape):

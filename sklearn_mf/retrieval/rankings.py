@@ -21,7 +21,7 @@ def check_rankings(items, n_features):
     Raises
     ------
     ValueError
-        If there are other columns, or one comes twice in a row.
+        If there are none, or other columns, or one comes twice in a row.
     """
     items = np.asarray(items)
     if items.ndim != 2 or not np.issubdtype(items.dtype, np.integer):
@@ -29,7 +29,11 @@ def check_rankings(items, n_features):
             "items must be integers of shape (n_samples, m), the columns that are recommended to "
             f"each row; got dtype {items.dtype} and shape {items.shape}."
         )
-    if items.size and not (items.min() >= -1 and items.max() < n_features):
+    if not items.size:
+        raise ValueError(
+            f"items has the shape {items.shape}: one row with one column is needed at least."
+        )
+    if not (items.min() >= -1 and items.max() < n_features):
         wrong = (items < -1) | (items >= n_features)
         row = int(np.flatnonzero(wrong.any(axis=1))[0])
         raise ValueError(
