@@ -99,7 +99,8 @@ def _check_answers(penalty, V, U):
             holds(
                 found.dtype == dtype,
                 penalty,
-                f"{method} returns {found.dtype} for {np.dtype(dtype)}.",
+                f"{method} returns {found.dtype} for {np.dtype(dtype)}. Scalars of NumPy turn "
+                "float32 into float64: make them Python's by float().",
             )
 
 

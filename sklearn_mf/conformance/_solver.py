@@ -12,6 +12,7 @@ from sklearn_mf.observations import observe
 from sklearn_mf.penalties import ElasticNet, GroupLasso, Ridge, Smoothness
 from sklearn_mf.solvers import SOLVERS, BaseSolver
 from sklearn_mf.starts.start import start
+from sklearn_mf.utils._abilities import defines
 from sklearn_mf.utils._warnings import quiet
 
 SHAPE, RANK, OFFSET = (24, 10), 2, 0.3
@@ -70,6 +71,10 @@ def check_solver(solver, max_iter=500, tol=1e-6):
     """
     holds(isinstance(solver, BaseSolver), solver, "it is no BaseSolver.")
     check_clone(solver)
+    is_named = isinstance(getattr(solver, "name", None), str)
+    holds(is_named, solver, "it has no name: set `name`, a string, in the class.")
+    acts = defines(solver, "_step", BaseSolver) or defines(solver, "_run", BaseSolver)
+    holds(acts, solver, "it does not define _step(problem, state), nor _run.")
     served = []
     for name, problem in _problems().items():
         try:

@@ -226,6 +226,10 @@ class BaseSolver(BaseEstimator):
 
     def check(self, problem: Problem):
         """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        if not hasattr(self, "name"):
+            raise ValueError(
+                f"solver={self!r} has no name: set `name`, a string, in its class, see BaseSolver."
+            )
         if type(self)._step is BaseSolver._step and type(self)._run is BaseSolver._run:
             raise ValueError(
                 f"solver={self!r} does nothing: define _step(problem, state), see BaseSolver."
