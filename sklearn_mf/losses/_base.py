@@ -6,7 +6,7 @@ quadratic bound simply does not have it.
 """
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from sklearn_mf.utils._registry import Registry
 
@@ -17,6 +17,8 @@ LOSSES = Registry("loss")
 EDGE = 1e-6
 # Of a Newton step, where the loss is flat.
 LEAST_CURVATURE = 1e-6
+# In a unit in which data are about one, below the rounding errors of these.
+LEAST_CORNER = 2.0**-52
 
 
 class BaseLoss(BaseEstimator):
@@ -52,6 +54,9 @@ class BaseLoss(BaseEstimator):
     # Of data and a model c times as large the loss is c to this power times as large, that of
     # `in_unit`; None where data have no other units.
     degree = None
+    # The name of the parameter that is in the unit of the data: the size of error at which the
+    # loss changes its shape.
+    corner = None
 
     @property
     def parts(self):
@@ -71,9 +76,13 @@ class BaseLoss(BaseEstimator):
         Returns
         -------
         loss : BaseLoss
-            Itself, unless it has parameters in the unit of the data.
+            Itself, unless it has parameters in the unit of the data. Of data of any size, its
+            corner is not too small for single precision.
         """
-        return self
+        if self.corner is None:
+            return self
+        size = max(float(getattr(self, self.corner)) / unit, LEAST_CORNER)
+        return clone(self).set_params(**{self.corner: size})
 
     @property
     def for_codes(self):

@@ -1,7 +1,6 @@
 """Errors that cost what they measure, and no more: medians and other quantiles."""
 
 import numpy as np
-from sklearn.base import clone
 
 from sklearn_mf.losses._base import LOSSES, BaseLoss
 from sklearn_mf.utils._validation import Interval, Real
@@ -44,14 +43,11 @@ class Absolute(BaseLoss):
 
     name = "absolute"
     degree = 1
+    corner = "smoothing"
     _parameter_constraints: dict = {"smoothing": SMOOTHING}
 
     def __init__(self, smoothing=1e-3):
         self.smoothing = smoothing
-
-    def in_unit(self, unit):
-        """See `BaseLoss.in_unit`: the smoothing has the unit of the data."""
-        return clone(self).set_params(smoothing=self.smoothing / unit)
 
     def value(self, x, m):
         """The distance, less near zero; see `BaseLoss.value`."""
@@ -122,6 +118,7 @@ class Quantile(BaseLoss):
 
     name = "quantile"
     degree = 1
+    corner = "smoothing"
     _parameter_constraints: dict = {
         "quantile": [Interval(Real, 0, 1, closed="neither")],
         "smoothing": SMOOTHING,
@@ -134,10 +131,6 @@ class Quantile(BaseLoss):
     @property
     def _tilt(self):
         return float(self.quantile) - 0.5
-
-    def in_unit(self, unit):
-        """See `BaseLoss.in_unit`: the smoothing has the unit of the data."""
-        return clone(self).set_params(smoothing=self.smoothing / unit)
 
     def value(self, x, m):
         """Steep on one side, flat on the other; see `BaseLoss.value`."""

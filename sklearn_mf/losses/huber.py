@@ -1,7 +1,6 @@
 """Huber's loss."""
 
 import numpy as np
-from sklearn.base import clone
 
 from sklearn_mf.losses._base import LOSSES, BaseLoss
 from sklearn_mf.utils._validation import Interval, Real
@@ -39,14 +38,11 @@ class Huber(BaseLoss):
 
     name = "huber"
     degree = 2
+    corner = "delta"
     _parameter_constraints: dict = {"delta": [Interval(Real, 0, None, closed="neither")]}
 
     def __init__(self, delta=1.0):
         self.delta = delta
-
-    def in_unit(self, unit):
-        """See `BaseLoss.in_unit`: ``delta`` has the unit of the data."""
-        return clone(self).set_params(delta=self.delta / unit)
 
     def value(self, x, m):
         """Quadratic, then linear; see `BaseLoss.value`."""

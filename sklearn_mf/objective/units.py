@@ -32,6 +32,9 @@ from sklearn_mf.observations import ObservedMatrix
 # Up to this size, and down to its inverse, data are taken as they are, without a copy: numbers have
 # room around them, and squares in float32 all their digits.
 ORDINARY = 2.0**10
+# What is less than this share of the largest value is lost in rounding, and which share of the
+# values may be.
+LOST, LOST_SHARE = 2.0**-52, 0.1
 TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -89,6 +92,7 @@ class Unit:
         degree = problem.loss.degree
         if degree is None:
             return cls()
+        _refuse_outliers(problem)
         return cls._checked(_deviation(problem) or 1.0, degree)
 
     @classmethod
@@ -170,6 +174,25 @@ def _typical_size(observations: ObservedMatrix):
         if 0 < largest < 2 * smallest:
             raise _too_small()
     return observations.typical_size
+
+
+def _refuse_outliers(problem: Problem):
+    """Refuse data beside whose largest value many others, and the loss's corner, are nothing."""
+    parts, values = problem.loss.parts, problem.observations
+    corners = [getattr(part, part.corner) for part in parts if part.corner is not None]
+    corner = max(corners, default=np.inf)
+    if not corner < LOST * np.sqrt(values.total_squares):
+        return
+    largest = max((np.abs(x).max(initial=0) for x in values.each_value()), default=0)
+    small = np.float64(LOST) * np.float64(largest)
+    sizes = [(((x != 0) & (np.abs(x) < small)).sum(), (x != 0).sum()) for x in values.each_value()]
+    n_small, n_values = np.sum(sizes, axis=0)
+    if corner < small and n_small > LOST_SHARE * n_values:
+        raise ValueError(
+            f"X is too large: beside its largest value, {largest:g}, {n_small} others of its "
+            f"{n_values} values are lost in rounding. Scale X or clip it; if that value marks what "
+            "is missing, set it to NaN or name it in missing_values."
+        )
 
 
 def _too_small():

@@ -13,7 +13,7 @@ from sklearn_mf import (
     MatrixFactorization,
     MiniBatchNMF,
 )
-from sklearn_mf.losses import Huber
+from sklearn_mf.losses import Huber, Quantile
 
 
 def table(dtype=np.float64, holes=0.2):
@@ -80,3 +80,32 @@ def test_confidences_beyond_numbers_are_refused_by_their_cell(size):
     X = sparse.csr_array([[0, size, 0], [1, 0, 1], [1, 1, 0]])
     with pytest.raises(ValueError, match=r"confidence='linear'.*row 0, column 1.*at most"):
         ImplicitFactorization(2, confidence="linear").fit(X)
+
+
+@pytest.mark.parametrize("loss", ["huber", "absolute", Quantile(0.5)], ids=str)
+@pytest.mark.parametrize(("outlier", "dtype"), [(9.97e36, np.float32), (1e60, np.float64)])
+@pytest.mark.parametrize("alpha_W", ["auto", 1e-3])
+def test_a_value_beside_which_all_others_are_nothing_is_refused(loss, outlier, dtype, alpha_W):
+    X = table(dtype)
+    X[3, 2] = outlier
+    with pytest.raises(ValueError, match=r"X is too large: beside its largest.*missing_values"):
+        MatrixFactorization(2, loss=loss, alpha_W=alpha_W, random_state=0).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+@pytest.mark.parametrize("loss", ["huber", "absolute"])
+def test_data_that_are_all_large_are_fitted_by_the_straight_part(loss):
+    X = table() * 1e60
+    model = MatrixFactorization(2, loss=loss, alpha_W=1e-3, random_state=0).fit(X)
+    error = np.abs(model.inverse_transform(model.transform(X)) - X)
+    assert np.nanmedian(error) < 0.1 * np.nanmedian(X)
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+@pytest.mark.parametrize("loss", ["huber", "absolute"])
+def test_ordinary_outliers_are_fitted_as_before(loss):
+    X = table()
+    X[3, 2] = 1e8
+    model = MatrixFactorization(2, loss=loss, alpha_W=1e-3, random_state=0).fit(X)
+    error = np.abs(model.inverse_transform(model.transform(X)) - X)
+    assert np.nanmedian(error) < 0.2 * np.nanmedian(X)
