@@ -9,6 +9,12 @@ SEPARATORS = ("::", "\t", ",", ";", "|")
 COLUMNS = ("user", "item", "rating", "timestamp")
 # A character that no table has.
 WHOLE_LINE = "\x1f"
+# The columns that come first are labels of rows and of columns.
+N_LABELS = 2
+# What stands for a missing rating or time.
+MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", "n/a"]
+# Up to eighteen digits, which integers of 64 bits hold.
+WHOLE_NUMBER = "0|-?[1-9][0-9]{0,17}"
 
 
 def load_ratings(path, *, columns=None, skiprows=0):
@@ -29,8 +35,10 @@ def load_ratings(path, *, columns=None, skiprows=0):
     Returns
     -------
     frame : DataFrame of pandas
-        One row a rating, for :func:`~sklearn_mf.recommending.pivot_entries`. Labels that are
-        written as whole numbers are numbers.
+        One row a rating, for :func:`~sklearn_mf.recommending.pivot_entries`. The first two columns
+        are labels, of rows and columns. Of a text they are whole numbers where all of a column
+        are written as such, without leading zeros, and otherwise strings as they stand: "007" is
+        no 7, and "NA" no missing value. An empty cell is one. Parquet has types of its own.
 
     Raises
     ------
@@ -96,7 +104,26 @@ def _read_text(pandas, path, skiprows):
             options["names"] = COLUMNS[: len(cells)]
     if len(separator) > 1:
         options["engine"] = "python"
-    return pandas.read_csv(path, **options)
+    first = pandas.read_csv(path, nrows=0, **options).columns
+    labels = list(first[:N_LABELS])
+    # Only the empty cell is missing in a column of labels; elsewhere what pandas takes for it.
+    missing = {name: [""] if name in labels else MISSING for name in first}
+    frame = pandas.read_csv(
+        path,
+        dtype=dict.fromkeys(labels, str),
+        na_values=missing,
+        keep_default_na=False,
+        **options,
+    )
+    return _with_numbers(frame, labels)
+
+
+def _with_numbers(frame, labels):
+    """The labels of those columns as numbers in which all are whole ones, written as usual."""
+    for name in labels:
+        if len(frame) and frame[name].str.fullmatch(WHOLE_NUMBER).eq(True).all():
+            frame[name] = frame[name].astype("int64")
+    return frame
 
 
 def _is_number(text):
