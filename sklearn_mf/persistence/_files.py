@@ -17,6 +17,8 @@ from sklearn_mf.utils._labels import LabeledMatrix
 # Raised by one where files of before can no longer be read.
 FORMAT = 1
 TEXT = "model.json"
+# Attributes of fitted models that are finite, whatever the data were.
+FACTORS = ("components_", "feature_bias_")
 
 
 def save_model(model, file):
@@ -92,7 +94,8 @@ def load_model(file):
     Raises
     ------
     ValueError
-        If it is no such file, damaged, of a newer format, or has what this version does not know.
+        If it is no such file, damaged, of a newer format, or has what this version does not know;
+        or if components or biases in it are not finite.
 
     See Also
     --------
@@ -169,4 +172,19 @@ def _read(archive, name):
         raise ValueError(f"{name} is damaged: {type(error).__name__}: {error}.") from error
     if not _is_model(model):
         raise ValueError(f"{name} holds a {type(model).__name__}, which is no model.")
+    _check_finite(model, name)
     return model
+
+
+def _check_finite(value, name):
+    """Refuse factors that are no numbers, of a model and of those in it."""
+    for key, part in vars(value).items():
+        if key in FACTORS and part is not None:
+            part = np.asarray(part)
+            if part.dtype.kind != "f" or not np.isfinite(part).all():
+                raise ValueError(
+                    f"{name} is damaged: {type(value).__name__}.{key} has values that are NaN, "
+                    "infinite or no numbers. Save the model again."
+                )
+        elif _is_model(part):
+            _check_finite(part, name)

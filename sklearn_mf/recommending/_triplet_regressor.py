@@ -20,7 +20,7 @@ from sklearn_mf.utils._validation import (
     check_sample_weight,
     fit_context,
 )
-from sklearn_mf.utils._warnings import quiet
+from sklearn_mf.utils._warnings import quiet, warn
 
 __all__ = ["TripletRegressor"]
 
@@ -78,7 +78,7 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     The entries are kept: codes of a row that is asked for are solved from its own, as always.
 
     :class:`ImplicitFactorization` is fitted as well, but what it predicts is whether a pair is to
-    be expected, not y: rank its predictions, and do not compare them with y.
+    be expected, not y: rank its predictions, and do not compare them with y. `fit` warns of it.
 
     Examples
     --------
@@ -300,8 +300,15 @@ def _check_clip(clip):
 
 
 def _check_estimator(estimator):
-    """Refuse one that takes pairs which nobody has rated for zero."""
+    """Refuse one that takes pairs which nobody has rated for zero; tell of one that only ranks."""
     parameters = estimator.get_params()
+    for part in (estimator, *parameters.values()):
+        if getattr(part, "unstored", None) == "background":
+            warn(
+                f"{type(part).__name__} ranks pairs and does not predict y: it learns which pairs "
+                "are to be expected, about 1 for those of X, whatever their values. To predict "
+                "values use MatrixFactorization(unstored='missing')."
+            )
     for name, value in parameters.items():
         if name.rpartition("__")[2] == "unstored" and value == "zero":
             raise ValueError(

@@ -253,7 +253,10 @@ class TestTools:
     def test_implicit_feedback(self):
         X, y, _ = triplets()
         regressor = TripletRegressor(ImplicitFactorization(4, random_state=0))
-        regressor.fit(X, np.ceil(np.abs(y)))
+        with pytest.warns(UserWarning, match="ranks pairs and does not predict y") as told:
+            regressor.fit(X, np.ceil(np.abs(y)))
+        assert len(told) == 1
+        assert told[0].filename == __file__
         items = regressor.estimator_.recommend(regressor.data_, n=3, return_scores=False)
         assert len(regressor.data_.to_frame(items)) == 3 * len(regressor.data_)
 
