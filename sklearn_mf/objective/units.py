@@ -101,7 +101,8 @@ class Unit:
         unit = cls(size, degree)
         if unit.of_objective < TINY:
             raise _too_small()
-        if not np.isfinite(unit.of_objective):
+        # Attributes of the fitted model are squares, whatever the loss.
+        if max(unit.of_objective, size * size) == np.inf:
             raise ValueError("X is too large: its squares overflow. Scale X.")
         return unit
 

@@ -51,7 +51,15 @@ def test_single_precision_refuses_data_without_an_inverse():
         MatrixFactorization(2).fit(table(np.float32) * np.float32(1e-42))
 
 
-@pytest.mark.parametrize("estimator", [MatrixFactorization(2), MatrixFactorization()])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        MatrixFactorization(2),
+        MatrixFactorization(),
+        MatrixFactorization(2, loss="absolute", alpha_W=1e-3),
+    ],
+    ids=repr,
+)
 def test_data_whose_squares_overflow_are_refused(estimator):
     with pytest.raises(ValueError, match=r"X is too large.*overflow. Scale"):
         estimator.fit(table() * 1e300)
