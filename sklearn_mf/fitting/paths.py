@@ -131,7 +131,7 @@ class Paths:
         scores = np.full((len(strengths), len(ranks), len(hidden.weights)), np.nan)
         times = np.full((*scores.shape[:2], 2), np.nan)
         # As in solves: BLAS may tell of numbers that are in no result.
-        with threads_for(visible), np.errstate(over="ignore", invalid="ignore"):
+        with threads_for(visible), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             first = self._problem(visible, ranks[0], strengths[0])
             offset, corner, leasts = with_offset(first).offset, (None, np.inf), []
             for number, strength in enumerate(strengths):

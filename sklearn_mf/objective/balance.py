@@ -14,8 +14,9 @@ def even_scale(row_squares, column_squares):
     is penalized, but numbers that drift apart end beyond what rows can be solved with.
     """
     known = (row_squares > 0) & (column_squares > 0)
-    ratio = np.divide(row_squares, column_squares, out=np.ones_like(row_squares), where=known)
-    power = np.rint(np.log2(ratio) / 4)
+    # Of quotients of what has run away there may be no number, but of their logarithms.
+    rows, columns = (np.where(known, squares, 1) for squares in (row_squares, column_squares))
+    power = np.rint((np.log2(rows) - np.log2(columns)) / 4)
     return np.exp2(np.where(np.abs(power) > UNEVEN, power, 0))
 
 
