@@ -23,6 +23,7 @@ from sklearn_mf import (
     MatrixFactorization,
     MiniBatchNMF,
     RankSearchCV,
+    TripletRegressor,
     non_negative_factorization,
 )
 from sklearn_mf.model_selection import EntryHoldout, MaskedEntryScorer, cross_val_entries
