@@ -94,6 +94,12 @@ CASES = {
         lambda: ImplicitFactorization(2, random_state=0).fit(np.eye(6)).score(np.eye(6)),
         NO_SCORE,
     ),
+    "values by an estimator that ranks": (
+        lambda: TripletRegressor(ImplicitFactorization(2, random_state=0)).fit(
+            [["a", "x"], ["a", "y"], ["b", "x"], ["b", "z"]], [1.0, 2.0, 3.0, 5.0]
+        ),
+        "ImplicitFactorization ranks pairs",
+    ),
     "recommend": (
         lambda: fitted().recommend(np.ones((3, 20)), n=2),
         "Nothing is left to recommend",
