@@ -251,8 +251,7 @@ default=None
             nothing = np.zeros(0, dtype=X.dtype)
             return (nothing, nothing.copy()) if return_std else nothing
         needed, rows = np.unique(rows, return_inverse=True)
-        names = getattr(self, "feature_names_in_", None)
-        E = check_entry_weight(entry_weight, X, self.unstored, names)
+        E = check_entry_weight(entry_weight, X, self.unstored, self._feature_names)
         E = None if E is None else E[needed]
         observations = self._observe(X[needed], self.loss_, E)
         W = self._codes(observations)
@@ -315,15 +314,20 @@ default=None
     def _n_features_out(self):
         return self.n_components_ + self._has_sample_bias
 
+    @property
+    def _feature_names(self):
+        """Names of the features, None where they have none."""
+        return getattr(self, "feature_names_in_", None)
+
     def _input_names(self):
-        names = getattr(self, "feature_names_in_", None)
+        names = self._feature_names
         if names is None:
             names = np.array([f"x{i}" for i in range(self.n_features_in_)], dtype=object)
         return names
 
     def _observe(self, X, loss, entry_weight=None, sample_weight=None):
-        names = getattr(self, "feature_names_in_", None)
-        return observed(X, loss, self.unstored, names, entry_weight, sample_weight)
+        weights = entry_weight, sample_weight
+        return observed(X, loss, self.unstored, self._feature_names, *weights)
 
     def _fit(self, X, y, sample_weight, entry_weight, known=None):
         """Set what is fitted; ``known`` is what the caller knows of a start."""

@@ -148,8 +148,7 @@ default=None
 
     def _observe(self, X, loss, entry_weight=None, sample_weight=None):
         observations = super()._observe(X, loss, entry_weight, sample_weight)
-        names = getattr(self, "feature_names_in_", None)
-        observations.refuse_negative(type(self).__name__, names)
+        observations.refuse_negative(type(self).__name__, self._feature_names)
         return observations
 
     def _objective(self, loss):

@@ -157,7 +157,7 @@ class Recommendations:
         if columns is None:
             columns = np.arange(self.n_features_in_)
         else:
-            columns = column_list(columns, self.n_features_in_, _known_names(self), "columns")
+            columns = column_list(columns, self.n_features_in_, self._feature_names, "columns")
         vectors = self._model.components.T
         found, cosines = most_similar(vectors[columns], vectors, n, columns)
         return (found, cosines) if return_scores else found
@@ -243,7 +243,7 @@ class Recommendations:
         X = check_X(self, X, reset=False)
         if np.ndim(column) != 0:
             raise ValueError(f"column must be one column, by its number or name, got {column!r}.")
-        [number] = column_list([column], X.shape[1], _known_names(self), "column")
+        [number] = column_list([column], X.shape[1], self._feature_names, "column")
 
         def predict(rows):
             W = self._codes(self._observe(rows, self.loss_))
@@ -319,7 +319,7 @@ def _asked(self, X, n, exclude_seen, items, exclude):
         _check_rows(X, given, name)
     X = check_X(self, X, reset=False)
     seen = seen_in(X, self.unstored) if exclude_seen else None
-    return X, Candidates.of(items, exclude, seen, X.shape, _known_names(self))
+    return X, Candidates.of(items, exclude, seen, X.shape, self._feature_names)
 
 
 def _check_rows(X, given, name):
@@ -346,10 +346,6 @@ def _batches(self, X, n, batch_size, candidates):
             W = self._codes(self._observe(X[rows], self.loss_))
         found = best_columns(self._model, W, n, candidates.of_rows(rows))
         yield np.arange(rows.start, rows.stop), *found
-
-
-def _known_names(self):
-    return getattr(self, "feature_names_in_", None)
 
 
 def _check_number(n, name):

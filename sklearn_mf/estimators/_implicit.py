@@ -351,8 +351,7 @@ default=None
         confidence = Confidence(
             self.unobserved_weight, self.confidence, self.confidence_scale, self.negative
         )
-        names = getattr(self, "feature_names_in_", None)
-        return confidence.observed(X, names, entry_weight, sample_weight)
+        return confidence.observed(X, self._feature_names, entry_weight, sample_weight)
 
     def _resolve_loss(self, table, X):
         return Squared()

@@ -477,8 +477,7 @@ default=None
     def _resolve_loss(self, table, X):
         """The loss or losses, of columns as ``table`` names them."""
         table = native(table)
-        named = getattr(self, "feature_names_in_", None)
-        return resolve(self.loss, table if is_frame(table) else X, named)
+        return resolve(self.loss, table if is_frame(table) else X, self._feature_names)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -144,15 +144,15 @@ class FitResult:
             W = self._codes_at(problem, Ht)
             with np.errstate(over="ignore", invalid="ignore"):
                 error = total_error(problem, W, Ht)
-        found = replace(self, W=W, error=error)
-        return replace(found, mean_code=found._mean_code())
+        known = W if self.state.W is None else self.state.W
+        return replace(self, W=W, error=error, mean_code=self._mean_code(known))
 
     def _codes_at(self, problem: Problem, Ht):
         with threads_for(problem.observations), np.errstate(over="ignore", invalid="ignore"):
             return self.model.solve(problem, Ht)
 
-    def _mean_code(self):
-        problem, W = self.problem, self.known_codes
+    def _mean_code(self, W):
+        problem = self.problem
         if problem.layout.has_bias:
             return None
         if W is None:  # of complete data under the squared loss it is the code of their mean
@@ -187,8 +187,6 @@ def fit(problem: Problem, run: Run):
         If the solver diverges, or numbers are too large.
     """
     solver, unit = run.solver, run.solver.unit_of(problem)
-    if not np.isfinite(unit.of_objective):
-        raise ValueError("X is too large: its squares overflow. Scale X.")
     posed, problem = problem, unit.problem(problem)
     everything, random_state = problem.observations, check_random_state(run.random_state)
     problem, judges = _judged(problem, run, random_state)

@@ -68,7 +68,8 @@ def score_of_hidden_ranks(problem: Problem, model: FactorModel):
         what = "score is not defined: no row of X has a wanted entry to spare."
         warn(f"{what} Score rows with more entries.", UndefinedMetricWarning)
         return float("nan")
-    part, visible = replace(problem, observations=visible.subset(rows)), visible.subset(rows)
+    visible = visible.subset(rows)
+    part = replace(problem, observations=visible)
     with threads_for(visible), quiet_products():
         W = model.solve(part, Ht)
         parts = visible, hidden.take(rows)

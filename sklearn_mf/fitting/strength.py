@@ -11,6 +11,7 @@ from itertools import islice
 
 import numpy as np
 
+from sklearn_mf.fitting.hidden import total_weight
 from sklearn_mf.fitting.paths import sweeps
 from sklearn_mf.objective.constants import first_bias
 from sklearn_mf.objective.problem import Problem
@@ -89,7 +90,7 @@ class Trials:
     @cached_property
     def weight(self):
         """What all hidden entries count together."""
-        return self.hidden.total(np.ones_like(self.hidden.values))
+        return total_weight(self.hidden)
 
 
 def _nothing(problem: Problem):

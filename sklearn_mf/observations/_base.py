@@ -22,6 +22,8 @@ from sklearn_mf.utils._twins import twin
 BLOCK_ENTRIES = 1 << 19
 # So many that what is done to them one by one stays in the cache.
 CACHED_ENTRIES = 1 << 16
+# Numbers in the normal equations of the rows that are solved at a time.
+EQUATIONS = 1 << 21
 # Powers of two up to which numbers have squares with all their digits.
 SAFE = {np.float32: 50, np.float64: 400}
 
@@ -368,6 +370,16 @@ class ObservedMatrix(ABC):
         for rows, block in self.blocks():
             own = penalty.of_rows(rows)
             descent.put(rows, block.improve_rows(design, offsets, own, start[rows], improve))
+        return descent
+
+    def improve_by_systems(self, design, offsets, penalty, start, improve):
+        """`improve_rows` by the systems of some rows at a time, which bounds their memory."""
+        descent = Descent.empty(start)
+        step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
+        for first in range(0, len(start), step):
+            rows = slice(first, min(first + step, len(start)))
+            systems = self.subset(rows).systems(design, offsets, penalty.of_rows(rows))
+            descent.put(rows, improve(systems, start[rows]))
         return descent
 
     def systems(self, design, offsets, penalty=None):

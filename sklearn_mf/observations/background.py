@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn_mf import kernels
 from sklearn_mf.observations._base import HeldOut, ObservedMatrix, as_type, multiply
 from sklearn_mf.observations.dense import DenseObservations
-from sklearn_mf.observations.stored import EQUATIONS, StoredObservations
+from sklearn_mf.observations.stored import StoredObservations
 from sklearn_mf.systems import Descent, RowSystems, SharedBasis
 from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
 
@@ -259,13 +259,7 @@ class BackgroundObservations(ObservedMatrix):
         return RowSystems(systems.grams, systems.moments, penalty)
 
     def improve_rows(self, design, offsets, penalty, start, improve):
-        descent = Descent.empty(start)
-        step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
-        for first in range(0, len(start), step):
-            rows = slice(first, min(first + step, len(start)))
-            systems = self.subset(rows).systems(design, offsets, penalty.of_rows(rows))
-            descent.put(rows, improve(systems, start[rows]))
-        return descent
+        return self.improve_by_systems(design, offsets, penalty, start, improve)
 
 
 def gram(factor, weight=None):

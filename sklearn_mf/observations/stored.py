@@ -15,12 +15,9 @@ from sklearn_mf.observations._base import (
     multiply,
     times_dense,
 )
-from sklearn_mf.systems import Descent, RowSystems
+from sklearn_mf.systems import RowSystems
 from sklearn_mf.utils._hiding import random_share, random_share_of_rows
 from sklearn_mf.utils._threads import n_threads_for_entries
-
-# Numbers in the normal equations of the rows that are solved at a time.
-EQUATIONS = 1 << 21
 
 
 class StoredObservations(ObservedMatrix):
@@ -291,13 +288,7 @@ class StoredObservations(ObservedMatrix):
         return RowSystems(*equations, penalty)
 
     def improve_rows(self, design, offsets, penalty, start, improve):
-        descent = Descent.empty(start)
-        step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
-        for first in range(0, len(start), step):
-            rows = slice(first, min(first + step, len(start)))
-            systems = self.take(rows).systems(design, offsets, penalty.of_rows(rows))
-            descent.put(rows, improve(systems, start[rows]))
-        return descent
+        return self.improve_by_systems(design, offsets, penalty, start, improve)
 
     def refine_rows(self, design, offsets, penalty, start, reduction):
         threads = n_threads_for_entries(self.n_observed, design.shape[1])

@@ -239,7 +239,10 @@ def test_contributions_are_differences_of_predictions():
 def test_contributions_where_zeros_are_zeros(container):
     X = ratings(n_samples=6).toarray()
     estimator = MatrixFactorization(2, alpha_W=0.1, random_state=0).fit(X)
-    predict = lambda rows: estimator.inverse_transform(estimator.transform(rows))[:, 1]  # noqa: E731
+
+    def predict(rows):
+        return estimator.inverse_transform(estimator.transform(rows))[:, 1]
+
     rows = container(X)
     items, differences = contributions(predict, rows, seen_in(rows, "zero"), 3)
     for i in range(6):
