@@ -70,7 +70,7 @@ def refine_prior_rows(entries, design, prior, start, accuracy, n_threads):
 
     Parameters
     ----------
-    entries, design, prior
+    entries, design, prior : tuple, C-ordered ndarray, tuple
         As in `solve_prior_rows`.
     start : C-ordered ndarray of shape (n_rows, k)
         Where to start.
@@ -108,7 +108,7 @@ def descend_prior_rows(entries, design, prior, start, size, n_threads):
 
     Parameters
     ----------
-    entries, design, prior
+    entries, design, prior : tuple, C-ordered ndarray, tuple
         As in `solve_prior_rows`.
     start : C-ordered ndarray of shape (n_rows, k)
         Where to start.
