@@ -10,7 +10,7 @@ from sklearn_mf.datasets import make_implicit
 
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
-PAGE = Path(__file__).parents[2] / "doc" / "long_tables.md"
+PAGE = Path(__file__).parents[2] / "doc" / "howto" / "long_tables.md"
 
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="needs the documentation")
 
