@@ -102,11 +102,11 @@ class BaseFactorization(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without.
+            Data, with or without missing values.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
-            stand where X has no entry.
+            Non-negative weight of every entry. An entry whose weight is 0, masked or not stored
+            is missing. The weight may be NaN where X has no entry.
 
         Returns
         -------
@@ -132,8 +132,8 @@ default=None
             Codes of the same samples, as `transform` returns them.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_new_features), \
 default=None
-            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
-            stand where X has no entry.
+            Non-negative weight of every entry. An entry whose weight is 0, masked or not stored
+            is missing. The weight may be NaN where X has no entry.
 
         Returns
         -------
@@ -271,7 +271,7 @@ default=None
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without.
+            Data, with or without missing values.
         y : Ignored
             Not used, present by convention.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \

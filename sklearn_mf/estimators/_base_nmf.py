@@ -65,7 +65,7 @@ class NonnegativeFactorization(BaseFactorization):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Non-negative data, with holes or without; never changed.
+            Non-negative data, with or without missing values. X is never changed.
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         W : array-like of shape (n_samples, n_components), default=None
@@ -73,11 +73,12 @@ class NonnegativeFactorization(BaseFactorization):
         H : array-like of shape (n_components, n_features), default=None
             Where to start, if ``init="custom"``.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+            Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
-            stand where X has no entry.
+            Non-negative weight of every entry. An entry whose weight is 0, masked or not stored
+            is missing. The weight may be NaN where X has no entry.
 
         Returns
         -------
@@ -94,7 +95,7 @@ default=None
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Non-negative data, with holes or without; never changed.
+            Non-negative data, with or without missing values. X is never changed.
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         W : array-like of shape (n_samples, n_components), default=None
@@ -102,11 +103,12 @@ default=None
         H : array-like of shape (n_components, n_features), default=None
             Where to start, if ``init="custom"``.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+            Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
-            stand where X has no entry.
+            Non-negative weight of every entry. An entry whose weight is 0, masked or not stored
+            is missing. The weight may be NaN where X has no entry.
 
         Returns
         -------

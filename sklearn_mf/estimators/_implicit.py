@@ -244,7 +244,8 @@ class ImplicitFactorization(StreamedFactorization):
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+            Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
             Non-negative weights that multiply confidences; 0, or not stored, is as if X did not
@@ -269,7 +270,8 @@ default=None
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+            Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
             Non-negative weights that multiply confidences.
@@ -297,7 +299,8 @@ default=None
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+            Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
             Non-negative weights that multiply confidences.

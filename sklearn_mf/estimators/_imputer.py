@@ -285,7 +285,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without.
+            Data, with or without missing values.
         y : Ignored
             Not used, present by convention.
 

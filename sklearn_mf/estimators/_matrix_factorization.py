@@ -1,4 +1,4 @@
-"""The workhorse: low-rank factorization of data with holes."""
+"""Low-rank factorization of data with missing values."""
 
 import numpy as np
 
@@ -39,9 +39,9 @@ from sklearn_mf.utils._warnings import warn
 class MatrixFactorization(StreamedFactorization):
     r"""Low-rank matrix factorization of data with missing entries.
 
-    Finds codes W and components H so that :math:`X \approx W H`, from the observed
-    entries of X alone. Missing entries are NaN in a dense or sparse X, or, with
-    ``unstored="missing"``, what a sparse X does not store. The objective is
+    Find transformed data W (the codes) and components H so that :math:`X \approx W H`, using only
+    the observed entries of X. Missing entries are NaN in a dense or sparse X or, with
+    ``unstored="missing"``, the entries that a sparse X does not store. The objective is
 
     .. math::
 
@@ -50,175 +50,195 @@ class MatrixFactorization(StreamedFactorization):
         + \alpha_W \sum_i s_i n_i^g\, \mathrm{pen}(w_i)
         + \alpha_H \sum_j m_j^g\, \mathrm{pen}(h_j)
 
-    with :math:`\mathrm{pen}(v) = \rho \|v\|_1 + \frac{1 - \rho}{2} \|v\|_2^2`, where
-    :math:`\rho` is the parameter ``l1_ratio``, with the loss
-    :math:`\frac{1}{2}(x - \hat{x})^2` unless said otherwise (under the logistic loss and that
-    of Poisson, :math:`W H` stands for log-odds and logarithms of rates), sample weights
-    :math:`s_i` and entry weights :math:`e_{ij}` (both 1 unless given),
-    :math:`n_i = \sum_j e_{ij}` and :math:`m_j = \sum_i s_i e_{ij}` over observed entries,
-    and :math:`g` the parameter ``alpha_scaling``. Biases are penalized as `bias` says.
-    With nothing missing and ``g = 1`` the
-    penalties are those of :class:`sklearn.decomposition.NMF`.
+    where :math:`\mathrm{pen}(v) = \rho \|v\|_1 + \frac{1 - \rho}{2} \|v\|_2^2` and
+    :math:`\rho` is the parameter ``l1_ratio``. The default loss is
+    :math:`\frac{1}{2}(x - \hat{x})^2`. Under the logistic loss and the Poisson loss, :math:`W H`
+    models log-odds and logarithms of rates. Sample weights :math:`s_i` and entry weights
+    :math:`e_{ij}` are 1 unless given, :math:`n_i = \sum_j e_{ij}` and
+    :math:`m_j = \sum_i s_i e_{ij}` are sums over observed entries, and :math:`g` is the parameter
+    ``alpha_scaling``. The parameter `bias` describes how biases are penalized. For complete data
+    and ``g = 1`` the penalties are those of :class:`sklearn.decomposition.NMF`.
 
     Read more in the :ref:`User Guide <user_guide>`.
 
     Parameters
     ----------
     n_components : int, float, "auto" or None, default=None
-        Rank, at most ``min(n_samples, n_features)``. None: 10, or that minimum where it
-        is smaller; where entries are missing and ``alpha_W="auto"``, at most 50, the one with
-        which hidden entries are predicted best. "auto": a fifth of the entries is hidden, up to
-        five times, and the smallest rank is taken, of at most 50, whose error there is within one
-        standard error of the least, as in :class:`RankSearchCV`; 1 where no entry can be spared. Of
-        a sparse X whose zeros count a fifth of the columns is hidden, in a fifth of the rows. A
-        float in (0, 1): the smallest rank that has at least this share of the variance, or with
-        ``bias=False`` of the squares, of dense, complete X, as in
-        :class:`sklearn.decomposition.PCA`.
-        For `partial_fit` both are as None.
+        Number of components (the rank), at most ``min(n_samples, n_features)``.
+
+        - None: 10, or ``min(n_samples, n_features)`` if that is smaller. If entries are missing and
+          ``alpha_W="auto"``, the rank of at most 50 that predicts hidden entries best.
+        - "auto": the smallest rank of at most 50 whose error on hidden entries is within one
+          standard error of the smallest error, as in :class:`RankSearchCV`. A fifth of the observed
+          entries is hidden, up to five times. For sparse X whose unstored entries are zeros, a
+          fifth of the columns is hidden in a fifth of the rows. The rank is 1 if no entry can be
+          hidden.
+        - A float in (0, 1): the smallest rank that explains at least this share of the variance
+          (with ``bias=False``, of the sum of squares), as in :class:`sklearn.decomposition.PCA`.
+          X must be dense and complete.
+
+        In `partial_fit`, None and "auto" both mean 10, or ``n_features`` if that is smaller.
     loss : str, loss object, dict or list, default="squared"
-        Cost of an entry, see :mod:`sklearn_mf.losses`: "squared", "huber", "absolute",
-        "quantile", "logistic" for data of 0 and 1, "poisson" for counts. For a loss of each
-        column a dict ``{loss: columns}``, a list of pairs ``(loss, columns)``, or a list
-        with one loss for each column. Columns as in
-        :class:`sklearn.compose.ColumnTransformer`: names, numbers, slices, masks or
-        callables; each must be named exactly once.
+        Loss of an entry, see :mod:`sklearn_mf.losses`: "squared", "huber", "absolute",
+        "quantile", "logistic" for data of 0 and 1, or "poisson" for counts. To use several losses,
+        pass a dict ``{loss: columns}``, a list of pairs ``(loss, columns)``, or a list with one
+        loss for each column. Columns are given as in :class:`sklearn.compose.ColumnTransformer`, by
+        names, numbers, slices, masks or callables, and each must appear exactly once.
     bias : {False, "features", "samples", "both"}, default=False
-        Offsets beside the product. "features": :math:`b_j`, not penalized, so that
-        complete data are centred as in :class:`sklearn.decomposition.PCA`. "samples":
-        :math:`c_i`, penalized like W; `transform` returns it as one more, last column.
-        "both": both, penalized like their factors. Where there is a sample bias, biases
-        are deviations from the mean of all observed entries (under losses that are not
-        squared, from a constant that suits the loss), so that penalties pull towards that
-        mean and not towards zero.
+        Offsets that are added to the product :math:`W H`.
+
+        - "features": one offset :math:`b_j` for each feature. It is not penalized, so complete data
+          are centred as in :class:`sklearn.decomposition.PCA`.
+        - "samples": one offset :math:`c_i` for each sample, penalized like W. `transform` returns
+          it as an additional last column.
+        - "both": both of them, each penalized like its factor.
+
+        With a sample bias, the offsets are deviations from the mean of all observed entries (from
+        another constant under losses other than the squared loss), so that penalties shrink
+        predictions towards that mean and not towards zero.
     positive : {False, True, "W", "H"}, default=False
-        Which factors may not be negative: none, both, or one of them. Biases are free, and so
-        are the data.
+        Which factors are constrained to be non-negative: none, both, or one of them. Biases and
+        the data may be negative in any case.
     alpha_W : float or "auto", default="auto"
-        Penalty of W. "auto": none where X is complete; where entries are missing, the one with
-        which hidden entries are predicted best, a share of the deviation of the data, so that
-        their unit does not matter (see `alpha_W_`). Where no alternation tells which that is (with
-        `positive`, `l1_ratio`, or a loss without a quadratic bound), where there is too little to
-        hide, and for `partial_fit`, it is a tenth of the deviation, or 0.4 for a loss without a
-        quadratic bound, times the share of the entries that are missing. A number has a
-        unit: under the squared loss data c times as large need c times as large a penalty of
-        squares, and :math:`c^{3/2}` times as large a one of absolute values, for a model c times
-        as large.
+        Strength of the penalty on W.
+
+        - "auto": no penalty if X is complete. If entries are missing, some observed entries are
+          hidden, and the strength that predicts them best is used. It is proportional to the
+          deviation of the data, so the unit of X does not matter; `alpha_W_` is the result. The
+          search needs alternating least squares. With `positive`, ``l1_ratio > 0`` or a loss
+          without a quadratic bound, for very small X, and in `partial_fit`, the strength is
+          instead 0.1 times (0.4 times, for a loss without a quadratic bound) the deviation of the
+          data times the share of missing entries.
+        - A float has a unit. If X is multiplied by c, then under the squared loss the model is
+          multiplied by c as well if a penalty on squares is multiplied by c, and a penalty
+          on absolute values by :math:`c^{3/2}`.
     alpha_H : float or "same", default="same"
-        Penalty of H. "same": as `alpha_W`.
+        Strength of the penalty on H. "same": the same as `alpha_W`.
     l1_ratio : float, default=0.0
-        Share :math:`\rho` of the penalties that falls on absolute values, in [0, 1]: they make
-        coefficients exactly zero. Biases are always penalized by their squares.
+        Share :math:`\rho` of the penalty that applies to absolute values, in [0, 1]. They make
+        coefficients exactly zero. For biases the penalty is always on squares.
     penalty : penalty object, dict or None, default=None
-        What takes the place of the elastic net above, see :mod:`sklearn_mf.penalties`: the penalty
-        of H, such as ``Smoothness(alpha=0.1)``, or a dict with penalties of "W", "H" or both. A
-        penalty has a strength of its own, in place of `alpha_H` or `alpha_W`, which remain
-        those of the factor that is not named, and of biases. `alpha_W` must then be a
-        number, and not be zero: factors share their size, and one that costs nothing would grow
-        for ever.
+        Penalty that replaces the elastic net of the objective above, see
+        :mod:`sklearn_mf.penalties`: either the penalty of H, such as ``Smoothness(alpha=0.1)``, or
+        a dict with penalties for "W", "H" or both. A penalty object has a strength of its own,
+        which replaces `alpha_H` or `alpha_W`. These still apply to the factor that is not named and
+        to biases. `alpha_W` must then be a positive number: without any penalty on one
+        factor, it could grow without limit while the other shrinks.
     alpha_scaling : float, default=1.0
-        Power :math:`g` of the number of observed entries that multiplies each row's
-        penalty. 1: entry by entry, as in scikit-learn's NMF, and one good value serves
-        data of all sizes. 0: plain ridge.
+        Exponent :math:`g` of the number of observed entries that multiplies the penalty of each
+        row. With 1 the penalty grows with the number of entries, as in scikit-learn's NMF, and
+        the same value suits data of all sizes. With 0 it is a plain ridge penalty.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry, as in :class:`sklearn.impute.SimpleImputer`. What is
-        masked is missing as well.
+        Placeholder for missing entries, as in :class:`sklearn.impute.SimpleImputer`. Masked
+        entries of a masked array are missing as well.
     unstored : {"zero", "missing"}, default="zero"
-        What the entries are that a sparse X does not store. Stored zeros are
-        observations in either case.
+        Meaning of the entries that a sparse X does not store. Stored zeros are observations in
+        either case.
     whiten : bool, default=False
-        Whether `transform` divides codes by their standard deviations in `fit`, as
-        :class:`sklearn.decomposition.PCA` does; `inverse_transform` multiplies them again. Sample
-        biases stay as they are. It needs ``positive=False`` and ``l1_ratio=0``, and `fit`.
+        Whether `transform` divides each code by its standard deviation in `fit`, as
+        :class:`sklearn.decomposition.PCA` does, and `inverse_transform` multiplies it again.
+        Sample biases are not changed. This requires ``positive=False``, ``l1_ratio=0`` and `fit`
+        instead of `partial_fit`.
     solver : str or solver object, default="auto"
-        How the components are found: "adam", "als", "gd", "lbfgs", "sgd" or "svd", see
-        :mod:`sklearn_mf.solvers`. "auto": the exact "svd" where it serves (complete data),
-        else "als", or "lbfgs" for a loss that "als" cannot serve. The solver never changes
-        what a code means.
+        Algorithm that finds the components: "adam", "als", "gd", "lbfgs", "sgd" or "svd", see
+        :mod:`sklearn_mf.solvers`. "auto" uses the exact "svd" if X is complete and it applies,
+        otherwise "als", and "lbfgs" for a loss that "als" does not support. The solver affects
+        speed, not what `transform` computes for given components.
     init : {"auto", "svd", "random"}, array-like or callable, default="auto"
-        Where H, of shape (n_components, n_features), starts. "svd": leading singular
-        vectors, missing entries at their bias. "random": normal numbers of the scale of
-        X. "auto": "svd" for the squared loss unless the solver is "sgd", else "random", as
-        an outlier's singular vector could lead other losses astray; where hidden entries have
-        chosen the penalty, the components that predicted them instead of "svd". An array is H
-        itself; a callable gets ``(X, n_components, random_state)`` and returns it.
+        Initialization of H.
+
+        - "svd": leading singular vectors of X, with the bias in place of missing entries.
+        - "random": normal random numbers of the scale of X.
+        - "auto": "svd" for the squared loss unless the solver is "sgd", otherwise "random",
+          because an outlier can dominate the singular vectors. If hidden entries have chosen the
+          penalty, the components that predicted them are used instead of "svd".
+        - An array of shape (n_components, n_features) is H itself.
+        - A callable is called with ``(X, n_components, random_state)`` and returns H.
     max_iter : int, default=200
-        Iterations at most.
+        Maximum number of iterations.
     tol : float, default=1e-4
-        Stop when an iteration lowers the objective by less than this share of it (for
-        "gd": ten iterations together). 0: never stop before `max_iter`. With
-        `early_stopping`: stop when the score of hidden entries gains less than this.
+        The solver stops when an iteration (for "gd", ten iterations together) decreases the
+        objective by less than this share of it. With 0, `max_iter` iterations are done. With
+        `early_stopping`, the solver stops when the score of hidden entries improves by less than
+        `tol`.
     early_stopping : bool, default=False
-        Whether to hide some entries from the solver, stop when it predicts them no better,
-        and keep the factors that predicted them best. Drawn once, by `random_state`: a
-        weight of two is then not quite the same as the sample twice.
+        Whether to hide some entries from the solver, to stop when their predictions no longer
+        improve, and to keep the factors that predicted them best. The hidden entries are drawn
+        once, with `random_state`, so a sample of weight two is then not exactly equivalent to
+        the same sample twice.
     validation_fraction : float, default=0.1
-        Share of the observed entries to hide, in (0, 1); every row and column keeps one.
-        Of a sparse X whose unstored entries are zeros, the share of the samples to set
-        aside, and to predict a fifth of the features of from the others.
+        With `early_stopping`, the share of the observed entries to hide, in (0, 1). At least one
+        entry of each row and column stays visible. For sparse X whose unstored entries are
+        zeros, it is the share of the samples to set aside, of which a fifth of the features is
+        predicted from the others.
     n_iter_no_change : int, default=5
-        With `early_stopping`, iterations in which the best score must gain more than `tol`.
+        With `early_stopping`, the number of iterations within which the best score must improve by
+        more than `tol`.
     warm_start : bool, default=False
-        Whether `fit` starts from the components of the fit before. X may have new features,
-        after the old ones.
+        Whether `fit` starts from the components of the previous fit. X may then have additional
+        features after the previous ones.
     forget_factor : float, default=1.0
-        What each row of `partial_fit` leaves of the weight of those before it, in (0, 1]. 1:
-        nothing is forgotten. With 0.999 a row counts half after 693 more, whatever the size
-        of the batches.
+        In `partial_fit`, the share of the weight of all earlier rows that is kept after each
+        new row, in (0, 1]. With 1, all rows count the same. With 0.999, the weight of a row is
+        halved after 693 more rows, for any batch size.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers for the start; an int gives the same result every time.
+        Random numbers for the initialization and for hiding entries. Pass an int for reproducible
+        results.
     verbose : int, default=0
-        Print a line every ``verbose``-th iteration: the objective, how it changed, the score
-        of hidden entries where there are some, and the seconds so far. 0 for silence.
+        If positive, every ``verbose``-th iteration prints the objective, its change, the score of
+        hidden entries if there are any, and the elapsed seconds.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, n_features)
-        H, in one form whatever the solver, unless factors are positive, ``l1_ratio > 0`` or
-        rotations change what a `penalty` is: codes are uncorrelated and ordered by the variance
-        that they explain, and the entry of largest size in each component is positive. Without
-        penalty components are orthonormal, as in PCA, and codes centred where there is a feature
-        bias; with one they are of the lengths that are penalized least. A component of zeros is
-        one that the data do not need.
+        The components H. They have one standard form, whatever the solver, unless factors are
+        constrained to be non-negative, ``l1_ratio > 0``, or `penalty` depends on rotations of the
+        components. In this form the codes are uncorrelated and sorted by the variance they
+        explain, and the entry of largest absolute value of each component is positive. Without
+        a penalty, the components are orthonormal as in PCA, and the codes are centred if there
+        is a feature bias. With a penalty, the lengths of components are those of the smallest
+        penalty, and components that the data do not need are zero.
     explained_variance_ : ndarray of shape (n_components_,), or None
-        Variance of the model values of each component, summed over the features: without penalty
-        that of the codes. About zero with ``bias=False`` or "samples". With sample weights the
-        number of samples is their sum. None where components have no such form, and after
-        `partial_fit`, which moves components as little as it can.
+        Variance of the model values of each component, summed over the features. Without a
+        penalty this is the variance of the codes. It is taken about zero if `bias` is False or
+        "samples". With sample weights, the number of samples is their sum. None if the components
+        do not have the standard form, and after `partial_fit`, which changes components as little
+        as possible.
     explained_variance_ratio_ : ndarray of shape (n_components_,), or None
-        Its share of the variance that biases leave of the data; what is missing is taken to be
-        explained as well as what is observed. None too where model values have another scale
-        than the data, as under the logistic loss and that of Poisson.
+        Share of the variance around the biases that each component explains. Missing entries are
+        assumed to be explained as well as the observed ones. Also None if model values are
+        not on the scale of the data, as under the logistic loss and the Poisson loss.
     singular_values_ : ndarray of shape (n_components_,), or None
-        Roots of the sums of squares of which `explained_variance_` is the mean.
+        Square roots of the sums of squares whose mean is `explained_variance_`.
     feature_bias_ : ndarray of shape (n_features,)
-        What is added to every sample's model values; with ``bias=False`` zeros. For features
-        without an observed entry a mean of all entries, whatever `bias` is.
+        Offset of each feature, zeros if ``bias=False``. For features without any observed
+        entry it is the mean of all entries, for any `bias`.
     n_components_ : int
-        Rank.
+        Number of components.
     alpha_W_ : float or None
-        The penalty of W: `alpha_W`, or what "auto" has chosen. Biases then carry the chosen share
-        itself, since their penalty has no unit. None where `penalty` names W.
+        Strength of the penalty on W: `alpha_W`, or the strength that "auto" has chosen. None if
+        `penalty` includes "W".
     reconstruction_err_ : float
-        Root of the weighted sum of squared errors over the observed entries, on the scale
-        of the data whatever the loss.
+        Square root of the weighted sum of squared errors of the observed entries, on the scale
+        of the data under any loss.
     loss_curve_ : list of float of length n_iter_
-        Objective after every iteration; that of the entries which the solver saw.
+        Objective after every iteration, on the entries that the solver saw.
     loss_curve_seconds_ : list of float of length n_iter_
         Seconds from the start of the solver to the end of every iteration.
     validation_scores_ : list of float of length n_iter_, or None
-        With `early_stopping`, the score of the hidden entries after every iteration: R^2
-        against the means of the features, D^2 under other losses, as in `score`.
+        With `early_stopping`, the score of the hidden entries after every iteration: R^2 relative
+        to the means of the features, or D^2 under other losses, as in `score`.
     best_validation_score_ : float or None
-        With `early_stopping`, the highest of them, which the components have.
+        With `early_stopping`, the highest of `validation_scores_`, which is that of `components_`.
     n_iter_ : int
-        Iterations done.
+        Number of iterations.
     n_samples_seen_ : int or float
-        Number of rows with an observed entry, or their weight, that `fit` and the calls of
-        `partial_fit` after it have seen.
+        Number of rows with an observed entry, or the sum of their weights, in `fit` and in all
+        calls of `partial_fit` after it.
     loss_ : loss object
-        The loss, or the losses of the columns, with columns resolved.
+        The loss, or the losses of the columns with the columns resolved.
     solver_ : solver object
-        The solver that ran.
+        The solver that was used.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -231,10 +251,10 @@ class MatrixFactorization(StreamedFactorization):
 
     Notes
     -----
-    The codes of a sample depend on its own observed entries and on the components, on
-    nothing else: `fit_transform` solves W once more at the final H, by the same routine
-    as `transform`. On interruption (Ctrl-C) the factors of the last full iteration stay
-    fitted.
+    The transformed data (codes) of a sample depend only on its own observed entries and on the
+    components: `fit_transform` solves for W once more with the final H, exactly as `transform`
+    does. After an interruption (Ctrl-C), the estimator keeps the factors of the last complete
+    iteration.
 
     References
     ----------
@@ -347,15 +367,16 @@ class MatrixFactorization(StreamedFactorization):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without; never changed.
+            Data, with or without missing values. X is never changed.
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+            Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
-            stand where X has no entry.
+            Non-negative weight of every entry. An entry whose weight is 0, masked or not stored
+            is missing. The weight may be NaN where X has no entry.
 
         Returns
         -------
@@ -367,51 +388,53 @@ default=None
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X, y=None, sample_weight=None, entry_weight=None):
-        """Find the components and return the codes; the same as `fit`, then `transform`.
+        """Find the components and return the transformed data; the same as `fit`, then `transform`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without; never changed.
+            Data, with or without missing values. X is never changed.
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+            Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
-            stand where X has no entry.
+            Non-negative weight of every entry. An entry whose weight is 0, masked or not stored
+            is missing. The weight may be NaN where X has no entry.
 
         Returns
         -------
         W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
-            Codes. The bias of the sample is one more, last column where there is one.
+            Transformed data (codes). If there is a sample bias, it is an additional last column.
         """
         return self._codes_of(self._fit(X, y, sample_weight, entry_weight))
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None, entry_weight=None):
-        """Update the components with a batch of rows, none of which is kept.
+        """Update the components with a batch of rows, without keeping the rows.
 
-        After `fit` the components count as the rows they came from. Otherwise the first batch
-        starts them, as `init` says. Then a batch takes one solution of its codes, and one of
-        the components by regression on all codes so far, of which sums are kept:
-        ``n_features * n_components ** 2`` numbers where entries are missing. `solver` plays
-        no role, nor do `max_iter`, `tol` and `early_stopping`. Rows without an observed
-        entry change nothing.
+        After `fit`, the components count as much as the rows that they were fitted to. Otherwise
+        they are initialized from the first batch, according to `init`. Each call solves for the
+        codes of the batch, and then for the components by regression on all codes so far. Only
+        sums of these are kept: ``n_features * n_components ** 2`` numbers if entries are
+        missing. The parameters `solver`, `max_iter`, `tol` and `early_stopping` are not used. Rows
+        without an observed entry change nothing.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The next rows, one or more; never changed.
+            The next rows, one or more. X is never changed.
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+            Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
-            stand where X has no entry.
+            Non-negative weight of every entry. An entry whose weight is 0, masked or not stored
+            is missing. The weight may be NaN where X has no entry.
 
         Returns
         -------

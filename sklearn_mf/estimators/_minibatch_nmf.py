@@ -212,11 +212,12 @@ class MiniBatchNMF(NonnegativeFactorization):
         H : array-like of shape (n_components, n_features), default=None
             Where to start, if ``init="custom"``, in the first batch.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights: 2 is the sample twice, 0 the sample absent.
+            Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry; 0, masked or not stored is missing. NaN may
-            stand where X has no entry.
+            Non-negative weight of every entry. An entry whose weight is 0, masked or not stored
+            is missing. The weight may be NaN where X has no entry.
 
         Returns
         -------

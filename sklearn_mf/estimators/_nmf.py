@@ -256,7 +256,7 @@ def non_negative_factorization(
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Non-negative data, with holes or without; never changed.
+        Non-negative data, with or without missing values. X is never changed.
     W : array-like of shape (n_samples, n_components), default=None
         Where to start, if ``init="custom"``.
     H : array-like of shape (n_components, n_features), default=None
@@ -297,7 +297,8 @@ def non_negative_factorization(
     unstored : {"zero", "missing"}, default="zero"
         What the entries are that a sparse X does not store.
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights: 2 is the sample twice, 0 the sample absent. They do not change W
+        Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
+            leaving it out. They do not change W
         for a given H.
     entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
         Non-negative weight of every entry; 0, or not stored, is missing.
