@@ -69,9 +69,9 @@ class NonnegativeFactorization(BaseFactorization):
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         W : array-like of shape (n_samples, n_components), default=None
-            Where to start, if ``init="custom"``.
+            Initial W, if ``init="custom"``.
         H : array-like of shape (n_components, n_features), default=None
-            Where to start, if ``init="custom"``.
+            Initial H, if ``init="custom"``.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
             leaving it out.
@@ -90,7 +90,7 @@ default=None
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X, y=None, W=None, H=None, sample_weight=None, entry_weight=None):
-        """Find the components and return the codes; the same as `fit`, then `transform`.
+        """Find the components and return the transformed data; the same as `fit`, then `transform`.
 
         Parameters
         ----------
@@ -99,9 +99,9 @@ default=None
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         W : array-like of shape (n_samples, n_components), default=None
-            Where to start, if ``init="custom"``.
+            Initial W, if ``init="custom"``.
         H : array-like of shape (n_components, n_features), default=None
-            Where to start, if ``init="custom"``.
+            Initial H, if ``init="custom"``.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
             leaving it out.
@@ -113,7 +113,7 @@ default=None
         Returns
         -------
         W : ndarray of shape (n_samples, n_components)
-            Codes.
+            Transformed data (codes).
         """
         result = self._fit_from(W, H, X, y, sample_weight, entry_weight)
         return self._codes_of(result)

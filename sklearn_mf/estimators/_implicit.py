@@ -1,4 +1,4 @@
-"""Factorization of implicit feedback: what was met counts more, and everything counts."""
+"""Factorization of implicit feedback: all cells count, and interactions count more."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -28,9 +28,10 @@ POSITIVE = Interval(Real, 0, None, closed="neither")
 class ImplicitFactorization(StreamedFactorization):
     r"""Low-rank factorization of implicit feedback: purchases, plays, clicks.
 
-    What a sample (a user) has met in X is taken to be wanted, the more surely the larger its value;
-    of everything else little is known, but that it is rarely wanted. So **every cell** counts, and
-    with codes :math:`w_i` and components :math:`h_j` the objective is
+    Rows of X are samples (users), columns are features (items), and values are the strength of an
+    interaction. An interaction is taken as a preference, which is more certain the larger its
+    value. A cell without an interaction is weak evidence that the item is not wanted. Therefore
+    **every cell** counts. With codes :math:`w_i` and components :math:`h_j`, the objective is
 
     .. math::
 
@@ -40,88 +41,101 @@ class ImplicitFactorization(StreamedFactorization):
         + \tfrac{\alpha_H}{2} \sum_j m_j^g \|h_j\|^2,
         \qquad m_{ij} = b_j + c_i + w_i^\top h_j
 
-    with the stored entries S, their preferences :math:`p = 1` (0 for dislikes) and confidences
-    :math:`c_{ij}`, the weight :math:`a` of everything else, sample weights :math:`s_i`, and
-    the total weights of rows and columns, :math:`n_i = a d + \sum_j c_{ij}` for d columns. Its cost
-    is that of the stored entries: no matrix of the size of X is formed. On small data,
-    :class:`MatrixFactorization` with the same weights as `entry_weight` minimises the same.
+    where S are the stored entries with preferences :math:`p = 1` (0 for dislikes) and confidences
+    :math:`c_{ij}`, :math:`a` is the weight of all cells, :math:`s_i` are sample weights, and
+    :math:`n_i = a d + \sum_j c_{ij}` is the total weight of a row of d columns; :math:`m_j` is that
+    of a column. The time is proportional to the number of stored entries, and no dense matrix of
+    the shape of X is formed. On small data, :class:`MatrixFactorization` on the dense preferences,
+    with the same weights as `entry_weight`, minimizes the same objective.
 
     Read more in :ref:`implicit_feedback`.
 
     Parameters
     ----------
     n_components : int, default=64
-        Rank. Where X has fewer features it is their number: more could not lower the error.
+        Number of components. If X has fewer features, the number of features is used.
     unobserved_weight : float, default=0.1
-        Weight :math:`a` of all cells. Smaller where there are many columns.
+        Weight :math:`a` of all cells. Smaller values suit data with many columns.
     confidence : {"binary", "linear", "log"} or callable, default="binary"
-        What a stored value x adds to the weight of its cell: 1, ``abs(x)``, ``log(1 + abs(x))``, or
-        what a callable returns for an array of absolute values.
+        Confidence that a stored value x adds to the weight of its cell: 1, ``abs(x)``,
+        ``log(1 + abs(x))``, or the result of a callable for an array of absolute values.
     confidence_scale : float, default=1.0
-        By which that is multiplied.
+        Factor by which the confidence is multiplied.
     bias : {False, "features", "samples", "both"}, default=False
-        Offsets beside the product, solved for as all other coefficients. "features": one for each
-        column, not penalized, its popularity. "samples": one for each row, penalized like W, as one
-        more, last column of the codes. "both": both, penalized like their factors.
+        Offsets that are added to the product :math:`W H` and solved for like all other
+        coefficients.
+
+        - "features": one offset :math:`b_j` for each column, its popularity. It is not penalized.
+        - "samples": one offset :math:`c_i` for each row, penalized like W. `transform` returns it
+          as an additional last column.
+        - "both": both of them, each penalized like its factor.
     positive : {False, True, "W", "H"}, default=False
-        Which factors may not be negative.
+        Which factors are constrained to be non-negative: none, both, or one of them.
     alpha_W : float, default=0.003
-        Penalty of W.
+        Strength of the penalty on W.
     alpha_H : float or "same", default="same"
-        Penalty of H. "same": as `alpha_W`.
+        Strength of the penalty on H. "same": the same as `alpha_W`.
     alpha_scaling : float, default=1.0
-        Power :math:`g` of a row's total weight that multiplies its penalty; 0 for plain ridges.
+        Exponent :math:`g` of the total weight of a row or column that multiplies its penalty. With
+        0 it is a plain ridge penalty.
     negative : {"error", "dislike"}, default="error"
-        What negative values are: an error, or dislikes, with a preference of 0.
+        Meaning of negative values: an error, or a dislike, whose preference is 0.
     solver : {"als", "gd", "lbfgs"} or solver object, default="als"
-        How the components are found. "als" solves rows exactly, or with ``ALS(inner="cg")`` by
-        conjugate gradients, or ``ALS(inner="blocks")`` by blocks of components.
+        Algorithm that finds the components. "als" solves for each row exactly. ``ALS(inner="cg")``
+        uses conjugate gradients instead, and ``ALS(inner="blocks")`` solves for blocks of
+        components in turn.
     init : {"auto", "svd", "random"}, array-like or callable, default="auto"
-        Where H, of shape (n_components, n_features), starts, as in :class:`MatrixFactorization`.
-        "auto" is "svd".
+        Initialization of H, of shape (n_components, n_features), as in
+        :class:`MatrixFactorization`. "auto" is "svd".
     max_iter : int, default=16
-        Sweeps over both factors at most.
+        Maximum number of sweeps over both factors.
     tol : float, default=0.0
-        Stop when a sweep lowers the objective by less than this share of it. 0: after `max_iter`.
-        With `early_stopping`: stop when hidden entries gain less than this.
+        The solver stops when a sweep decreases the objective by less than this share of it. With 0,
+        `max_iter` sweeps are done. With `early_stopping`, the solver stops when the score of hidden
+        entries improves by less than `tol`.
     early_stopping : bool, default=False
-        Whether to hide some entries from the solver, stop when it ranks them no higher, and keep
-        the factors that ranked them highest; see `score`.
+        Whether to hide some entries from the solver, to stop when it no longer ranks them higher,
+        and to keep the factors that ranked them highest, see `score`.
     validation_fraction : float, default=0.1
-        Share of the stored entries to hide, in (0, 1); every row and column keeps one.
+        With `early_stopping`, the share of the stored entries to hide, in (0, 1). At least one
+        entry of each row and column stays visible.
     n_iter_no_change : int, default=5
-        With `early_stopping`: sweeps to wait for a gain.
+        With `early_stopping`, the number of sweeps within which the best score must improve by more
+        than `tol`.
     warm_start : bool, default=False
-        Whether `fit` goes on from the components of the last one. Features may be added.
+        Whether `fit` starts from the components of the previous fit. X may then have additional
+        features after the previous ones.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers for the start, and for what is hidden.
+        Random numbers for the initialization and for hiding entries. Pass an int for reproducible
+        results.
     verbose : int, default=0
-        Whether to print a line every so many sweeps.
+        If positive, every ``verbose``-th sweep prints the objective.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        H.
+        The components H.
     feature_bias_ : ndarray of shape (n_features,)
-        What is added to every sample's scores; zeros without biases.
+        Offset of each feature, zeros without feature biases.
     n_components_ : int
-        Rank.
+        Number of components.
     loss_curve_ : list of float of length n_iter_
         Objective after every sweep, over all cells.
     loss_curve_seconds_ : list of float of length n_iter_
-        Seconds from the start to the end of every sweep.
+        Seconds from the start of the solver to the end of every sweep.
     validation_scores_ : list of float of length n_iter_, or None
         With `early_stopping`, the score of the hidden entries after every sweep.
     best_validation_score_ : float or None
-        The highest of them, which the components have.
+        The highest of `validation_scores_`, which is that of `components_`.
     reconstruction_err_ : float
-        Root of the weighted sum of squared errors over all cells.
+        Square root of the weighted sum of squared errors over all cells.
     n_iter_ : int
-        Sweeps done.
+        Number of sweeps.
     n_samples_seen_ : int or float
-        Number of rows, or their weight, that `fit` and `partial_fit` after it have seen.
+        Number of rows, or the sum of their weights, in `fit` and in all calls of `partial_fit`
+        after it.
     solver_ : solver object
-        The solver that ran.
+        The solver that was used.
     loss_ : loss object
         The squared error.
     n_features_in_ : int
@@ -131,14 +145,15 @@ class ImplicitFactorization(StreamedFactorization):
 
     See Also
     --------
-    MatrixFactorization : Ratings: what is not stored is missing.
+    MatrixFactorization : For ratings, where entries that are not stored are missing.
 
     Notes
     -----
-    Scores are no probabilities: about 1 for what was met, about 0 for most else. They rank.
+    Predicted scores are not probabilities. They are about 1 for interactions and about 0 for most
+    other cells, and are meant for ranking.
 
-    A sample without any stored entry gets codes of zeros, and is offered nothing in particular;
-    with feature biases it is offered what is popular.
+    The code of a sample without any stored entry is zero, so all its scores are equal. With feature
+    biases, popular features are recommended to it.
 
     References
     ----------
@@ -239,8 +254,8 @@ class ImplicitFactorization(StreamedFactorization):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Interactions: counts, durations or ones; never changed. Zeros, stored or not, are
-            cells without an interaction.
+            Interactions, such as counts, durations or ones. X is never changed. Zeros, whether
+            stored or not, are cells without an interaction.
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -248,8 +263,8 @@ class ImplicitFactorization(StreamedFactorization):
             leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weights that multiply confidences; 0, or not stored, is as if X did not
-            store the entry.
+            Non-negative weights that multiply the confidences. An entry whose weight is 0 or not
+            stored is treated as if X did not store it.
 
         Returns
         -------
@@ -261,12 +276,12 @@ default=None
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X, y=None, sample_weight=None, entry_weight=None):
-        """Find the components and return the codes; the same as `fit`, then `transform`.
+        """Find the components and return the transformed data; the same as `fit`, then `transform`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Interactions; never changed.
+            Interactions. X is never changed.
         y : Ignored
             Not used, present by convention. Weights are passed by name.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -274,12 +289,12 @@ default=None
             leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weights that multiply confidences.
+            Non-negative weights that multiply the confidences.
 
         Returns
         -------
         W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
-            Codes. The bias of the sample is one more, last column where there is one.
+            Transformed data (codes). If there is a sample bias, it is an additional last column.
         """
         return self._codes_of(self._fit(X, y, sample_weight, entry_weight))
 
@@ -303,7 +318,7 @@ default=None
             leaving it out.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weights that multiply confidences.
+            Non-negative weights that multiply the confidences.
 
         Returns
         -------
@@ -337,7 +352,7 @@ default=None
             Not used, present by convention.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weights that multiply confidences.
+            Non-negative weights that multiply the confidences.
 
         Returns
         -------

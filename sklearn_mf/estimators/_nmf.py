@@ -1,4 +1,4 @@
-"""Non-negative matrix factorization, as scikit-learn's, with holes."""
+"""Non-negative matrix factorization as in scikit-learn, with missing values."""
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from sklearn_mf.utils._warnings import warn
 class NMF(NonnegativeFactorization):
     r"""Non-negative matrix factorization of data with missing entries.
 
-    Finds non-negative codes W and components H so that :math:`X \approx W H`, from the observed
-    entries of X alone. Parameters, objective and attributes are those of
-    :class:`sklearn.decomposition.NMF`, which it replaces; missing entries are NaN, or, with
-    ``unstored="missing"``, what a sparse X does not store. The objective is
+    Find non-negative transformed data W (the codes) and non-negative components H so that :math:`X
+    \approx W H`, using only the observed entries of X. It has the parameters, the objective and the
+    attributes of :class:`sklearn.decomposition.NMF` and can replace it. Missing entries are NaN or,
+    with ``unstored="missing"``, the entries that a sparse X does not store. The objective is
 
     .. math::
 
@@ -31,66 +31,74 @@ class NMF(NonnegativeFactorization):
         + \alpha_W \sum_i s_i n_i\, \mathrm{pen}(w_i)
         + \alpha_H \sum_j m_j\, \mathrm{pen}(h_j)
 
-    with :math:`\mathrm{pen}(v) = \rho \|v\|_1 + \frac{1 - \rho}{2} \|v\|_2^2`, where
-    :math:`\rho` is the parameter ``l1_ratio``, the beta divergence :math:`d_\beta`, half the
-    squared error unless said otherwise, sample weights :math:`s_i` and entry weights
-    :math:`e_{ij}` (both 1 unless given), :math:`n_i = \sum_j e_{ij}` and
-    :math:`m_j = \sum_i s_i e_{ij}` over observed entries: in complete data without weights
-    ``n_features`` and ``n_samples``.
+    where :math:`\mathrm{pen}(v) = \rho \|v\|_1 + \frac{1 - \rho}{2} \|v\|_2^2` and
+    :math:`\rho` is the parameter ``l1_ratio``. The beta divergence :math:`d_\beta` is half the
+    squared error by default. Sample weights :math:`s_i` and entry weights :math:`e_{ij}` are 1
+    unless given. The sums :math:`n_i = \sum_j e_{ij}` and :math:`m_j = \sum_i s_i e_{ij}` over
+    observed entries are ``n_features`` and ``n_samples`` for complete data without weights.
 
     Parameters
     ----------
     n_components : int, {"auto"} or None, default="auto"
-        Number of components. None: that of the features. "auto": as many as a custom W or H
-        has, else as None.
+        Number of components. None: the number of features. "auto": the number of components of a
+        custom W or H if one is given, otherwise the number of features.
     init : {"random", "nndsvd", "nndsvda", "nndsvdar", "custom"}, default=None
-        How to start. "random": normal random numbers without their signs, scaled with
-        ``sqrt(X.mean() / n_components)``. "nndsvd": the non-negative halves of singular vectors;
-        with "nndsvda" their zeros are filled with the mean of X, with "nndsvdar" by small random
-        numbers. "custom": W and H as `fit_transform` gets them. None: "nndsvda" if
-        ``n_components <= min(n_samples, n_features)``, else "random".
+        Initialization of W and H.
+
+        - None: "nndsvda" if ``n_components <= min(n_samples, n_features)``, otherwise "random".
+        - "random": absolute values of normal random numbers, scaled by
+          ``sqrt(X.mean() / n_components)``.
+        - "nndsvd": the non-negative parts of the leading singular vectors of X.
+        - "nndsvda": the same, with zeros replaced by the mean of X.
+        - "nndsvdar": the same, with zeros replaced by small random numbers.
+        - "custom": the W and H that are passed to `fit` or `fit_transform`.
     solver : {"cd", "mu"} or solver object, default="cd"
-        "cd": coordinate descent, for half the squared error. "mu": multiplicative updates, for
-        every beta divergence. Objects, such as
-        ``CoordinateDescent(extrapolated=False, rounds=1)``, tune them.
+        "cd" is coordinate descent, which requires ``beta_loss="frobenius"``. "mu" is
+        multiplicative updates, for any beta divergence. Pass a solver object, such as
+        ``CoordinateDescent(extrapolated=False, rounds=1)``, to change its options.
     beta_loss : float or {"frobenius", "kullback-leibler", "itakura-saito"}, default="frobenius"
-        Beta of the divergence: 2, 1 and 0 for the names. Other than "frobenius" it needs
-        ``solver="mu"``; at 0 and below, X may not contain zeros.
+        The beta divergence, by its name or its beta, which is 2, 1 and 0 for the three names.
+        Values other than "frobenius" require ``solver="mu"``. If beta is 0 or less, X must not
+        contain zeros.
     tol : float, default=1e-4
-        When to stop, as in scikit-learn: "cd" when the absolute projected gradients have this
-        share of their first sum, "mu" when ten iterations lower the root of twice the objective
-        by less than this share of its start.
+        Tolerance of the stopping condition, as in scikit-learn. "cd" stops when the sum of the
+        absolute projected gradients is at most `tol` times that of the first iteration. "mu" stops
+        when ten iterations decrease the square root of twice the objective by less than `tol` times
+        its initial value.
     max_iter : int, default=200
-        Iterations at most.
+        Maximum number of iterations.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers for the start, and for `shuffle`.
+        Random numbers for the initialization and for `shuffle`. Pass an int for reproducible
+        results.
     alpha_W : float, default=0.0
-        Strength of the penalty of W, times the number of observed entries of its row.
+        Strength of the penalty on W. It is multiplied by the number of observed entries of each
+        row.
     alpha_H : float or "same", default="same"
-        Strength of the penalty of H, times the number of observed entries of its column. "same":
-        as `alpha_W`.
+        Strength of the penalty on H. It is multiplied by the number of observed entries of each
+        column. "same": the same as `alpha_W`.
     l1_ratio : float, default=0.0
-        Share of absolute values in the penalties, from 0 to 1; the rest are squares.
+        Share :math:`\rho` of the penalties that applies to absolute values, in [0, 1]. The rest
+        applies to squares.
     verbose : int, default=0
-        Whether to print a line every so often.
+        If positive, every ``verbose``-th iteration prints the objective.
     shuffle : bool, default=False
-        Whether "cd" visits the components in random order.
+        Whether "cd" updates the components in random order.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry in X. What is masked is missing as well.
+        Placeholder for missing entries of X. Masked entries of a masked array are missing as well.
     unstored : {"zero", "missing"}, default="zero"
-        What the entries are that a sparse X does not store.
+        Meaning of the entries that a sparse X does not store.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        H.
+        The components H.
     n_components_ : int
         Number of components.
     reconstruction_err_ : float
-        Root of twice the beta divergence of the observed entries from ``W H``, where W are the
-        codes of the data.
+        Square root of twice the beta divergence between the observed entries of X and ``W H``,
+        where W is the transformed X.
     n_iter_ : int
-        Iterations done.
+        Number of iterations.
     loss_curve_ : list of float
         The objective after every iteration.
     loss_curve_seconds_ : list of float
@@ -100,7 +108,7 @@ class NMF(NonnegativeFactorization):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X had some.
+        Names of the features, if X had string names.
 
     See Also
     --------
@@ -109,8 +117,9 @@ class NMF(NonnegativeFactorization):
 
     Notes
     -----
-    The codes of a sample depend on its own observed entries and on the components, on nothing
-    else: `fit_transform` solves W once more at the final H, by the same routine as `transform`.
+    The transformed data (codes) of a sample depend only on its own observed entries and on the
+    components: `fit_transform` solves for W once more with the final H, exactly as `transform`
+    does.
 
     References
     ----------
@@ -249,53 +258,56 @@ def non_negative_factorization(
 ):
     r"""Factorize a non-negative matrix with missing entries: `NMF` as a function.
 
-    Finds non-negative W and H so that :math:`X \approx W H`, or W alone for a given H. Parameters
-    and results are those of :func:`sklearn.decomposition.non_negative_factorization`, which it
-    replaces; the objective is that of :class:`~sklearn_mf.NMF`.
+    Find non-negative W and H so that :math:`X \approx W H`, or only W for a given H. The parameters
+    and the results are those of :func:`sklearn.decomposition.non_negative_factorization`, and the
+    objective is that of :class:`~sklearn_mf.NMF`.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Non-negative data, with or without missing values. X is never changed.
     W : array-like of shape (n_samples, n_components), default=None
-        Where to start, if ``init="custom"``.
+        Initial W, if ``init="custom"``.
     H : array-like of shape (n_components, n_features), default=None
-        Where to start, if ``init="custom"``; with ``update_H=False`` the components for which W
-        is found.
+        Initial H, if ``init="custom"``. With ``update_H=False``, the components for which W is
+        found.
     n_components : int, {"auto"} or None, default="auto"
-        Number of components. None: that of the features. "auto": as many as a custom W or H
-        has, else as None.
+        Number of components. None: the number of features. "auto": the number of components of a
+        custom W or H if one is given, otherwise the number of features.
     init : {"random", "nndsvd", "nndsvda", "nndsvdar", "custom"}, default=None
-        How to start; see :class:`~sklearn_mf.NMF`. Without effect where ``update_H=False``.
+        Initialization, see :class:`~sklearn_mf.NMF`. It has no effect if ``update_H=False``.
     update_H : bool, default=True
-        Whether to find H, too. False: W is found for the given H, by the routine of
-        ``NMF.transform``, which goes to the minimum whatever `solver`, `tol` and `max_iter` say.
+        Whether to find H as well. If False, W is found for the given H, as in ``NMF.transform``,
+        which solves to the minimum for any `solver`, `tol` and `max_iter`.
     solver : {"cd", "mu"} or solver object, default="cd"
-        "cd": coordinate descent, for half the squared error. "mu": multiplicative updates, for
-        every beta divergence.
+        "cd" is coordinate descent, which requires ``beta_loss="frobenius"``. "mu" is
+        multiplicative updates, for any beta divergence.
     beta_loss : float or {"frobenius", "kullback-leibler", "itakura-saito"}, default="frobenius"
-        Beta of the divergence: 2, 1 and 0 for the names.
+        The beta divergence, by its name or its beta, which is 2, 1 and 0 for the three names.
     tol : float, default=1e-4
-        When to stop; see :class:`~sklearn_mf.NMF`.
+        Tolerance of the stopping condition, see :class:`~sklearn_mf.NMF`.
     max_iter : int, default=200
-        Iterations at most.
+        Maximum number of iterations.
     alpha_W : float, default=0.0
-        Strength of the penalty of W, times the number of observed entries of its row.
+        Strength of the penalty on W. It is multiplied by the number of observed entries of each
+        row.
     alpha_H : float or "same", default="same"
-        Strength of the penalty of H, times the number of observed entries of its column. "same":
-        as `alpha_W`.
+        Strength of the penalty on H. It is multiplied by the number of observed entries of each
+        column. "same": the same as `alpha_W`.
     l1_ratio : float, default=0.0
-        Share of absolute values in the penalties, from 0 to 1; the rest are squares.
+        Share :math:`\rho` of the penalties that applies to absolute values, in [0, 1]. The rest
+        applies to squares.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers for the start, and for `shuffle`.
+        Random numbers for the initialization and for `shuffle`. Pass an int for reproducible
+        results.
     verbose : int, default=0
-        Whether to print a line every so often.
+        If positive, every ``verbose``-th iteration prints the objective.
     shuffle : bool, default=False
-        Whether "cd" visits the components in random order.
+        Whether "cd" updates the components in random order.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry in X. What is masked is missing as well.
+        Placeholder for missing entries of X. Masked entries of a masked array are missing as well.
     unstored : {"zero", "missing"}, default="zero"
-        What the entries are that a sparse X does not store.
+        Meaning of the entries that a sparse X does not store.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
             leaving it out. They do not change W
