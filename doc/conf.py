@@ -7,6 +7,8 @@ from pathlib import Path
 
 import mathjax
 
+from sphinx_gallery.sorting import ExplicitOrder
+
 import sklearn_mf
 
 HERE = Path(__file__).parent
@@ -71,6 +73,40 @@ plot_rcparams = {"figure.constrained_layout.use": True, "font.size": 10}
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    # In teaching order, sections as well as the examples in each.
+    "subsection_order": [
+        f"../examples/{section}"
+        for section in ("basics", "images", "tables", "signals", "parts", "recommending")
+    ],
+    "within_subsection_order": ExplicitOrder(
+        [
+            # First steps
+            "plot_toy.py",
+            "plot_solvers.py",
+            "plot_components.py",
+            "plot_choose_rank.py",
+            "plot_pipeline_grid_search.py",
+            # Images
+            "plot_restore_pixels.py",
+            # Tables
+            "plot_impute_table.py",
+            "plot_compare_imputers.py",
+            "plot_digits_with_holes.py",
+            "plot_mixed_table.py",
+            # Signals and streams
+            "plot_smooth_spectra.py",
+            "plot_stream.py",
+            # Parts and topics
+            "plot_digits_parts.py",
+            "plot_nmf_missing.py",
+            "plot_topics.py",
+            # Recommending
+            "plot_recommend.py",
+            "plot_implicit.py",
+            "plot_ranking_metrics.py",
+            "*",
+        ]
+    ),
     "doc_module": ("sklearn_mf",),
     "backreferences_dir": "gen_modules/backreferences",
     "reference_url": {"sklearn_mf": None},
