@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import mathjax
-
 from sphinx_gallery.sorting import ExplicitOrder
 
 import sklearn_mf

@@ -73,12 +73,12 @@ def test_the_image_is_not_changed(image):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(image=np.ones(5)), r"\(height, width\).*not \(5,\)"),
-        (dict(patch_size=8), "patch_size=8 must be a height and a width"),
-        (dict(patch_size=(8, 3)), "height of patch_size == 8, must be <= 7"),
-        (dict(patch_size=(3, 0)), "width of patch_size == 0, must be >= 1"),
-        (dict(step=4), "step == 4, must be <= 3"),
-        (dict(image=np.full((7, 9), np.inf)), "image contains infinity.*row 0, column 0"),
+        ({"image": np.ones(5)}, r"\(height, width\).*not \(5,\)"),
+        ({"patch_size": 8}, "patch_size=8 must be a height and a width"),
+        ({"patch_size": (8, 3)}, "height of patch_size == 8, must be <= 7"),
+        ({"patch_size": (3, 0)}, "width of patch_size == 0, must be >= 1"),
+        ({"step": 4}, "step == 4, must be <= 3"),
+        ({"image": np.full((7, 9), np.inf)}, "image contains infinity.*row 0, column 0"),
     ],
 )
 def test_what_is_wrong_is_told(arguments, message):
