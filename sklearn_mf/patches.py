@@ -114,7 +114,8 @@ def reconstruct_from_patches(patches, image_shape, patch_size, *, step=1):
     if patches.shape != expected:
         raise ValueError(
             f"patches has the shape {patches.shape}, but an image of shape {tuple(image_shape)} "
-            f"has patches of the shape {expected} with patch_size={tuple(patch_size)} and step={step}."
+            f"has patches of the shape {expected} with patch_size={tuple(patch_size)} and "
+            f"step={step}."
         )
     windows = patches.reshape(len(corners[0]), len(corners[1]), *patch_size, *image_shape[2:])
     total = np.zeros(image_shape, dtype=patches.dtype)
