@@ -1,4 +1,4 @@
-"""What is refused or warned of in observations, in the words of estimators."""
+"""Errors and warnings about observations, in terms of the parameters of estimators."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from sklearn_mf.utils._warnings import EmptyFeatures, warn
 
 
 def warn_of_empty_rows(observations: ObservedMatrix, mean_code=None):
-    """Say which rows have no entry, and what their codes are."""
+    """Warn about rows without an observed entry, and say what their codes are."""
     empty = np.flatnonzero(observations.row_totals() == 0)
     if len(empty):
-        codes = "zero" if mean_code is None else "the mean of those in fit"
+        codes = "zero" if mean_code is None else "the mean of the codes in fit"
         warn(
             f"{len(empty)} of {observations.shape[0]} samples have no observed entry, the "
             f"first is row {empty[0]}: their codes are {codes}.",
@@ -19,7 +19,7 @@ def warn_of_empty_rows(observations: ObservedMatrix, mean_code=None):
 
 
 def warn_of_empty_columns(observations: ObservedMatrix, expected="their components are zero"):
-    """Say which features have no entry, and what is expected of them."""
+    """Warn about features without an observed entry, and say what is predicted for them."""
     empty = np.flatnonzero(observations.T.row_totals() == 0)
     if len(empty):
         warn(
@@ -30,17 +30,17 @@ def warn_of_empty_columns(observations: ObservedMatrix, expected="their componen
 
 
 def what_is_expected(problem: Problem):
-    """Of features without an entry, in words."""
+    """What the model predicts for features without an observed entry, in words."""
     if not problem.columns.penalty.is_rowwise:
         return "their components follow from the penalty alone"
-    mean = "" if problem.rows.has_bias else ", and an overall mean is expected of them"
+    mean = "" if problem.rows.has_bias else ", and an overall mean is predicted for them"
     return f"their components are zero{mean}"
 
 
 def check_observed(observations: ObservedMatrix):
-    """Refuse data without any entry."""
+    """Refuse data without any observed entry."""
     if observations.empty_rows().all() or not observations.T.row_totals().any():
-        raise ValueError("X has no observed entry: everything is missing, or has weight 0.")
+        raise ValueError("X has no observed entry: all entries are missing or have weight 0.")
 
 
 def check_positions(positions, name, size):

@@ -1,7 +1,7 @@
-"""What the imputer asks for missing entries: a model of its own, or an estimator.
+"""The two models that predict missing entries for the imputer: its own, or an estimator.
 
-Either predicts entries, their standard deviations if wanted, and draws them. Rounding and limits
-are no concern of theirs.
+Both predict entries and their standard deviations, and draw entries. The imputer itself applies
+rounding and limits.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,17 @@ from sklearn_mf.utils._threads import one_blas_thread
 
 @dataclass(frozen=True)
 class StandardizedTable:
-    """The completion of standardized columns that needs no parameter.
+    """The parameter-free completion of standardized columns.
 
     Attributes
     ----------
     completion : Completion
-        Of the columns that have entries.
+        The completion of the columns with observed entries.
     mean, scale : ndarray of shape (n_columns,)
-        By which these are standardized; the scale of constant ones is zero, so that they stay so.
+        By which these columns are standardized. The scale of constant columns is zero, so that they
+        stay constant.
     seen : ndarray of bool of shape (n_features,)
-        Which they are.
+        Which columns have observed entries.
     """
 
     completion: Completion
@@ -41,41 +42,41 @@ class StandardizedTable:
         X : {ndarray, CSR matrix} of shape (n_samples, n_features)
             The data, NaN where missing.
         seen : ndarray of bool of shape (n_features,)
-            Columns that have entries.
+            Columns with observed entries.
         random_state : RandomState
             Chooses the entries to hide.
 
         Returns
         -------
         model : StandardizedTable
-            Fitted.
+            The fitted model.
         errors : dict of {int: float}
-            Mean squared error of hidden entries at every rank that was tried.
+            Mean squared error of hidden entries for every rank that was tried.
 
         Raises
         ------
         ValueError
-            If a column varies by less than what can be squared.
+            If the variation of a column is so small that its square underflows.
         """
         X = _dense(X)[:, seen]
-        wide = X.astype(np.float64)  # since squares in single precision overflow, or vanish
+        wide = X.astype(np.float64)  # squares in single precision may overflow or underflow
         mean, scale = np.nanmean(wide, axis=0), np.nanstd(wide, axis=0)
-        # What a constant column has beside its mean are rounding errors.
+        # Deviations of a constant column from its mean are rounding errors.
         rounding = 10 * np.finfo(X.dtype).eps * np.abs(mean)
         _refuse_vanishing(np.nanmax(np.abs(wide - mean), axis=0) > rounding, scale, seen)
         scale[scale <= rounding] = 0
-        # Of thousands of small systems each alone: threads of BLAS would wait for one another.
+        # Threads of BLAS would wait for one another in thousands of small systems.
         with one_blas_thread():
             completion, errors = fit_completion(_standardized(wide, mean, scale), random_state)
         return cls(completion, mean, scale, seen), errors
 
     @property
     def noise_variance(self):
-        """Variance of each column, given all others, in units of X squared."""
+        """Variance of each column given all others, in the squared unit of X."""
         return self.completion.model.noise * self.scale**2
 
     def predict(self, X, cells, return_std=False):
-        """Expected values of missing entries, and their standard deviations."""
+        """Expected values of missing entries and their standard deviations, or None."""
         X, cells, mean, scale = self._rows_of(X, cells)
         with one_blas_thread():
             values = self.completion.predict(X)[cells] * scale + mean
@@ -84,13 +85,13 @@ class StandardizedTable:
             return values, np.sqrt(self.completion.variances(X)[cells]) * scale
 
     def sample(self, X, cells, random_state):
-        """One draw of missing entries, of the model and of the noise."""
+        """One draw of missing entries from the posterior of the model, including noise."""
         X, cells, mean, scale = self._rows_of(X, cells)
         with one_blas_thread():
             return self.completion.sample(X, random_state)[cells] * scale + mean
 
     def _rows_of(self, X, cells):
-        """Rows that have the cells, standardized; where these are in them; and their units."""
+        """The standardized rows of some cells, the cells within them, and their mean and scale."""
         rows, where = np.unique(cells[0], return_inverse=True)
         columns = (np.cumsum(self.seen) - 1)[cells[1]]
         X = _standardized(_dense(X[rows])[:, self.seen], self.mean, self.scale)
@@ -98,29 +99,29 @@ class StandardizedTable:
 
 
 def _refuse_vanishing(varies, scale, seen):
-    """Refuse columns that are not constant, but would seem to be."""
+    """Refuse columns that vary so little that they would be treated as constant."""
     vanishing = varies & (scale < np.sqrt(np.finfo(np.float64).tiny))
     if vanishing.any():
         raise ValueError(
-            f"X is too small to impute from in column {np.flatnonzero(seen)[vanishing][0]}: its "
+            f"The values of X in column {np.flatnonzero(seen)[vanishing][0]} are too small: their "
             "squares underflow. Scale X."
         )
 
 
 class OfEstimator:
-    """A fitted estimator that reconstructs what it transforms.
+    """A fitted estimator with an `inverse_transform`.
 
     Parameters
     ----------
     estimator : estimator
-        With `transform` and `inverse_transform`.
+        A fitted estimator with `transform` and `inverse_transform`.
     """
 
     def __init__(self, estimator):
         self.estimator = estimator
 
     def predict(self, X, cells, return_std=False):
-        """Reconstruction of missing entries, and its standard deviations."""
+        """Reconstructed values of missing entries and their standard deviations, or None."""
         estimator = getattr(self.estimator, "best_estimator_", self.estimator)
         if hasattr(estimator, "predict_entries"):
             wanted = {"return_std": True} if return_std else {}
@@ -128,13 +129,13 @@ class OfEstimator:
             return predicted if return_std else (predicted, None)
         if return_std:
             raise ValueError(
-                f"{type(estimator).__name__} has no predict_entries, which would know "
-                "standard deviations. Use an estimator of sklearn_mf itself, or estimator=None."
+                f"{type(estimator).__name__} has no method predict_entries, which computes "
+                "standard deviations. Use an estimator of sklearn_mf, or estimator=None."
             )
         return np.asarray(estimator.inverse_transform(estimator.transform(X)))[cells], None
 
     def sample(self, X, cells, random_state):
-        """Normal numbers around the predictions, each by itself."""
+        """Independent draws from normal distributions around the predictions."""
         try:
             values, std = self.predict(X, cells, return_std=True)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""What factorizations recommend: the methods of all of them, over functions of `retrieval`."""
+"""The recommending methods of all factorizations, on top of the functions of `retrieval`."""
 
 from numbers import Integral, Real
 
@@ -23,46 +23,46 @@ from sklearn_mf.utils._warnings import quiet, warn
 
 
 class Recommendations:
-    """Methods that `BaseFactorization` takes over, without one more class above it.
+    """Methods that rank columns for rows.
 
-    They rank columns for rows, known ones or new.
+    `BaseFactorization` assigns them to itself, which keeps its chain of base classes short.
     """
 
     def recommend(
         self, X, n=10, *, exclude_seen=True, items=None, exclude=None, return_scores=True
     ):
-        """The columns of which each row expects most.
+        """Recommend the columns with the largest predicted values to each row.
 
-        Rows need not have been in `fit`: codes are those of `transform`. No more than a block of
-        the scores is in memory at a time, and the result is the same for any number of threads,
-        and for a row alone.
+        The rows need not have been in `fit`, since their codes are computed as in `transform`. Only
+        a block of the scores is in memory at a time. The result does not depend on the number of
+        threads, nor on the other rows of X.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            What is known of the samples.
+            Observed entries of the samples.
         n : int, default=10
-            How many columns to recommend to each.
+            Number of columns to recommend to each row.
         exclude_seen : bool, default=True
-            Whether what X has is not recommended: what it observes other than zero, and with
-            ``unstored="missing"`` zeros, too.
+            Whether to leave out columns for which X has an entry other than zero, and with
+            ``unstored="missing"`` also columns for which it has a zero.
         items : array-like, sparse matrix, LabeledMatrix or None, default=None
-            What may be recommended. To all rows: numbers or names of columns, or a mask of shape
-            (n_features,). To each row: a mask of shape (n_samples, n_features), sparse or of
-            booleans; a LabeledMatrix has the labels of the data. None is everything.
+            Columns that may be recommended. For all rows: numbers or names of columns, or a mask
+            of shape (n_features,). For each row: a boolean or sparse mask of shape (n_samples,
+            n_features), or a LabeledMatrix with the labels of the data. None: all columns.
         exclude : {array-like of bool, sparse matrix} of shape (n_samples, n_features), default=None
-            What may not be recommended to a row; a LabeledMatrix, too.
+            Columns that must not be recommended to a row. A LabeledMatrix is accepted as well.
         return_scores : bool, default=True
-            Whether to return scores, too.
+            Whether to return scores as well.
 
         Returns
         -------
         items : ndarray of int of shape (n_samples, n)
-            Columns, the best first, and of equally good ones the lower. -1 where fewer than n
-            are left.
+            Column numbers, the best first. Of columns with equal scores the lower number comes
+            first. If fewer than n columns are left, the rest is -1.
         scores : ndarray of shape (n_samples, n)
-            If `return_scores`: what `inverse_transform` expects there, on the scale of the data.
-            NaN where no column is left.
+            Only if ``return_scores=True``. Predicted values on the scale of the data, as
+            `inverse_transform` returns them, and NaN where no column is left.
 
         Examples
         --------
@@ -84,16 +84,16 @@ class Recommendations:
     def iter_recommend(
         self, X, n=10, *, batch_size=4096, exclude_seen=True, items=None, exclude=None
     ):
-        """Recommend to some rows at a time, to be written away before the next.
+        """Recommend in batches of rows, so that results can be stored batch by batch.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            What is known of the samples.
+            Observed entries of the samples.
         n : int, default=10
-            How many columns to recommend to each.
+            Number of columns to recommend to each row.
         batch_size : int, default=4096
-            How many rows at a time. What is recommended does not depend on it.
+            Number of rows in a batch. It does not change what is recommended.
         exclude_seen : bool, default=True
             As in `recommend`.
         items : array-like, sparse matrix or None, default=None
@@ -104,7 +104,7 @@ class Recommendations:
         Returns
         -------
         batches : iterator of tuple of (rows, items, scores)
-            Numbers of the rows, and what `recommend` returns for them.
+            Row numbers of each batch, and the result of `recommend` for them.
 
         Examples
         --------
@@ -124,24 +124,25 @@ class Recommendations:
         return _batches(self, X, n, batch_size, candidates)
 
     def similar_features(self, columns=None, n=10, *, return_scores=True):
-        """Features whose components point in the same direction.
+        """Find the features whose components are most similar, by the cosine.
 
         Parameters
         ----------
         columns : array-like of shape (n_columns,), default=None
-            For which features: their numbers or names, or a mask. None are all.
+            Features for which to find similar ones: numbers, names, or a mask. None: all features.
         n : int, default=10
-            How many to find for each.
+            Number of similar ones to find for each.
         return_scores : bool, default=True
-            Whether to return cosines, too.
+            Whether to return cosines as well.
 
         Returns
         -------
         items : ndarray of int of shape (n_columns, n)
-            Other features, the most similar first, and of equally similar ones the lower. -1 where
-            fewer than n have a direction: components of a feature without entries are zero.
+            Numbers of other features, the most similar first. Of equally similar ones the lower
+            number comes first. Features whose components are zero are not included, so the rest is
+            -1 if fewer than n are left.
         scores : ndarray of shape (n_columns, n)
-            If `return_scores`: cosines of the components, whatever the biases.
+            Only if ``return_scores=True``. Cosines of the components; biases are not included.
 
         Examples
         --------
@@ -163,26 +164,27 @@ class Recommendations:
         return (found, cosines) if return_scores else found
 
     def similar_samples(self, X, n=10, *, among=None, return_scores=True):
-        """Samples whose codes point in the same direction.
+        """Find the samples whose codes are most similar, by the cosine.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            What is known of the samples.
+            Observed entries of the samples.
         n : int, default=10
-            How many to find for each.
+            Number of similar ones to find for each.
         among : {array-like, sparse matrix} of shape (n_others, n_features), default=None
-            Samples to find them among. None are the other ones of X.
+            Samples among which to search. None: the other samples of X.
         return_scores : bool, default=True
-            Whether to return cosines, too.
+            Whether to return cosines as well.
 
         Returns
         -------
         rows : ndarray of int of shape (n_samples, n)
-            Rows of `among`, the most similar first, and of equally similar ones the lower. -1 where
-            fewer than n have a direction: codes that are zero have none.
+            Row numbers of `among`, the most similar first. Of equally similar ones the lower number
+            comes first. Samples whose codes are zero are not included, so the rest is -1 if fewer
+            than n are left.
         scores : ndarray of shape (n_samples, n)
-            If `return_scores`: cosines of the codes, whatever the biases.
+            Only if ``return_scores=True``. Cosines of the codes; biases are not included.
 
         Examples
         --------
@@ -204,29 +206,30 @@ class Recommendations:
         return (found, cosines) if return_scores else found
 
     def explain(self, X, column, n=10):
-        """The entries of each row without which a prediction would be lower.
+        """Find the entries of each row that contribute most to a prediction.
 
-        Each entry is left out in turn, and the row's code solved again: what the prediction loses
-        is what the entry contributes. This holds under any loss and penalty. Entries stand in for
-        one another, so that contributions do not add up to the prediction.
+        Each entry of a row is left out in turn and the code of the row is solved again. The
+        decrease of the prediction is the contribution of the entry. This works for any loss and
+        penalty. Entries can replace one another, so contributions do not add up to the prediction.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            What is known of the samples; few, as each takes as many solutions as it has entries.
+            Observed entries of the samples. Pass few of them: each one is solved as many times as
+            it has entries.
         column : int or str
-            Number or name of the feature whose prediction is to be explained.
+            Number or name of the feature whose prediction is explained.
         n : int, default=10
-            How many entries to find.
+            Number of entries to find.
 
         Returns
         -------
         items : ndarray of int of shape (n_samples, n)
-            Columns of the entries that raise the prediction most, the first most of all. -1 where a
-            row has fewer.
+            Column numbers of the entries that increase the prediction most, in descending order.
+            If a row has fewer than n entries, the rest is -1.
         contributions : ndarray of shape (n_samples, n)
-            Prediction less that without the entry, on the scale of the data; negative where an
-            entry lowers it. NaN where a row has fewer entries.
+            Prediction minus the prediction without the entry, on the scale of the data. It is
+            negative if the entry decreases the prediction, and NaN where a row has fewer entries.
 
         Examples
         --------
@@ -250,36 +253,37 @@ class Recommendations:
             each = np.arange(len(W))
             return self._model.decode_entries(W, each, np.full(len(W), number))
 
-        with quiet(UserWarning):  # of rows that are left without entries, which is meant
+        with quiet(UserWarning):  # rows that lose their only entry are intended here
             return contributions(predict, X, seen_in(X, self.unstored), n)
 
     def rerank_mmr(self, items, scores, n=10, *, diversity=0.3):
-        r"""Choose among recommendations such that they are good and unlike one another.
+        r"""Select from recommendations so that they have high scores and differ from one another.
 
-        Maximal marginal relevance: one after the other, the column is chosen that has the largest
+        By maximal marginal relevance, columns are selected one after the other, each time the one
+        with the largest
 
         .. math:: (1 - d) r_j - d \max_{i \in S} \cos(h_i, h_j)
 
-        with S what was chosen before, h the components, and r the score, brought to [0, 1]
-        within the row.
+        where S are the columns selected before, h are the components, and r is the score, scaled to
+        [0, 1] within the row.
 
         Parameters
         ----------
         items : array-like of int of shape (n_samples, m)
-            More columns than needed, as `recommend` returns them.
+            Candidate columns, more than n of them, as `recommend` returns them.
         scores : array-like of shape (n_samples, m)
             Their scores.
         n : int, default=10
-            How many to choose.
+            Number of columns to select.
         diversity : float, default=0.3
-            The weight d, from 0 for the best ones to 1 for the most different ones.
+            The weight d in [0, 1]: 0 selects the highest scores, and 1 the most different columns.
 
         Returns
         -------
         items : ndarray of int of shape (n_samples, n)
-            Columns in the order in which they were chosen; -1 where none is left.
+            Column numbers in the order of selection, -1 where none is left.
         scores : ndarray of shape (n_samples, n)
-            Their scores; NaN where no column is left.
+            Their scores, NaN where no column is left.
 
         References
         ----------
@@ -310,7 +314,7 @@ class Recommendations:
 
 
 def _asked(self, X, n, exclude_seen, items, exclude):
-    """Data and candidates, validated."""
+    """Validated data and candidate columns."""
     check_is_fitted(self)
     _check_number(n, "n")
     if not isinstance(exclude_seen, bool | np.bool_):
@@ -334,22 +338,23 @@ def _check_rows(X, given, name):
 
 
 def _warn_of_nothing(**parameters):
-    """Say that these leave no column to any row."""
+    """Warn that these parameters leave no column to recommend."""
     causes = " and ".join(name for name, value in parameters.items() if value is not None)
-    seen = " Use exclude_seen=False to rank what X has, too." if causes == "exclude_seen" else ""
-    warn(f"Nothing is left to recommend to any row: all columns are left out by {causes}.{seen}")
+    seen = " Use exclude_seen=False to rank columns of X with entries, too."
+    remedy = seen if causes == "exclude_seen" else ""
+    warn(f"Nothing is left to recommend to any row: all columns are left out by {causes}.{remedy}")
 
 
 def _batches(self, X, n, batch_size, candidates):
     for rows in gen_batches(X.shape[0], batch_size):
-        with quiet(UserWarning):  # which was told of all rows, by their numbers
+        with quiet(UserWarning):  # a warning about all rows has come before
             W = self._codes(self._observe(X[rows], self.loss_))
         found = best_columns(self._model, W, n, candidates.of_rows(rows))
         yield np.arange(rows.start, rows.stop), *found
 
 
 def _check_number(n, name):
-    """Refuse what is no positive integer; True is one in Python."""
+    """Refuse values that are not positive integers; True counts as an int in Python."""
     check_scalar(n, name, Integral, min_val=1)
     if isinstance(n, bool):
         raise TypeError(f"{name} must be an integer, got {n}.")

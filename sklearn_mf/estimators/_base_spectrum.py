@@ -1,4 +1,4 @@
-"""What components explain, and codes brought to variance one: as `PCA` has them."""
+"""The variance that components explain, and the whitening of codes, as in `PCA`."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ ATTRIBUTES = "explained_variance_", "explained_variance_ratio_", "singular_value
 
 
 def spectrum_attributes(result: FitResult):
-    """What `fit` sets; None where components are no directions of variance."""
+    """Attributes that `fit` sets, None if components do not have the standard form."""
     spectrum, problem = result.state.spectrum, result.problem
     if spectrum is None:
         return dict.fromkeys(ATTRIBUTES)
@@ -19,13 +19,13 @@ def spectrum_attributes(result: FitResult):
         ratio = spectrum.squares / (spectrum.total or 1.0)
     squares = spectrum.squares * result.unit.size**2
     n_samples = weight_of_rows(problem.observations)
-    # One less, for the mean; of weights that hardly count as two samples half of them.
+    # One degree of freedom is that of the mean; small sums of weights are at least halved.
     variance = squares / max(n_samples - 1, n_samples / 2)
     return dict(zip(ATTRIBUTES, (variance, ratio, np.sqrt(squares)), strict=True))
 
 
 def deviation_of_codes(estimator, dtype):
-    """Of each component's codes in `fit`; one where codes are zero."""
+    """Standard deviation of the codes of each component in `fit`, one where codes are zero."""
     lengths = np.linalg.norm(estimator.components_.astype(np.float64), axis=1)
     deviation = np.sqrt(estimator.explained_variance_)
     known = (lengths > 0) & (deviation > 0)

@@ -1,4 +1,4 @@
-"""What factorizations share whose fits stop early, go on from the last one, or from a batch."""
+"""Base of factorizations with early stopping, warm starts and `partial_fit`."""
 
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,7 @@ class StreamedFactorization(BaseFactorization):
     """
 
     def _advance(self, context, posed: Problem, forget_factor=1.0):
-        """Take a batch into what is fitted. The context is X, and who would solve it."""
+        """Update the fitted attributes with a batch. The context is X and its solver."""
         is_first = not hasattr(self, "components_")
         unit = Unit.of(posed) if is_first else self._unit
         problem = unit.problem(posed)
@@ -35,11 +35,11 @@ class StreamedFactorization(BaseFactorization):
             stream, Ht = advanced(past, problem, model, init, batch)
         found = FactorModel.found(replace(problem, offset=stream.offset), Ht, unit)
         if not (is_first or self._has_sample_bias):
-            # Of features that no row has shown yet.
+            # Features without an entry so far keep their bias.
             bias = np.where(stream.totals > 0, found.feature_bias, self.feature_bias_)
             found = replace(found, feature_bias=bias)
         fitted = {**model_attributes(found), **_left_to_streams(stream)}
-        # The mean code is known of fits alone.
+        # Only a fit knows the mean code.
         vars(self).update(fitted, loss_=posed.loss, _unit=unit, _mean_code=None)
 
     @property
@@ -70,5 +70,5 @@ class StreamedFactorization(BaseFactorization):
 
 
 def _left_to_streams(stream):
-    """What `partial_fit` needs of the rows so far."""
+    """Attributes that `partial_fit` continues from."""
     return {"_stream": stream, "n_samples_seen_": stream.n_rows}

@@ -1,6 +1,6 @@
-"""Data and parameters that are valid, and hardly what was meant: warnings that say so.
+"""Warnings about data and parameters that are valid, but are probably not what was intended.
 
-Each of them is silent where a doubt is left, as nobody can switch it off one by one.
+Users cannot disable them one by one, so each of them stays silent in case of doubt.
 """
 
 import re
@@ -11,20 +11,20 @@ from scipy import sparse
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.utils._warnings import is_called_by, warn
 
-# Ratings are judged by so many of them.
+# Number of stored entries that are examined.
 N_EXAMPLES = 10_000
-# Grades of ratings, at most; what counts take is not bounded.
+# Largest number of different ratings; counts take more different values.
 MOST_GRADES = 20
-# Of a table of users and items no pair should come twice by chance before it is taken for one.
+# A table of random integers would contain at least this many repeated pairs of users and items.
 TWINS_BY_CHANCE = 8
 FEWEST_IDS = 10
-# A table of millions of rows is known by its first.
+# Number of rows that are examined.
 MOST_ROWS = 100_000
 NAME = re.compile("(user|customer|item|movie|product|rating)s?[_ ]?(id|number)?", re.IGNORECASE)
 
 
 def warn_of_traps(estimator, X, loss, has_entry_weight):
-    """Say what in data and parameters is hardly meant, before they are fitted.
+    """Warn before the fit about data and parameters that are probably not intended.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ def warn_of_traps(estimator, X, loss, has_entry_weight):
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Validated data.
     loss : BaseLoss or ColumnLosses
-        Resolved.
+        The loss with its columns resolved.
     has_entry_weight : bool
-        Whether there are weights of entries: they tell which entries count.
+        Whether entry weights are given, which state which entries count.
     """
     _warn_of_a_single_penalty(estimator, X)
     if sparse.issparse(X):
@@ -45,30 +45,30 @@ def warn_of_traps(estimator, X, loss, has_entry_weight):
         return
     if estimator.unstored == "missing" and not np.isnan(X.sum()):
         warn(
-            "unstored='missing' is about sparse X, and X is dense: nothing in it is missing, and "
-            "zeros are observed. Put NaN where entries are missing, or pass a sparse matrix."
+            "unstored='missing' applies to sparse X only, but X is dense: none of its entries is "
+            "missing, and zeros are observed. Set missing entries to NaN, or pass a sparse matrix."
         )
     names = getattr(estimator, "feature_names_in_", None)
     if X.shape[1] in (3, 4) and (_names_pairs(names) or _holds_pairs(X)):
         warn(
             f"X has {X.shape[1]} columns, of which the first two look like numbers of users and "
-            "items: a table of (user, item, rating)? Rows of X must be samples, and columns "
-            "features. Fit scipy.sparse.csr_array((ratings, (users, items))) instead, with "
-            "unstored='missing'."
+            "items. If this is a table of (user, item, rating), note that rows of X must be "
+            "samples and columns features: fit scipy.sparse.csr_array((ratings, (users, items))) "
+            "with unstored='missing', or see sklearn_mf.recommending.pivot_entries."
         )
 
 
 def warn_of_weights_as_y(y, sample_weight):
-    """Say that y is not used, where it may be the weights of samples, by their place.
+    """Warn that y is not used if it may be sample weights that were passed by position.
 
-    In a pipeline, or a search, y is what others predict: only who calls `fit` may mean weights.
+    In a pipeline or a search, y is the target of other steps, so only direct calls of `fit` count.
 
     Parameters
     ----------
     y : array-like or None
-        What `fit` got.
+        The argument of `fit`.
     sample_weight : array-like or None
-        Likewise.
+        The argument of `fit`.
     """
     if y is None or sample_weight is not None or is_called_by("sklearn"):
         return
@@ -76,13 +76,13 @@ def warn_of_weights_as_y(y, sample_weight):
     if y.dtype.kind != "f" or y.ndim != 1 or not (y >= 0).all() or (y == np.rint(y)).all():
         return
     warn(
-        "y is not used: fit(X, y) takes it by convention. If these are weights of samples, pass "
+        "y is not used, fit(X, y) only accepts it by convention. If these are sample weights, pass "
         "them as sample_weight=..."
     )
 
 
 def warn_of_short_rows(estimator, observations: ObservedMatrix, width):
-    """Say which rows have too few entries for their codes to be determined.
+    """Warn about rows with too few entries to determine their codes.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def warn_of_short_rows(estimator, observations: ObservedMatrix, width):
     observations : ObservedMatrix
         The rows.
     width : int
-        How many numbers the code of a row has.
+        Number of coefficients in the code of a row.
     """
     if getattr(estimator, "alpha_W_", estimator.alpha_W) != 0 or getattr(
         estimator, "positive", True
@@ -100,14 +100,14 @@ def warn_of_short_rows(estimator, observations: ObservedMatrix, width):
     if observations.complete:
         return
     n_entries = observations.n_in_row()
-    # A complete row tells as much of a code as there is to know.
+    # The codes of complete rows are determined as well as they can be.
     short = np.flatnonzero((n_entries > 0) & (n_entries < min(width, observations.shape[1])))
     if len(short):
         warn(
             f"{len(short)} of {observations.shape[0]} samples have fewer observed entries than "
-            f"their codes have numbers ({width}), the first is row {short[0]} with "
-            f"{n_entries[short[0]]}: without a penalty many codes fit them equally well, and "
-            "predictions may lie far beyond the data. Use alpha_W > 0."
+            f"their codes have coefficients ({width}), the first is row {short[0]} with "
+            f"{n_entries[short[0]]}. Without a penalty, many codes fit them equally well, and "
+            "predictions may lie far outside the range of the data. Use alpha_W > 0."
         )
 
 
@@ -122,17 +122,17 @@ def _warn_of_a_single_penalty(estimator, X):
     if len(free) == 1:
         [penalized] = set(alphas) - set(free)
         warn(
-            f"{penalized}={alphas[penalized]} has hardly any effect where {free[0]}=0: the "
-            "penalized factor becomes small and the other one large, and their product stays "
-            f"what it was. Use {free[0]} > 0, or alpha_H='same'."
+            f"{penalized}={alphas[penalized]} has hardly any effect because {free[0]}=0: the "
+            "penalized factor shrinks, the other one grows, and their product stays the same. "
+            f"Use {free[0]} > 0, or alpha_H='same'."
         )
 
 
 def _warn_of_ratings(bias, X, loss):
-    """A sparse matrix of ratings whose unstored entries would count as zeros.
+    """Warn about a sparse matrix of ratings whose unstored entries would count as zeros.
 
-    Ratings are few, of several grades above zero, and the lowest is not the most frequent, as it
-    is of counts. Losses for counts and classes know their zeros.
+    Ratings take a few positive values, and the lowest is not the most frequent one, unlike that of
+    counts. For losses of counts and of classes zeros are meaningful.
     """
     share = X.nnz / (X.shape[0] * X.shape[1])
     if not 0 < share < 0.5 or any(hasattr(part, "check_data") for part in loss.parts):
@@ -141,14 +141,14 @@ def _warn_of_ratings(bias, X, loss):
     if not (grades[0] > 0 and 1 < len(grades) <= MOST_GRADES) or np.argmax(counts) == 0:
         return
     warn(
-        f"Of the entries of sparse X {share:.2%} are stored, all positive: they look like "
-        f"ratings, and bias={bias!r} counts all others as ratings of zero. Use "
-        "unstored='missing' if nobody has rated them."
+        f"Sparse X stores {share:.2%} of its entries, all of them positive. They look like "
+        f"ratings, and with unstored='zero' and bias={bias!r} all other entries count as ratings "
+        "of zero. Use unstored='missing' if these are unknown."
     )
 
 
 def _names_pairs(names):
-    """Whether at least two columns are called after users, items or ratings."""
+    """Whether the names of at least two columns refer to users, items or ratings."""
     if names is None:
         return False
     found = filter(None, (NAME.fullmatch(str(name)) for name in names))
@@ -156,9 +156,9 @@ def _names_pairs(names):
 
 
 def _holds_pairs(X):
-    """Whether the first columns hold numbers of users and items, none of them without repeats.
+    """Whether the first two columns hold numbers of users and items, each of which repeats.
 
-    Of two columns that are no such numbers, as many pairs would be equal as chance has it.
+    In two columns of other integers, some pairs would be equal by chance.
     """
     X = X[:MOST_ROWS]
     ids = X[:, :2]
@@ -172,7 +172,7 @@ def _holds_pairs(X):
     by_chance = len(X) ** 2 / (2 * n_ids[0] * n_ids[1])
     if n_pairs == len(X) and by_chance >= TWINS_BY_CHANCE:
         return True
-    # Drawn at random, with pairs that come twice: numbered from the first to the last, and graded.
+    # Pairs may repeat if both columns are numbered without gaps and the third takes few values.
     is_numbered = all(
         column.min() in (0, 1) and column.max() - column.min() < 1.1 * n
         for column, n in zip(ids.T, n_ids, strict=True)

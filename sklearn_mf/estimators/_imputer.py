@@ -1,4 +1,4 @@
-"""Keeps what is observed and fills the rest."""
+"""Imputation of missing values by a factorization of the covariance, or by an estimator."""
 
 import numpy as np
 from scipy import sparse
@@ -40,95 +40,95 @@ from sklearn_mf.utils._warnings import EmptyFeatures, quiet, warn
 
 
 class FactorizationImputer(TransformerMixin, BaseEstimator):
-    r"""Imputation of what is missing in a table: what is observed is kept.
+    r"""Imputation of missing values of a table; observed values are kept.
 
-    Without an `estimator` nothing needs to be chosen. Columns are standardized by what is
-    observed of them. Rows are then taken for draws from a normal distribution,
+    Without an `estimator`, no parameter needs to be chosen. Columns are standardized using their
+    observed entries. Rows are then modelled as draws from a normal distribution,
 
     .. math::
 
         x_i \sim N(\mu, \Sigma), \qquad
         \Sigma = (1 - w) \Sigma_0 + w (H^\top H + \Psi),
 
-    whose covariance is drawn, with a weight w, from the most likely one, :math:`\Sigma_0`, to
-    that of few components H and noise :math:`\Psi` of its own in every column. Where clusters or
-    curves make the distribution a poor one, averages over neighbours, of entries and of what the
-    distribution left of them, are added. The weight, the rank and the shares of the neighbours
-    are those that predict hidden entries best: a tenth of what is observed is hidden at a time,
-    of small tables every tenth in turn.
-    Of more than 200 columns, or more columns than rows, covariances are not estimated one by
-    one: they are factorized by variational Bayes, with a rank that is doubled until hidden entries
-    are predicted no better.
+    whose covariance shrinks, by a weight w, the maximum likelihood estimate :math:`\Sigma_0`
+    towards that of a few components H with separate noise :math:`\Psi` for every column. Clusters
+    and curved dependencies are not normal, so averages over neighbouring rows, of entries and of
+    residuals of the normal model, are added. The weight, the rank and the shares of the neighbours
+    are those that predict hidden entries best. For this a tenth of the observed entries is hidden
+    at a time, and in small tables each tenth is hidden once.
+
+    If X has more than 200 columns, or more columns than rows, a full covariance is not estimated.
+    Then X is factorized by variational Bayes, with a rank that is doubled until the predictions of
+    hidden entries no longer improve.
 
     Read more in the :ref:`User Guide <imputation>`.
 
     Parameters
     ----------
     estimator : estimator object, default=None
-        What to predict missing entries by: anything with `fit`, `transform` and
-        `inverse_transform` that takes NaN, such as
-        :class:`~sklearn_mf.MatrixFactorization`, a pipeline that ends in one or a search
-        over one. It is cloned and used as it is, and gets X as it is, a frame too, with all its
-        columns: its parameters may name or number them. None: see above.
+        Estimator that predicts missing entries: any estimator with `fit`, `transform` and
+        `inverse_transform` that accepts NaN, such as :class:`~sklearn_mf.MatrixFactorization`, or a
+        pipeline or search that ends in one. It is cloned and gets X unchanged, including data
+        frames with all their columns, so its parameters may refer to columns. None: the model
+        described above.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry, as in :class:`sklearn.impute.SimpleImputer`. What is
-        masked is missing as well.
+        Placeholder for missing entries, as in :class:`sklearn.impute.SimpleImputer`. Masked
+        entries of a masked array are missing as well.
     add_indicator : bool, default=False
         Whether to append the columns of a :class:`sklearn.impute.MissingIndicator`.
     keep_empty_features : bool, default=False
-        Whether to keep features of which `fit` sees no entry. They are then filled with 0;
-        otherwise they are left out, and a warning names them.
+        Whether to keep features without any observed entry in `fit`. They are then filled with 0.
+        Otherwise they are dropped, and a warning names them.
     min_value : float, array-like of shape (n_features,), dict or None, default=-np.inf
-        Least imputed value, of all features or of each. In a dict keys are names or numbers of
-        features, a Series of pandas is read by its names; features that they do not name have
-        no limit. None is no limit, NaN none for features without values. Expected values
-        beyond a limit become the limit; draws are those of the normal distribution
-        truncated there.
+        Smallest imputed value, for all features or for each feature. The keys of a dict, or the
+        index of a pandas Series, are names or numbers of features, and features that are not
+        among them have no limit. None means no limit, and NaN means no limit for that
+        feature. Expected values below the limit are set to the limit. Draws are from the normal
+        distribution truncated at the limit.
     max_value : float, array-like of shape (n_features,), dict or None, default=np.inf
-        Largest imputed value, likewise.
+        Largest imputed value, given in the same way as `min_value`.
     round_features : column specification, "from_dtype" or None, default=None
         Features whose imputed values are rounded to integers: names, numbers, a slice, a
-        mask or a callable, as in :class:`sklearn.compose.ColumnTransformer`; or
-        "from_dtype", those whose columns hold integers or booleans when `fit` sees them. Such
-        columns get no value that their dtype cannot hold, and have it again in frames that
-        ``set_output`` asks for, of the make that `fit` saw. Booleans are 0 and 1.
+        mask or a callable, as in :class:`sklearn.compose.ColumnTransformer`. With "from_dtype", the
+        features whose columns have an integer or boolean dtype in `fit` are rounded. Their imputed
+        values are limited to the range of that dtype, and they have it again in data frames that
+        ``set_output`` requests, if these are of the same library as in `fit`. Booleans are 0 and 1.
     sample_posterior : bool, default=False
-        Whether to draw imputed values from the posterior instead of taking its mean: for
-        multiple imputation, with a seed for each. A draw comprises the distribution, as far
-        as it is uncertain, and the entries. With an `estimator`, normal numbers around its
-        predictions, each by itself, of the spread that its
-        `predict_entries(..., return_std=True)` tells.
+        Whether to draw imputed values from their posterior distribution instead of taking its mean,
+        for multiple imputation with one `random_state` for each. A draw includes the uncertainty
+        of the fitted distribution. With an `estimator`, entries are drawn independently from
+        normal distributions around its predictions, with the standard deviations that
+        ``predict_entries(..., return_std=True)`` returns.
     random_state : int, RandomState instance or None, default=None
-        Chooses the hidden entries, and draws if `sample_posterior`. With an int `transform`
-        always draws the same.
+        Random numbers for hiding entries, and for draws if `sample_posterior`. With an int, every
+        call of `transform` draws the same values.
 
     Attributes
     ----------
     estimator_ : estimator object or None
         The fitted estimator, if one was given and X has an observed entry.
     n_components_ : int
-        Without an estimator: the rank that was chosen; 0 if features do not depend on one
-        another.
+        Without an estimator: the chosen rank. It is 0 if features do not depend on one another.
     hidden_errors_ : dict of {int: float}
-        Without an estimator: mean squared error of hidden entries, of standardized columns,
-        at each rank that was tried, in their order; 0 for the means of the columns. NaN where
-        nothing could be hidden. Neighbours are not asked yet.
+        Without an estimator: mean squared error of hidden entries of standardized columns for each
+        rank that was tried, in ascending order. Rank 0 stands for the means of the columns. The
+        error is NaN if no entry could be hidden. It does not include the averages over neighbours.
     noise_variance_ : ndarray of shape (n_features_used,)
-        Without an estimator: variance of each feature, given all others, in units of X
-        squared.
+        Without an estimator: variance of each feature given all other features, in the squared unit
+        of X.
     indicator_ : :class:`sklearn.impute.MissingIndicator` or None
-        If `add_indicator`: where the columns that it appends come from.
+        The indicator whose columns are appended if `add_indicator`.
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, if they are all strings.
+        Names of the features, if they are all strings.
 
     See Also
     --------
-    MatrixFactorization : Its `predict_entries` fills single entries, also of sparse data.
+    MatrixFactorization : Its `predict_entries` predicts single entries, also of sparse data.
     sklearn.impute.IterativeImputer : Regresses every feature on the others.
-    sklearn.impute.KNNImputer : Averages neighbours.
-    sklearn_mf.model_selection.cross_val_entries : Tells which of them suits a table.
+    sklearn.impute.KNNImputer : Averages neighbouring rows.
+    sklearn_mf.model_selection.cross_val_entries : Compares imputers on hidden entries of a table.
 
     References
     ----------
@@ -199,13 +199,13 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes; never changed. In a sparse matrix stored NaN are missing, and what
-            is not stored is zero.
+            Data with missing values. X is never changed. In a sparse matrix, stored NaN are
+            missing, and entries that are not stored are zero.
         y : Ignored
             Not used, present by convention.
         **fit_params : dict
-            For `fit` of the estimator: all of them, or, where metadata routing is enabled,
-            those that it requests.
+            Parameters for `fit` of the estimator. If metadata routing is enabled, only those that
+            it requests are passed on.
 
         Returns
         -------
@@ -221,7 +221,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         self._limits = Limits.of_imputer(self, with_types, names, ~self._seen)
         if not (self._seen.all() or self.keep_empty_features):
             warn(
-                f"Features without any observed value are left out: {names[~self._seen].tolist()}."
+                f"Features without any observed value are dropped: {names[~self._seen].tolist()}."
                 " Use keep_empty_features=True to fill them with 0.",
             )
         self.indicator_ = None
@@ -235,23 +235,23 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X, return_std=False):
-        """Fill what is missing.
+        """Impute the missing values.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes; never changed.
+            Data with missing values. X is never changed.
         return_std : bool, default=False
-            Whether to return standard deviations too.
+            Whether to return standard deviations as well.
 
         Returns
         -------
         X_filled : {ndarray, CSR matrix, DataFrame} of shape (n_samples, n_features_out)
-            Observed entries as they were, others imputed.
+            X with imputed values in place of missing values.
         std : {ndarray, CSR matrix} of shape (n_samples, n_features_out)
-            If `return_std`: standard deviation of each imputed entry before limits and rounding,
-            noise included; zero for observed entries and whatever was not imputed from the
-            others.
+            Only if ``return_std=True``. Standard deviation of each imputed entry, including
+            noise, before limits and rounding. It is zero for observed entries, and for entries that
+            are not imputed from other entries.
         """
         check_is_fitted(self)
         table, X = native(X), check_X(self, X, reset=False)
@@ -276,11 +276,12 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         return filled, self._completed(0 * X, missing, std, None if marks is None else 0 * marks)
 
     def score(self, X, y=None):
-        """R^2 of hidden entries against the means of the features.
+        """R^2 of hidden entries relative to the means of the features.
 
-        A fifth of the observed entries of every row is hidden, always the same ones, and imputed
-        from the others, never by draws: 1 is perfect, 0 no better than the means. So grid search
-        can use the score. Columns in different units count by their variances.
+        A fifth of the observed entries of every row is hidden, always the same entries, and imputed
+        from the others without drawing. A score of 1 is perfect, and 0 is no better than the means
+        of the features, so the score can be used in grid search. Features of larger variance have
+        more influence.
 
         Parameters
         ----------
@@ -321,10 +322,10 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         return float(explained_share(error, baseline))
 
     def inverse_transform(self, X):
-        """Put what was missing back, as :class:`sklearn.impute.SimpleImputer` does.
+        """Restore the missing values, as :class:`sklearn.impute.SimpleImputer` does.
 
-        Entries are missing again where the columns of the indicator say so; features that had
-        none missing in `fit` have no such column.
+        Entries become missing again where the columns of the indicator are set. Features without
+        missing values in `fit` have no such column.
 
         Parameters
         ----------
@@ -334,7 +335,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         X_original : {ndarray, CSR matrix} of shape (n_samples, n_features)
-            `missing_values` where entries were missing, and in features that were left out.
+            X with `missing_values` where entries were missing, and in features that were dropped.
         """
         check_is_fitted(self)
         if self.indicator_ is None:
@@ -369,7 +370,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of str
-            Of the features that are kept, then of the missing-value indicators.
+            Names of the features that are kept, followed by those of the missing indicators.
         """
         check_is_fitted(self)
         names = input_names(self, input_features)
@@ -383,7 +384,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         Returns
         -------
         routing : MetadataRouter
-            What `fit` hands on to the estimator.
+            The routing of the parameters of `fit` to the estimator.
         """
         router = MetadataRouter(owner=self)
         if self.estimator is not None:
@@ -392,7 +393,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         return router
 
     def _source(self, table, X):
-        """What missing entries are predicted from: frames stay what they are for an estimator."""
+        """The data from which missing entries are predicted: the frame itself for an estimator."""
         if self.estimator is None or not is_frame(table):
             return X
         if is_nan(self.missing_values):
@@ -400,18 +401,18 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         return X if sparse.issparse(X) else rebuilt(table, X)
 
     def _fit_model(self, X, y, fit_params):
-        """Fit, unless nothing is observed at all."""
+        """Fit the model, unless no entry is observed at all."""
         self.estimator_ = self._model = None
         if self.estimator is not None:
             if hasattr(self.estimator, "add_indicator"):
                 raise ValueError(
-                    f"estimator={self.estimator!r} is an imputer itself: use it as it is. What is "
-                    "asked for is a factorization, or a pipeline that ends in one."
+                    f"estimator={self.estimator!r} is an imputer itself: use it directly. Here, "
+                    "pass a factorization, or a pipeline that ends in one."
                 )
             if get_config()["enable_metadata_routing"]:
                 fit_params = process_routing(self, "fit", **fit_params).estimator.fit
             if self._seen.any():
-                # `fit` has told their names, and 0 / 0 is what scalers make of them.
+                # A warning has named the empty features, for which scalers compute 0 / 0.
                 invalid = None if self._seen.all() else "ignore"
                 with quiet(EmptyFeatures), np.errstate(invalid=invalid):
                     self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
@@ -419,8 +420,8 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
             return
         if fit_params:
             raise TypeError(
-                f"fit got {sorted(fit_params)}: such parameters are for an estimator, and "
-                "estimator=None takes none."
+                f"fit got {sorted(fit_params)}: fit parameters are passed on to an estimator, but "
+                "estimator=None. Pass estimator=..., or leave them out."
             )
         if not self._seen.any():
             self.n_components_, self.hidden_errors_ = 0, {0: np.nan}
@@ -433,7 +434,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         self.noise_variance_ = model.noise_variance
 
     def _imputed(self, X, cells, random_state):
-        """Values for missing entries of features that have been seen."""
+        """Imputed values of missing entries, in features with an observed entry in `fit`."""
         columns, limits, model = cells[1], self._limits, self._model
         if len(columns) == 0:
             return np.zeros(0)
@@ -456,7 +457,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         )
 
     def _completed(self, X, missing, values, marks):
-        """A copy of X with values where it has none, of the features that are kept."""
+        """A copy of the kept features of X, with values in place of missing entries."""
         X = X.copy()
         if sparse.issparse(X):
             X.data[missing] = values
@@ -471,7 +472,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         return np.hstack([X, marks])
 
     def _as_stored(self, values, table, missing):
-        """In a frame, if `set_output` asks for one of the make of X, whole numbers as they were."""
+        """A frame with the integer dtypes of X, if `set_output` requests a frame like X."""
         columns = self.get_feature_names_out()
         if make_of(wrap_in_container(self, values, table, columns)) != self._make:
             return values
@@ -483,14 +484,14 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
             dtypes[j] = names[j], dtype
             column = values[:, places[j]]
             if now.get(j) == (dtype, span):
-                # Integers near the ends, as floats, may lie beyond them.
+                # Rounded to floats, integers near the limits of the dtype may lie beyond them.
                 column[:] = column.clip(*span)
             wrong = (column != np.rint(column)) | (column != column.clip(*span))
             if wrong.any():
                 i = np.argmax(wrong)
                 raise ValueError(
-                    f"X has {column[i]} in row {i}, column {names[j]!r}, which is no number of the "
-                    f"type {dtype} that it had in fit. Use round_features=None."
+                    f"X has {column[i]} in row {i}, column {names[j]!r}, which the dtype {dtype} "
+                    "that the column had in fit cannot represent. Use round_features=None."
                 )
         frame = wrap_in_container(self, values, table, columns)
         return retyped(frame, dtypes, table, missing)
@@ -516,6 +517,6 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
 
 
 def _missing(X):
-    """Which of the values that X stores are missing, and in which cells these are."""
+    """A mask of the missing values that X stores, and their rows and columns."""
     missing = np.isnan(X.data if sparse.issparse(X) else X)
     return missing, cells_of(X, missing)

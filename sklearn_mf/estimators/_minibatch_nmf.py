@@ -1,4 +1,4 @@
-"""Non-negative matrix factorization in batches of rows, as scikit-learn's, with holes."""
+"""Non-negative matrix factorization in batches of rows, with missing values."""
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -16,16 +16,17 @@ from sklearn_mf.utils._warnings import warn
 
 
 class MiniBatchNMF(NonnegativeFactorization):
-    r"""Non-negative matrix factorization in batches of rows, some of their entries missing.
+    r"""Non-negative matrix factorization in batches of rows, with missing entries.
 
-    Finds non-negative codes W and components H so that :math:`X \approx W H`, from the observed
-    entries of X alone, with the objective of :class:`~sklearn_mf.NMF`. The components change
-    after every batch, so that long data need few passes, and `partial_fit` takes data that do not
-    fit into memory. Parameters and attributes are those of
-    :class:`sklearn.decomposition.MiniBatchNMF`, which it replaces; missing entries are NaN, or,
-    with ``unstored="missing"``, what a sparse X does not store.
+    Find non-negative transformed data W (the codes) and non-negative components H so that
+    :math:`X \approx W H`, using only the observed entries of X and the objective of
+    :class:`~sklearn_mf.NMF`. The components are updated after every batch, so that data with many
+    rows need few passes, and `partial_fit` can be used for data that do not fit into memory. It has
+    the parameters and attributes of :class:`sklearn.decomposition.MiniBatchNMF` and can replace it.
+    Missing entries are NaN or, with ``unstored="missing"``, the entries that a sparse X does not
+    store.
 
-    A batch :math:`B` adds to two sums for every coefficient of H, over its observed entries:
+    Each batch :math:`B` updates two sums for every coefficient of H, over its observed entries:
 
     .. math::
 
@@ -35,87 +36,92 @@ class MiniBatchNMF(NonnegativeFactorization):
         + \sum_{i \in B} s_i e_{ij}\, w_{ic}\, m_{ij}^{\beta - 1}
         + \lambda_1 + \lambda_2 h_{cj}
 
-    and :math:`h_{cj} = (a_{cj} / b_{cj})^\gamma`, with the model :math:`m`, sample weights
-    :math:`s_i` and entry weights :math:`e_{ij}` (both 1 unless given), the exponent
-    :math:`\gamma` of multiplicative updates, and the penalty's :math:`\lambda_1` and
-    :math:`\lambda_2` times the entries that the batch has in column j. A column without an entry
-    in the batch keeps its sums and its components.
+    Then :math:`h_{cj} = (a_{cj} / b_{cj})^\gamma`. Here :math:`m` is the model, sample weights
+    :math:`s_i` and entry weights :math:`e_{ij}` are 1 unless given, :math:`\gamma` is the exponent
+    of multiplicative updates, and :math:`\lambda_1` and :math:`\lambda_2` are the strengths of the
+    penalty on absolute values and on squares, times the number of entries of the batch in column
+    j. A column without an entry in the batch keeps its sums and its components.
 
     Parameters
     ----------
     n_components : int, {"auto"} or None, default="auto"
-        Number of components. None: that of the features. "auto": as many as a custom W or H
-        has, else as None.
+        Number of components. None: the number of features. "auto": the number of components of a
+        custom W or H if one is given, otherwise the number of features.
     init : {"random", "nndsvd", "nndsvda", "nndsvdar", "custom"}, default=None
-        How to start; see :class:`~sklearn_mf.NMF`. Coefficients of H that are zero stay zero.
+        Initialization, see :class:`~sklearn_mf.NMF`. Coefficients of H that are zero stay zero.
     batch_size : int, default=1024
-        Rows of a batch.
+        Number of rows of a batch.
     beta_loss : float or {"frobenius", "kullback-leibler", "itakura-saito"}, default="frobenius"
-        Beta of the divergence: 2, 1 and 0 for the names. At 0 and below, X may not contain
-        zeros.
+        The beta divergence, by its name or its beta, which is 2, 1 and 0 for the three names. If
+        beta is 0 or less, X must not contain zeros.
     tol : float, default=1e-4
-        Stop when a batch changes H by less than this share of its norm. 0: never.
+        The solver stops when a batch changes H by less than this share of its norm. 0 disables
+        this rule.
     max_no_improvement : int or None, default=10
-        Stop after this many batches that do not lower a moving average of their costs. None:
-        never.
+        The solver stops after this number of batches that do not decrease a moving average of
+        their objective. None disables this rule.
     max_iter : int, default=200
-        Passes over the data at most.
+        Maximum number of passes over the data.
     alpha_W : float, default=0.0
-        Strength of the penalty of W, times the number of observed entries of its row.
+        Strength of the penalty on W. It is multiplied by the number of observed entries of each
+        row.
     alpha_H : float or "same", default="same"
-        Strength of the penalty of H, times the number of observed entries of its column. "same":
-        as `alpha_W`.
+        Strength of the penalty on H. It is multiplied by the number of observed entries of each
+        column. "same": the same as `alpha_W`.
     l1_ratio : float, default=0.0
-        Share of absolute values in the penalties, from 0 to 1; the rest are squares.
+        Share of the penalties that applies to absolute values, in [0, 1]. The rest applies to
+        squares.
     forget_factor : float, default=0.7
-        What a batch counts for after a pass: :math:`\rho` is its power of ``batch_size /
-        n_samples``. 1: as much as the last one. In `partial_fit` a call counts as a pass, unless
-        it goes on from `fit`.
+        Share of the weight of a batch that is left after one more pass over the data:
+        :math:`\rho` is `forget_factor` to the power ``batch_size / n_samples``. With 1, all batches
+        count the same. In `partial_fit` a call counts as a pass, unless `fit` came before.
     fresh_restarts : bool, default=False
-        Whether the codes of a batch are solved anew each time, not updated once: better
-        components after as many passes, which take longer.
+        Whether the codes of a batch are solved from scratch in every pass instead of being updated
+        once. This gives better components for the same number of passes, which take longer.
     fresh_restarts_max_iter : int, default=30
-        Updates of the codes at most, where they are solved anew; also in `partial_fit`.
+        Maximum number of updates of the codes when they are solved from scratch, also in
+        `partial_fit`.
     transform_max_iter : int, default=None
-        Not used, present for scikit-learn's sake: codes are solved to the end, whatever this
-        number.
+        Not used, present for compatibility with scikit-learn. `transform` always solves to the
+        minimum.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers for the start.
+        Random numbers for the initialization. Pass an int for reproducible results.
     verbose : int, default=0
-        Whether to print a line every so many passes.
+        If positive, every ``verbose``-th pass prints the objective.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        What stands for a missing entry in X. What is masked is missing as well.
+        Placeholder for missing entries of X. Masked entries of a masked array are missing as well.
     unstored : {"zero", "missing"}, default="zero"
-        What the entries are that a sparse X does not store.
+        Meaning of the entries that a sparse X does not store.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        H.
+        The components H.
     n_components_ : int
         Number of components.
     reconstruction_err_ : float
-        Root of twice the beta divergence of the observed entries from ``W H``, where W are the
-        codes of the data. After `fit`.
+        Square root of twice the beta divergence between the observed entries of X and ``W H``,
+        where W is the transformed X. Only after `fit`.
     n_iter_ : int
-        Passes over the data, the last of which may not have come to its end. After `fit`.
+        Number of passes over the data, the last of which may be incomplete. Only after `fit`.
     n_steps_ : int
-        Batches so far.
+        Number of batches so far.
     loss_curve_ : list of float
-        The objective in every pass: each batch's at the components that it met. After `fit`.
+        The objective in every pass, with each batch evaluated at the components before its update.
+        Only after `fit`.
     loss_curve_seconds_ : list of float
-        Seconds from the start to the end of every pass. After `fit`.
+        Seconds from the start of the solver to the end of every pass. Only after `fit`.
     solver_ : BaseSolver
-        Who did the updates. After `fit`.
+        The solver that was used. Only after `fit`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X had some.
+        Names of the features, if X had string names.
 
     See Also
     --------
-    NMF : All rows at once.
-    MatrixFactorization : Its `partial_fit` knows factors of any sign and other losses.
+    NMF : Uses all rows at once.
+    MatrixFactorization : Its `partial_fit` supports factors of any sign and other losses.
     sklearn.decomposition.MiniBatchNMF : Complete data only.
 
     Notes

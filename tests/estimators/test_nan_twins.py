@@ -90,7 +90,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 @every_loss
 @every_bias
-@pytest.mark.filterwarnings("ignore:.*fewer observed entries than their codes have numbers")
+@pytest.mark.filterwarnings("ignore:.*fewer observed entries than their codes have coefficients")
 class TestTransform:
     @pytest.mark.parametrize("alpha", [0.0, 0.05])
     def test_rows_are_coded_alone_as_together(self, alpha, bias, loss, layout):

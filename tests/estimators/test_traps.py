@@ -200,7 +200,7 @@ class TestShortRows:
     def test_codes_are_told(self, bias):
         fitted = self.fitted(bias=bias)
         width = 3 + (bias == "both")
-        told = rf"2 of 10 samples have {SHORT[:5]}.*numbers \({width}\).*row 2 with 1.*alpha_W"
+        told = rf"2 of 10 samples have {SHORT[:5]}.*coefficients \({width}\).*row 2 with 1.*alpha_W"
         with pytest.warns(UserWarning, match=told):
             fitted.transform(self.rows())
         with pytest.warns(UserWarning, match=SHORT):
@@ -235,15 +235,15 @@ class TestASinglePenalty:
     def test_it_is_told(self, cls, alpha_W, alpha_H):
         estimator = cls(n_components=2, alpha_W=alpha_W, alpha_H=alpha_H, tol=0.1)
         named = "alpha_H" if alpha_W else "alpha_W"
-        with pytest.warns(UserWarning, match=f"{SINGLE} where {named}=0.*Use {named} > 0"):
+        with pytest.warns(UserWarning, match=f"{SINGLE} because {named}=0.*Use {named} > 0"):
             estimator.fit(np.abs(low_rank()))
 
     def test_it_is_told_of_what_is_chosen(self):
-        with pytest.warns(UserWarning, match=f"{SINGLE} where alpha_W=0.*Use alpha_W > 0"):
+        with pytest.warns(UserWarning, match=f"{SINGLE} because alpha_W=0.*Use alpha_W > 0"):
             model(alpha_W="auto", alpha_H=0.1, tol=0.1).fit(low_rank())
         X = low_rank()
         X[0, 0] = np.nan
-        with pytest.warns(UserWarning, match=f"{SINGLE} where alpha_H=0.*Use alpha_H > 0"):
+        with pytest.warns(UserWarning, match=f"{SINGLE} because alpha_H=0.*Use alpha_H > 0"):
             model(alpha_W="auto", alpha_H=0, tol=0.1).fit(X)
         model(alpha_W="auto", alpha_H=0.1, tol=0.1).fit(X)
 

@@ -79,8 +79,8 @@ def test_messages_say_so():
         warnings.simplefilter("always")
         model().fit(X)
     messages = [str(warning.message) for warning in caught]
-    assert any("row 7: their codes are the mean of those in fit" in text for text in messages)
-    assert any("zero, and an overall mean is expected of them" in text for text in messages)
+    assert any("row 7: their codes are the mean of the codes in fit" in text for text in messages)
+    assert any("zero, and an overall mean is predicted for them" in text for text in messages)
 
 
 @pytest.mark.parametrize("bias", [False, "features"])
