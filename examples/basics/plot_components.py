@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.components import align_components, canonical_form
 
-digits, _ = load_digits(return_X_y=True)
+digits = load_digits().data
 hidden = np.random.RandomState(0).uniform(size=digits.shape) < 0.5
 X = np.where(hidden, np.nan, digits)
 
@@ -62,6 +62,9 @@ shown = {
 for row, (name, components) in zip(axes, shown.items(), strict=True):
     ComponentsDisplay(components=components, image_shape=(8, 8)).plot(row)
     row[0].set_ylabel(name)
+for ax in axes[1:].flat:
+    ax.set_title("")
+figure.suptitle("Two starts end in the same components, and the canonical form undoes a mixture")
 plt.show()
 
 # %%
@@ -74,7 +77,9 @@ from sklearn_mf.components import sort_components
 
 model = MatrixFactorization(8, positive=True, alpha_W=0.1, random_state=0).fit(X)
 _, H = sort_components(model.transform(X), model.components_)
-ComponentsDisplay(components=H, image_shape=(8, 8)).plot()
+figure, axes = plt.subplots(2, 4, figsize=(7, 4.2), layout="constrained")
+ComponentsDisplay(components=H, image_shape=(8, 8)).plot(axes)
+figure.suptitle("Non-negative components look like strokes")
 plt.show()
 
 # %%
@@ -86,18 +91,21 @@ plt.show()
 # that they span: two components of nearly the same importance may turn within it.
 from sklearn_mf.components import component_stability, subspace_stability
 
-ranks = [2, 4, 6, 8]
+ranks = [2, 4, 8]
 single, space = [], []
 for rank in ranks:
-    model = MatrixFactorization(rank, bias="features", alpha_W=0.1, random_state=0)
+    model = MatrixFactorization(rank, bias="features", alpha_W=0.1, tol=1e-3, random_state=0)
     single.append(component_stability(model, X, form=canonical_form))
     space.append(subspace_stability(model, X))
 
-_, ax = plt.subplots(layout="constrained")
-ax.plot(ranks, space, "o-", label="space")
-ax.plot(ranks, single, "o-", label="single components")
-ax.set(xlabel="Number of components", ylabel="Stability", xticks=ranks)
-ax.legend()
+stable = max(rank for rank, value in zip(ranks, single, strict=True) if value > 0.9)
+figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+ax.plot(ranks, space, "o-", color="#0072b2", label="the space that they span")
+ax.plot(ranks, single, "s--", color="#d55e00", label="single components")
+ax.set(xlabel="Number of components", ylabel="Stability (1: found again exactly)", xticks=ranks)
+ax.set(ylim=(0.8, 1.01))
+ax.set_title(f"Up to {stable} components are found again in other samples")
+figure.legend(loc="outside right center", frameon=False)
 plt.show()
 
 # %%
@@ -111,5 +119,8 @@ from sklearn.preprocessing import StandardScaler
 wine, _ = load_wine(return_X_y=True, as_frame=True)
 wine = StandardScaler().set_output(transform="pandas").fit_transform(wine)
 model = MatrixFactorization(4, random_state=0).fit(wine)
-ComponentsDisplay.from_estimator(model, n_top_features=6)
+display = ComponentsDisplay.from_estimator(model, n_top_features=6)
+for ax in display.axes_:
+    ax.set_xlabel("Weight per standard deviation")
+display.figure_.suptitle("Phenols, body, minerals and acid: what wines differ in")
 plt.show()
