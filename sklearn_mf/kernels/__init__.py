@@ -6,13 +6,14 @@
 
 import os
 
-from sklearn_mf.kernels import ranking, reference, reference_prior
+from sklearn_mf.kernels import ranking, reference, reference_prior, reference_sums
 from sklearn_mf.kernels.minimum_norm import pseudoinverses, symmetric_pseudoinverses
 from sklearn_mf.kernels.reference import is_sound, least_squares_operator
 from sklearn_mf.utils._warnings import warn
 
 __all__ = [
     "IMPLEMENTATION",
+    "add_equations",
     "dense_times_dense",
     "descend_prior_rows",
     "descend_rows",
@@ -30,6 +31,7 @@ __all__ = [
     "solve_dense_rows",
     "solve_prior_rows",
     "solve_rows",
+    "solve_systems",
     "sort_rankings",
     "sparse_times_dense",
     "symmetric_pseudoinverses",
@@ -43,7 +45,7 @@ if _wanted not in ("", "compiled", "reference"):
 
 IMPLEMENTATION = "reference"
 coordinates = products = refinement = rows = stochastic = reference
-prior = reference_prior
+prior, sums = reference_prior, reference_sums
 if _wanted != "reference":
     try:
         from sklearn_mf.kernels import _coordinates as coordinates
@@ -53,6 +55,7 @@ if _wanted != "reference":
         from sklearn_mf.kernels import _refinement as refinement
         from sklearn_mf.kernels import _rows as rows
         from sklearn_mf.kernels import _stochastic as stochastic
+        from sklearn_mf.kernels import _sums as sums
 
         ranking = compiled_ranking
         IMPLEMENTATION = "compiled"
@@ -66,11 +69,13 @@ if _wanted != "reference":
         )
         # Never one of each.
         coordinates = products = refinement = rows = stochastic = reference
-        prior = reference_prior
+        prior, sums = reference_prior, reference_sums
 
 descend_rows = coordinates.descend_rows
 settle_rows = coordinates.settle_rows
 normal_equations = rows.normal_equations
+add_equations = sums.add_equations
+solve_systems = sums.solve_systems
 solve_rows = rows.solve_rows
 solve_dense_rows = rows.solve_dense_rows
 solve_prior_rows = prior.solve_prior_rows

@@ -17,38 +17,12 @@ from sklearn_mf.kernels._row_system cimport (
     choose_double_system, choose_float_system, double_system, float_system
 )
 
-ctypedef fused index_t:
-    int32_t
-    int64_t
-
 cdef const float_system* singles = choose_float_system()
 cdef const double_system* doubles = choose_double_system()
-
-# Rows of the design gathered at a time: they stay in the first-level cache. Rows of more than
-# LONG entries are summed in segments, so many of them side by side.
-cdef enum:
-    BLOCK = 128
-    SEGMENT = 8192
-    LONG = 2 * SEGMENT
-    SEGMENTS_AT_A_TIME = 16
-
 
 # Share of its diagonal that a Gram matrix must keep where rows are removed: less, and what is
 # left would be rounding error of what was there.
 cdef double LEAST_LEFT = 0.1
-
-
-cdef struct Scratch:
-    # What one thread works on; all parts are aligned to vectors.
-    void* memory
-    void* rows      # BLOCK pointers to rows of the design
-    void* roots     # BLOCK roots of weights
-    void* targets   # BLOCK
-    void* gathered  # BLOCK x stride, zero beyond k
-    void* gram      # stride x stride
-    void* moments   # stride
-    void* inverse   # stride
-    void* solution  # stride
 
 
 cdef int row_stride(int k, floating* kind) noexcept nogil:
