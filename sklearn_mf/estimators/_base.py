@@ -30,6 +30,7 @@ from sklearn_mf.fitting.threads import threads_for
 from sklearn_mf.fitting.uncertainty import standard_deviations
 from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.objective.problem import Problem
+from sklearn_mf.objective.sweeping import sweeping
 from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.utils._all_at_once import Interrupted
@@ -65,6 +66,8 @@ class BaseFactorization(
     # The unit in which codes are solved.
     _unit = Unit()
     _takes_holes = True
+    # Whether X may lie in blocks of rows.
+    _takes_blocks = False
     # Of a sample of which nothing is known; None where it is zero: biases are what is expected.
     _mean_code = None
     # From which biases are counted, in the unit of the data.
@@ -340,6 +343,7 @@ default=None
         observations = self._observe(X, loss, entry_weight, sample_weight)
         check_observed(observations)
         problem, known = self._pose(observations, loss, known)
+        problem = sweeping(problem)
         warn_of_empty_columns(observations, what_is_expected(problem))
         solver = self._solver_of(problem)
         warn_of_weights_as_y(y, sample_weight)

@@ -8,6 +8,7 @@ import re
 import numpy as np
 from scipy import sparse
 
+from sklearn_mf.blocks import RowBlocks
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.utils._warnings import is_called_by, warn
 
@@ -37,6 +38,8 @@ def warn_of_traps(estimator, X, loss, has_entry_weight):
     has_entry_weight : bool
         Whether entry weights are given, which state which entries count.
     """
+    if isinstance(X, RowBlocks):
+        return  # whose values nobody has seen yet
     _warn_of_a_single_penalty(estimator, X)
     if sparse.issparse(X):
         has_sample_bias = estimator.bias in ("samples", "both")

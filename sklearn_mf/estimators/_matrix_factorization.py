@@ -278,6 +278,8 @@ class MatrixFactorization(StreamedFactorization):
      [3. 6. 9.]]
     """
 
+    _takes_blocks = True
+
     _parameter_constraints: dict = {
         "n_components": [
             Interval(Integral, 1, None, closed="left"),

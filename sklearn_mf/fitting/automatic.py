@@ -12,7 +12,12 @@ from sklearn_mf.fitting.strength import Trials, rank_and_strength, strength_at
 from sklearn_mf.fitting.threads import threads_for
 from sklearn_mf.objective.constants import with_offset
 from sklearn_mf.objective.objective import Objective, Strength
-from sklearn_mf.observations import DenseObservations, ObservedMatrix, ZeroFilledObservations
+from sklearn_mf.observations import (
+    BlockedObservations,
+    DenseObservations,
+    ObservedMatrix,
+    ZeroFilledObservations,
+)
 from sklearn_mf.utils._hiding import hiding_stream
 
 # Entries are hidden in so many hold-outs that enough are, fewer than a rank asks for; fewer than so
@@ -20,6 +25,8 @@ from sklearn_mf.utils._hiding import hiding_stream
 ENOUGH_FOR_STRENGTH, FEWEST_HIDDEN = 500, 3
 # Entries of a table that are enough to choose by.
 MANY_ENTRIES, ROWS_PER_COLUMN = 1 << 15, 4
+# Of data in blocks, whose rows may have few entries.
+MOST_IN_MEMORY = 1 << 20
 # Where nothing can be hidden, or no alternation tells what hidden entries would say; and of losses
 # without a quadratic bound, whose rates run away sooner.
 TYPICAL_SHARE, TYPICAL_OF_RATES = 0.1, 0.4
@@ -128,6 +135,10 @@ def _some_rows(observations: ObservedMatrix, rng):
     """All rows, or of large tables that are not sparse as many as can be copied cheaply."""
     n_rows, n_columns = observations.shape
     n_chosen = max(MANY_ENTRIES // n_columns, ROWS_PER_COLUMN * n_columns)
+    if isinstance(observations, BlockedObservations):  # in memory must be what walks downhill see
+        n_chosen = max(n_chosen, int(MOST_IN_MEMORY * n_rows / observations.n_observed))
+        rows = np.arange(n_rows) if n_rows <= n_chosen else rng.permutation(n_rows)[:n_chosen]
+        return observations.subset(np.sort(rows))
     if not isinstance(observations, DenseObservations) or n_rows <= n_chosen:
         return observations
     return observations.take(np.sort(rng.permutation(n_rows)[:n_chosen]))

@@ -1,7 +1,10 @@
 """From validated arrays to observations."""
 
+import numpy as np
+
+from sklearn_mf.blocks import RowBlocks
 from sklearn_mf.losses.columns import check_data
-from sklearn_mf.observations import observe
+from sklearn_mf.observations import BlockedObservations, Look, observe
 from sklearn_mf.utils._validation import check_entry_weight, check_sample_weight
 
 
@@ -33,6 +36,8 @@ def observed(X, loss, unstored, names=None, entry_weight=None, sample_weight=Non
     ValueError
         If weights are invalid or of other columns, or X has values that the loss has no cost for.
     """
+    if isinstance(X, RowBlocks):
+        return _observed_in_blocks(X, loss, unstored, (entry_weight, sample_weight))
     observations = observe(
         X,
         unstored=unstored,
@@ -42,3 +47,26 @@ def observed(X, loss, unstored, names=None, entry_weight=None, sample_weight=Non
     )
     check_data(loss, observations, names)
     return observations
+
+
+def _observed_in_blocks(X, loss, unstored, weights):
+    entry_weight, sample_weight = weights
+    if not loss.is_squared:
+        raise ValueError(
+            f"loss={loss.name!r} is not served where X lies in blocks of rows: use loss='squared'."
+        )
+    engine = X.engine(_blocks_of_weights(entry_weight, X))
+    sample_weight = check_sample_weight(sample_weight, X)
+    return BlockedObservations(engine, Look(unstored), X.shape, X.dtype, sample_weight)
+
+
+def _blocks_of_weights(entry_weight, X):
+    """Weights of entries in the blocks of X, or None."""
+    if entry_weight is None:
+        return None
+    if isinstance(entry_weight, RowBlocks) and np.array_equal(entry_weight.starts, X.starts):
+        return entry_weight
+    raise ValueError(
+        "entry_weight must lie in the same blocks of rows as X: make it as X was made, see "
+        "sklearn_mf.blocks."
+    )

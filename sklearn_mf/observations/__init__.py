@@ -6,12 +6,15 @@ unstored zeros) happens here, before any loop. X is never copied when it need no
 never written to.
 """
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from scipy import sparse
 
 from sklearn_mf.observations._base import HeldOut, ObservedMatrix
 from sklearn_mf.observations.answers import gradient_of, parabola_of, value_of
 from sklearn_mf.observations.background import BackgroundObservations
+from sklearn_mf.observations.blocked import BlockedObservations
 from sklearn_mf.observations.dense import DenseObservations
 from sklearn_mf.observations.ordinary import of_ordinary_size
 from sklearn_mf.observations.runaways import Runaways
@@ -21,8 +24,10 @@ from sklearn_mf.utils._sparse import entries_at
 
 __all__ = [
     "BackgroundObservations",
+    "BlockedObservations",
     "DenseObservations",
     "HeldOut",
+    "Look",
     "ObservedMatrix",
     "Runaways",
     "StoredObservations",
@@ -77,6 +82,31 @@ def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None, column
         X, weights = keep_entries(X, weights, keep)
     kinds = None if column_kinds is None else column_kinds[X.indices]
     return StoredObservations(X, weights, sample_weight, kinds=kinds)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a block of rows is looked at, wherever that is done; see `observe`."""
+
+    unstored: str = "zero"
+    column_kinds: np.ndarray | None = None
+    factor: float = 1.0
+
+    def __call__(self, block, sample_weight=None):
+        """The observations of a block: of data, and the weights of their entries or None."""
+        X, entry_weight = block
+        observations = observe(
+            X,
+            unstored=self.unstored,
+            entry_weight=entry_weight,
+            sample_weight=sample_weight,
+            column_kinds=self.column_kinds,
+        )
+        return observations if self.factor == 1 else observations.times(self.factor)
+
+    def times(self, factor):
+        """The same, values times a number."""
+        return replace(self, factor=self.factor * factor)
 
 
 def _align(X, entry_weight, unstored):

@@ -10,6 +10,7 @@ from sklearn_mf import kernels
 from sklearn_mf.observations.answers import gradient_of, value_of
 from sklearn_mf.systems import (
     Descent,
+    PackedSystems,
     RowSystems,
     descend,
     descend_blocks,
@@ -214,6 +215,13 @@ class ObservedMatrix(ABC):
             dense.shape[1],
         )
 
+    def product_and_back(self, dense, offsets):
+        """`product`, and that of its weighted rows back: X'X times the columns."""
+        image = self.product(dense, offsets)
+        if self.row_weight is not None:
+            image *= self.row_weight[:, None]
+        return self.T.product(image, np.zeros_like(image, shape=len(image)), offsets)
+
     @cached_property
     def total_squares(self):
         """Weighted sum of the squares of what is observed; infinite where it overflows."""
@@ -407,6 +415,10 @@ class ObservedMatrix(ABC):
             grams[rows], moments[rows] = part.grams, part.moments
         return RowSystems(grams, moments, penalty)
 
+    def add_systems(self, sums: PackedSystems, design, offsets):
+        """Add the normal equations of every row to sums of them, in place; see `systems`."""
+        sums.add(self.systems(design, offsets))
+
     def total_loss(self, W, Ht, loss):
         """Weighted sum of a loss over the observed entries, at model values ``W @ Ht.T``."""
         return sum(
@@ -528,29 +540,6 @@ class HeldOut:
     hidden: ObservedMatrix
     known: ObservedMatrix | None = None
     columns: np.ndarray | None = None
-
-
-def may_be_hidden(rows, columns, n_in_row, n_in_column):
-    """Which of some entries can be hidden all at once, if no row and no column may be emptied.
-
-    Parameters
-    ----------
-    rows, columns : ndarray of int of shape (n_entries,)
-        Where the entries are.
-    n_in_row, n_in_column : ndarray of int
-        How many entries there are in each row and each column, hidden or not.
-
-    Returns
-    -------
-    mask : ndarray of bool of shape (n_entries,)
-        All but one of a row or column that would lose all.
-    """
-    mask = np.ones(len(rows), dtype=bool)
-    for lines, n_in_line in ((rows, n_in_row), (columns, n_in_column)):
-        emptied = np.bincount(lines, minlength=len(n_in_line)) == n_in_line
-        named, first = np.unique(lines, return_index=True)
-        mask[first[emptied[named]]] = False
-    return mask
 
 
 def transposed_kinds(kinds):

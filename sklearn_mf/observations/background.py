@@ -252,6 +252,12 @@ class BackgroundObservations(ObservedMatrix):
         work = len(self.corrections.values) + self.shape[0]
         return n_threads_for_entries(work, k * k)
 
+    def add_systems(self, sums, design, offsets):
+        shared, moments = self._shared(design, offsets)
+        sums.shared += shared.astype(self.dtype)
+        sums.moments += moments.astype(self.dtype)
+        self.corrections.add_systems(sums, design, offsets)
+
     def systems(self, design, offsets, penalty=None):
         shared, moments = self._shared(design, offsets)
         shared = RowSystems(shared[None].astype(self.dtype), moments[None].astype(self.dtype))

@@ -12,15 +12,14 @@ from sklearn_mf.observations._base import (
     as_type,
     block_entries,
     kinds_of_rows,
-    may_be_hidden,
     multiply,
     total_weight,
     transposed_kinds,
 )
 from sklearn_mf.observations.shared_rows import SharedRows
 from sklearn_mf.observations.stored import StoredObservations
-from sklearn_mf.utils._hiding import random_share, random_share_of_rows
-from sklearn_mf.utils._threads import n_threads, product
+from sklearn_mf.utils._hiding import may_be_hidden, random_share, random_share_of_rows
+from sklearn_mf.utils._threads import n_threads, n_threads_for_entries, product
 
 # Rows that miss the same entries and share one factorization for it: fewer are solved sooner
 # one by one.
@@ -334,6 +333,15 @@ class DenseObservations(SharedRows):
         return kernels.solve_dense_rows(
             self.values, weights, offsets, design, gram, *strength, threads
         )
+
+    def add_systems(self, sums, design, offsets):
+        if self.complete:
+            super().add_systems(sums, design, offsets)
+            return
+        for rows, block in self.blocks():
+            part = block.stored()
+            threads = n_threads_for_entries(part.n_observed, design.shape[1] ** 2)
+            sums.add_entries(part.entries(offsets), design, threads, rows)
 
     def stored(self):
         """The same observations, entry by entry."""

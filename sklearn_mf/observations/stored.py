@@ -11,12 +11,11 @@ from sklearn_mf.observations._base import (
     ObservedMatrix,
     as_type,
     block_entries,
-    may_be_hidden,
     multiply,
     times_dense,
 )
 from sklearn_mf.systems import RowSystems
-from sklearn_mf.utils._hiding import random_share, random_share_of_rows
+from sklearn_mf.utils._hiding import may_be_hidden, random_share, random_share_of_rows
 from sklearn_mf.utils._threads import n_threads_for_entries
 
 
@@ -286,6 +285,10 @@ class StoredObservations(ObservedMatrix):
         threads = n_threads_for_entries(self.n_observed, design.shape[1] ** 2)
         equations = kernels.normal_equations(self.entries(offsets), design, threads)
         return RowSystems(*equations, penalty)
+
+    def add_systems(self, sums, design, offsets):
+        threads = n_threads_for_entries(self.n_observed, design.shape[1] ** 2)
+        sums.add_entries(self.entries(offsets), design, threads)
 
     def improve_rows(self, design, offsets, penalty, start, improve):
         return self.improve_by_systems(design, offsets, penalty, start, improve)

@@ -15,6 +15,7 @@ from sklearn_mf.objective.canonical_form import Spectrum
 from sklearn_mf.objective.constants import overall_constant
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.objective.units import Unit
+from sklearn_mf.observations import BlockedObservations
 from sklearn_mf.penalties import BasePenalty
 from sklearn_mf.utils._abilities import has_ability
 from sklearn_mf.utils._registry import Registry
@@ -140,6 +141,8 @@ class BaseSolver(BaseEstimator):
         What is judged, in words.
     allows_missing : bool
         Whether the data may have holes.
+    draws : bool
+        Whether entries, or rows, are visited in random order, for which all must be in memory.
     needs_start : bool
         Whether the factors that are handed in matter.
     """
@@ -147,6 +150,7 @@ class BaseSolver(BaseEstimator):
     requires_loss = ("gradient", "takes_any_model")
     requires_penalty = ()
     allows_missing = True
+    draws = False
     needs_start = True
     init = "svd"
     window = 1
@@ -250,6 +254,11 @@ class BaseSolver(BaseEstimator):
                 f"{type(_unwrapped(side.penalty)).__name__} has not. {_others(problem)}"
             )
         _check_penalties(problem)
+        if self.draws and isinstance(problem.observations, BlockedObservations):
+            raise ValueError(
+                f"solver={self.name!r} visits X in random order, and X lies in blocks of rows. Use "
+                "solver='als' or solver='lbfgs'."
+            )
 
     def unit_of(self, problem: Problem):
         """The unit in which the data are to be solved.

@@ -123,6 +123,7 @@ class Adam(BaseSolver):
     """
 
     name = "adam"
+    draws = True
     requires_penalty = ("takes_any_step",)
     # So that the learning rate may be halved a few times before that is called rest.
     window = 3 * PATIENCE

@@ -121,6 +121,7 @@ class SGD(BaseSolver):
     """
 
     name = "sgd"
+    draws = True
     requires_loss = ("quadratic",)
     requires_penalty = ("is_elastic",)
     # Short steps do not forget singular vectors that fit the noise of few entries.

@@ -64,10 +64,8 @@ def leading_directions(
     directions : Directions
         Values and vectors.
     """
-    samples, features = problem.observations, problem.T.observations
-    n_rows, n_columns = samples.shape
-    k = problem.n_components
-    no_offsets = np.zeros(n_rows, dtype=samples.dtype)
+    samples, k = problem.observations, problem.n_components
+    n_columns = samples.shape[1]
     size = _block_size(samples, k)
     block = random_state.standard_normal((n_columns, size)).astype(samples.dtype)
     space = np.empty((n_columns, 4 * size), dtype=samples.dtype, order="F")
@@ -86,10 +84,7 @@ def leading_directions(
             space = np.hstack([space, np.empty_like(space)])
         basis = space[:, : known + block.shape[1]]
         basis[:, known:] = block
-        image = samples.product(block, offsets)
-        if features.column_weight is not None:
-            image *= features.column_weight[:, None]
-        block = features.product(image, no_offsets, offsets)
+        block = samples.product_and_back(block, offsets)
         # X'X within the subspace; its eigenvectors are the best directions there.
         with one_blas_thread():
             border = basis.T @ block

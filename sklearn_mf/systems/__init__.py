@@ -10,6 +10,7 @@ from sklearn_mf.systems.active_set import solve_active_set
 from sklearn_mf.systems.blocks import descend_blocks
 from sklearn_mf.systems.descent import Descent, descend
 from sklearn_mf.systems.minimum_norm import solve
+from sklearn_mf.systems.packed import PackedSystems
 from sklearn_mf.systems.penalty import RowPenalty
 from sklearn_mf.systems.prior import RowPrior, SharedBasis
 from sklearn_mf.systems.proximal import descend_proximally
@@ -18,6 +19,7 @@ from sklearn_mf.systems.shortest import shortest_rows
 
 __all__ = [
     "Descent",
+    "PackedSystems",
     "RowPenalty",
     "RowPrior",
     "RowSystems",

@@ -130,3 +130,26 @@ def _some_but_not_all(candidates, share, rng):
     mask = np.zeros(len(candidates), dtype=bool)
     mask[positions[:-1][: max(1, round(share * len(positions)))]] = True
     return mask
+
+
+def may_be_hidden(rows, columns, n_in_row, n_in_column):
+    """Which of some entries can be hidden all at once, if no row and no column may be emptied.
+
+    Parameters
+    ----------
+    rows, columns : ndarray of int of shape (n_entries,)
+        Where the entries are.
+    n_in_row, n_in_column : ndarray of int
+        How many entries there are in each row and each column, hidden or not.
+
+    Returns
+    -------
+    mask : ndarray of bool of shape (n_entries,)
+        All but one of a row or column that would lose all.
+    """
+    mask = np.ones(len(rows), dtype=bool)
+    for lines, n_in_line in ((rows, n_in_row), (columns, n_in_column)):
+        emptied = np.bincount(lines, minlength=len(n_in_line)) == n_in_line
+        named, first = np.unique(lines, return_index=True)
+        mask[first[emptied[named]]] = False
+    return mask

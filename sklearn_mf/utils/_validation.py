@@ -1,5 +1,6 @@
 """Checks of parameters and data. The only file that touches scikit-learn's private names."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -23,6 +24,7 @@ from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_feature_names_in as input_names
 from sklearn.utils.validation import _check_sample_weight, _get_feature_names, validate_data
 
+from sklearn_mf.blocks import RowBlocks
 from sklearn_mf.utils._all_at_once import all_at_once
 from sklearn_mf.utils._hints import class_for_object, did_you_mean
 from sklearn_mf.utils._labels import LabeledMatrix
@@ -214,6 +216,8 @@ def check_X(estimator, X, *, reset):
     X itself is never changed, and not copied unless it must be converted. With ``reset=None``
     its columns are not the features of the estimator.
     """
+    if isinstance(X, RowBlocks):
+        return _check_blocks(estimator, X, reset=reset)
     table, mark = native(X), estimator.missing_values
     keep_sparse = getattr(estimator, "unstored", "zero") == "missing"
     X = check_holed(X, mark, keep_sparse=keep_sparse, estimator=estimator)
@@ -234,6 +238,34 @@ def check_X(estimator, X, *, reset):
             f"complete data. Use {remedy}."
         )
     return X
+
+
+def _check_blocks(estimator, X, *, reset):
+    """Validate what can be known of blocks before any of them is read."""
+    if not getattr(estimator, "_takes_blocks", False):
+        raise TypeError(
+            f"{type(estimator).__name__} does not take data in blocks. Where they fit into "
+            "memory, stack what X.read(number) returns, or use MatrixFactorization."
+        )
+    if reset is not None:
+        heading = X if X.heading is None else X.heading
+        validate_data(estimator, heading, reset=reset, skip_check_array=True)
+    check = partial(
+        check_block,
+        dtype=X.dtype,
+        missing_values=estimator.missing_values,
+        unstored=estimator.unstored,
+    )
+    return X.checked(check)
+
+
+def check_block(X, first_row, entry_weight=None, *, dtype, missing_values, unstored):
+    """Validate a block of rows and its weights; an error says where it is among all rows."""
+    try:
+        X = check_holed(X, missing_values, dtype=dtype)
+        return X, check_entry_weight(entry_weight, X, unstored)
+    except ValueError as error:
+        raise ValueError(f"In the block that begins with row {first_row}: {error}") from error
 
 
 def check_holed(X, missing_values=np.nan, *, keep_sparse=True, **checks):
@@ -281,6 +313,8 @@ def check_holed(X, missing_values=np.nan, *, keep_sparse=True, **checks):
 def warn_of_unused_mark(estimator, X):
     """Say that nothing in validated X is marked as missing, where a mark was agreed on."""
     mark = estimator.missing_values
+    if isinstance(X, RowBlocks):
+        return  # which nobody has read
     if not is_nan(mark) and not _has_nan(X):
         warn(f"missing_values={mark!r} occurs nowhere in X: it marks no entry as missing.")
 
@@ -343,6 +377,8 @@ def check_sample_weight(sample_weight, X):
     """Validate sample weights: None, or an array of X's dtype, nowhere negative."""
     if sample_weight is None:
         return None
+    if isinstance(X, RowBlocks):  # of which shape and precision matter here
+        X = np.broadcast_to(np.zeros(1, dtype=X.dtype), X.shape)
     if np.ma.is_masked(sample_weight):
         raise ValueError(
             f"sample_weight is masked in row {np.argmax(np.ma.getmaskarray(sample_weight))}: fill "
