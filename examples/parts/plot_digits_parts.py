@@ -1,6 +1,6 @@
 """
-Parts of digits with holes
-==========================
+Parts of digits with missing pixels
+===================================
 
 Non-negative components of images add up and never cancel, so they look like parts. Half of the
 pixels of the digits are hidden. Does :class:`~sklearn_mf.NMF` find the parts that it finds in
@@ -8,8 +8,8 @@ whole digits?
 """
 
 # %%
-# With holes and without
-# ----------------------
+# Whole digits, and half of their pixels
+# --------------------------------------
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -37,24 +37,32 @@ print("similarities:", pairs.similarities.round(2))
 # The parts
 # ---------
 #
-# Whole digits above, digits with holes below.
+# Each part of whole digits stands above its partner, which has been found in half of the pixels.
 import matplotlib.pyplot as plt
 
 from sklearn_mf.plotting import ComponentsDisplay
 
-figure, axes = plt.subplots(4, 6, figsize=(9, 6.8), layout="constrained")
 partners = holed.components_[pairs.order]
-for components, panels in [(whole.components_, axes[:2]), (partners, axes[2:])]:
-    ComponentsDisplay(components=components, image_shape=(8, 8)).plot(panels)
-for line, label in zip(axes, ["whole", "whole", "half hidden", "half hidden"], strict=True):
-    line[0].set_ylabel(label)
+figure, axes = plt.subplots(4, 6, figsize=(9, 7), layout="constrained")
+for half, chosen in ((axes[:2], slice(0, 6)), (axes[2:], slice(6, 12))):
+    for row, parts, label in zip(
+        half, (whole.components_, partners), ("whole", "half hidden"), strict=True
+    ):
+        ComponentsDisplay(components=parts[chosen], image_shape=(8, 8)).plot(row)
+        row[0].set_ylabel(label)
+    for ax, similarity in zip(half[1], pairs.similarities[chosen], strict=True):
+        ax.set_title(f"cosine {similarity:.2f}", fontsize="medium")
+    for number, ax in enumerate(half[0], chosen.start):
+        ax.set_title(f"Part {number}", fontsize="medium")
+n_found = np.sum(pairs.similarities > 0.8)
+figure.suptitle(f"{n_found} of 12 parts are found again in half of the pixels (cosine above 0.8)")
 plt.show()
 
 # %%
 # The hidden pixels
 # -----------------
 #
-# The model has never seen them.
+# The model has never seen them. Errors are root mean squares, in levels of grey from 0 to 16.
 restored = holed.inverse_transform(holed.transform(X))
 means = np.broadcast_to(np.nanmean(X, axis=0), X.shape)
 for name, filled in {"parts": restored, "means of the pixels": means}.items():
