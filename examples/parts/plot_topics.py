@@ -25,7 +25,7 @@ subjects = {
     "garden": "soil seeds roots prune tomato bloom compost lawn hedge rain rose frost onion sunny",
 }
 subjects = {name: words.split() for name, words in subjects.items()}
-common = "today people week year city new small large time place work begin end often".split()
+common = "today people week year city new small large time place work begin end often"
 
 rng = np.random.default_rng(0)
 mixtures = rng.dirichlet(np.full(len(subjects), 0.15), size=200)
@@ -33,7 +33,7 @@ documents = []
 for mixture in mixtures:
     words = []
     for subject in rng.choice(list(subjects), size=rng.poisson(50), p=mixture):
-        words.append(rng.choice(common if rng.random() < 0.3 else subjects[subject]))
+        words.append(rng.choice(common.split() if rng.random() < 0.3 else subjects[subject]))
     documents.append(" ".join(words))
 print(documents[0])
 
