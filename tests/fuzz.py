@@ -54,7 +54,7 @@ REFUSALS = [
     r"has the shape .* it must be",
     r"finds nothing to hide in X",
     r"test_size=.* is not possible: X has",
-    r"return_std=True: of its rows this NMF keeps too little",
+    r"return_std=True: this NMF cannot estimate standard deviations",
     r"return_std=True finds no noise",
     # Values that a loss or a start does not take.
     r"loss='logistic' .*takes these two values only",
@@ -64,7 +64,7 @@ REFUSALS = [
     # Ranks that depend on the data.
     r"n_components='auto' needs what",
     r"n_components=0.7 is a share of the variance of dense",
-    r"transform_columns does not know which loss",
+    r"transform_columns cannot be used with several losses",
     # What a solver cannot do.
     r"solver='\w+' needs",
     r"solver='mu' knows no biases",

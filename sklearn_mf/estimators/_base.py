@@ -1,4 +1,4 @@
-"""The one way in and the one way out for all estimators: validation, codes, containers."""
+"""Base of all factorizations: validation, fitting, codes, reconstruction and containers."""
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -56,51 +56,51 @@ class BaseFactorization(
     BaseEstimator,
     ABC,
 ):
-    """Base of all estimators: ``X ~ mean(feature_bias_ + W @ components_)``.
+    """Base of all factorizations, whose model is ``X ~ mean(feature_bias_ + W @ components_)``.
 
     A subclass has the parameters ``missing_values``, ``unstored``, ``bias``, ``max_iter``, ``tol``,
-    ``random_state`` and ``verbose``. Its `fit` calls ``_fit``, which asks the abstract methods what
-    is to be solved, by whom and from where.
+    ``random_state`` and ``verbose``. Its `fit` calls ``_fit``, which obtains the problem, the
+    solver and the initialization from the abstract methods.
     """
 
-    # The unit in which codes are solved.
+    # Unit of the data in which codes are solved.
     _unit = Unit()
     _takes_holes = True
     # Whether X may lie in blocks of rows.
     _takes_blocks = False
-    # Of a sample of which nothing is known; None where it is zero: biases are what is expected.
+    # Code of a sample without any observed entry. None means zero, so that biases are predicted.
     _mean_code = None
-    # From which biases are counted, in the unit of the data.
+    # Constant that biases are deviations from, in the unit of the data.
     _offset = 0.0
-    # Tells how well hidden entries are predicted.
+    # Scores the predictions of hidden entries, for early stopping.
     _judge = HiddenScore
 
     @abstractmethod
     def _resolve_loss(self, table, X):
-        """The loss, or the losses of columns as a table names them."""
+        """Return the loss, or the losses of the columns, which may be named as in the table."""
 
     @abstractmethod
     def _objective(self, loss):
-        """What is minimised: as parameters say, and the last fit where they leave it to that."""
+        """Return the objective, from the parameters and what the last fit has chosen."""
 
     @abstractmethod
     def _pose(self, observations: ObservedMatrix, loss, known):
-        """The problem, with what parameters leave to the data, and what is known of a start."""
+        """Return the problem, including choices made from the data, and a known initialization."""
 
     @abstractmethod
     def _solver_of(self, problem: Problem):
-        """Who solves it; an error says why nobody can."""
+        """Return the solver of the problem, or raise an error that says why none applies."""
 
     @abstractmethod
     def _start(self, context, problem: Problem, unit, random_state):
-        """W and Ht to start from. The context is X, the solver, and what is known of a start."""
+        """Return the initial W and Ht. The context is X, the solver and a known initialization."""
 
     def transform(self, X, entry_weight=None):
-        """Codes of samples: each row solved on its own observed entries, components fixed.
+        """Transform X to codes, by solving for each row with the components fixed.
 
-        Rows never influence one another. A row without any observed entry gets the code that
-        stands for the feature biases alone, zero; without biases, the mean of the codes in `fit`,
-        lest it be predicted to be zero. A warning says so.
+        Each row is solved on its own observed entries, independently of other rows. The code of a
+        row without any observed entry is zero if there are biases, so that the feature biases are
+        predicted. Without biases it is the mean of the codes in `fit`. A warning names such rows.
 
         Parameters
         ----------
@@ -114,25 +114,24 @@ default=None
         Returns
         -------
         W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
-            Codes. The bias of the sample is one more, last column where there is one.
+            Transformed data (codes). If there is a sample bias, it is an additional last column.
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
         return self._whitened(self._codes(self._observe(X, self.loss_, entry_weight)))
 
     def transform_columns(self, X, W, entry_weight=None):
-        """Components of new features, of samples whose codes are known.
+        """Compute the components of new features from samples whose codes are known.
 
-        Each column is solved on its own observed entries, the codes fixed: the regression
-        by which `fit` finds the components, with the penalty ``alpha_H``. The estimator does
-        not change.
+        Each column is solved on its own observed entries with the codes fixed, by the same
+        regression and with the same penalty ``alpha_H`` as in `fit`. The estimator does not change.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_new_features)
-            What is observed of the new features.
+            Observed entries of the new features.
         W : array-like of shape (n_samples, n_features_out)
-            Codes of the same samples, as `transform` returns them.
+            Codes of the same samples, as returned by `transform`.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_new_features), \
 default=None
             Non-negative weight of every entry. An entry whose weight is 0, masked or not stored
@@ -141,9 +140,9 @@ default=None
         Returns
         -------
         H : ndarray of shape (n_new_features, n_components) or (n_new_features, n_components + 1)
-            What ``components_.T`` has for other features. Where they have a bias, that of
-            the new ones is one more, last column. A feature without an observed entry
-            gets zeros, its bias that of no feature in particular.
+            Components of the new features, one row for each, like rows of ``components_.T``. If
+            there are feature biases, those of the new features are an additional last column.
+            The components of a feature without an observed entry are zero.
 
         Examples
         --------
@@ -164,13 +163,13 @@ default=None
         expected = (X.shape[0], self._n_features_out)
         if W.shape != expected:
             raise ValueError(
-                f"W has the shape {W.shape}, it must be {expected}: one row for each of X, and "
-                "the columns that transform returned."
+                f"W has the shape {W.shape}, it must be {expected}: one row for each row of X, "
+                "with the columns that transform returned."
             )
         if self.loss_.kinds is not None:
             raise ValueError(
-                "transform_columns does not know which loss new features have: it needs one loss "
-                "for all features."
+                "transform_columns cannot be used with several losses, because the loss of new "
+                "features is not known. Fit with one loss for all features."
             )
         observations = self._observe(X, self.loss_, entry_weight)
         warn_of_empty_columns(observations)
@@ -184,63 +183,66 @@ default=None
         return H
 
     def inverse_transform(self, X):
-        """Reconstruct data from codes, ``feature_bias_ + W @ components_``.
+        """Reconstruct data from codes, as ``feature_bias_ + W @ components_``.
 
-        Under a loss with a link this is put on the scale of the data: probabilities for
-        the logistic loss, rates for that of Poisson. What was observed is reconstructed
-        too, not kept.
+        Under a loss with a link function, the result is on the scale of the data: probabilities for
+        the logistic loss and rates for the Poisson loss. Observed entries are replaced by
+        their reconstruction as well.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features_out)
-            Codes, as `transform` returns them.
+            Codes, as returned by `transform`.
 
         Returns
         -------
         X_reconstructed : ndarray or DataFrame of shape (n_samples, n_features)
-            Expected data, in the container that ``set_output`` asks for.
+            Reconstructed data, in the container requested by ``set_output``.
         """
         check_is_fitted(self)
         W = check_complete(X, "X")
         if W.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has {W.shape[1]} columns, but the codes of this {type(self).__name__} have "
-                f"{self._n_features_out}: pass what transform returned."
+                f"{self._n_features_out}: pass the result of transform."
             )
         values = self._model.decode(self._unwhitened(W))
         return wrap_in_container(self, values, X, self._input_names())
 
     def predict_entries(self, X, rows, columns, return_std=False, entry_weight=None):
-        r"""Predict single entries, without the whole reconstruction.
+        r"""Predict single entries without reconstructing the whole matrix.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            What is observed of the samples.
+            Observed entries of the samples.
         rows : array-like of int of shape (n_entries,)
-            Rows of X.
+            Row numbers of the entries.
         columns : array-like of int of shape (n_entries,)
-            Columns of X.
+            Column numbers of the entries.
         return_std : bool, default=False
-            Whether to return standard deviations too. They need ``loss="squared"`` and `fit`,
-            and leave aside that penalties may be absolute values, or factors positive.
+            Whether to return standard deviations as well. This requires ``loss="squared"`` and
+            `fit`. They do not account for penalties on absolute values and for constraints.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Non-negative weight of every entry of X; 0, or not stored, is missing.
+            Non-negative weight of every entry of X. An entry whose weight is 0 or not stored is
+            missing.
 
         Returns
         -------
         values : ndarray of shape (n_entries,)
-            Expected value of every pair of a row and a column, on the scale of the data.
+            Predicted value of every entry, on the scale of the data.
         std : ndarray of shape (n_entries,)
-            If `return_std`: standard deviation of a new observation there, the square root of
+            Only if ``return_std=True``. Standard deviation of a new observation of the entry, which
+            is the square root of
 
             .. math::
 
                 \sigma^2 + h_j^\top \mathrm{Cov}(w_i) h_j + w_i^\top \mathrm{Cov}(h_j) w_i
                 + \mathrm{tr}(\mathrm{Cov}(w_i) \mathrm{Cov}(h_j))
 
-            with the covariances of the ridge regressions that codes and components are, and
-            the noise :math:`\sigma^2` the squared residuals of `fit` per degree of freedom.
+            where the covariances are those of the ridge regressions for :math:`w_i` and
+            :math:`h_j`, and the noise variance :math:`\sigma^2` is the sum of squared residuals of
+            `fit` divided by the degrees of freedom.
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
@@ -248,7 +250,8 @@ default=None
         columns = check_positions(columns, "columns", X.shape[1])
         if len(rows) != len(columns):
             raise ValueError(
-                f"rows has {len(rows)} entries, columns has {len(columns)}: they go in pairs."
+                f"rows has {len(rows)} entries, but columns has {len(columns)}: pass one column "
+                "for each row."
             )
         if not len(rows):
             nothing = np.zeros(0, dtype=X.dtype)
@@ -264,12 +267,12 @@ default=None
         return values, self._standard_deviations(observations, W, (rows, columns))
 
     def score(self, X, y=None, entry_weight=None):
-        """R^2 of hidden entries against the means of the features; D^2 under other losses.
+        """R^2 of hidden entries relative to the means of the features; D^2 under other losses.
 
-        A fifth of the observed entries of every row is hidden, always the same ones; the
-        codes are solved on the others. 1 is perfect, 0 no better than a constant for each
-        feature: under the squared loss its mean. So a higher rank does not win by itself,
-        and grid search can use the score.
+        A fifth of the observed entries of every row is hidden, always the same entries, and the
+        codes are solved on the others. A score of 1 is perfect, and 0 is no better than the best
+        constant for each feature, which is its mean under the squared loss. A higher rank does not
+        improve the score by itself, so it can be used in grid search.
 
         Parameters
         ----------
@@ -279,16 +282,16 @@ default=None
             Not used, present by convention.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), \
 default=None
-            Non-negative weight of every entry, hidden or not; 0, masked or not stored is
-            missing. NaN may stand where X has no entry.
+            Non-negative weight of every entry, hidden or not. An entry whose weight is 0, masked
+            or not stored is missing. The weight may be NaN where X has no entry.
 
         Returns
         -------
         score : float
-            ``1 - sum loss(x, model) / sum loss(x, constant)`` over the hidden entries, with
-            the constant of each feature that has the smallest loss over the observed
-            entries of X: for the squared loss ``1 - sum (x - xhat)^2 / sum (x - mean)^2``.
-            With weights, all of these are weighted sums.
+            ``1 - sum loss(x, model) / sum loss(x, constant)`` over the hidden entries, where the
+            constant of each feature minimizes the loss over the observed entries of X. For the
+            squared loss this is ``1 - sum (x - xhat)^2 / sum (x - mean)^2``. With weights, all sums
+            are weighted.
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False)
@@ -303,7 +306,7 @@ default=None
     rerank_mmr = Recommendations.rerank_mmr
 
     def __sklearn_is_fitted__(self):
-        # Of a batch without entries, or of data that were refused, only names are known.
+        # After a batch without entries, or data that were refused, only feature names are set.
         return hasattr(self, "components_")
 
     def _validate_params(self):
@@ -333,7 +336,7 @@ default=None
         return observed(X, loss, self.unstored, self._feature_names, *weights)
 
     def _fit(self, X, y, sample_weight, entry_weight, known=None):
-        """Set what is fitted; ``known`` is what the caller knows of a start."""
+        """Fit and set the fitted attributes; ``known`` is an initialization given by the caller."""
         table, given = X, {"X": X, "y": y}
         if self._goes_on:
             check_growth(self, X)
@@ -370,16 +373,16 @@ default=None
 
     @property
     def _goes_on(self):
-        """Whether a fit starts from the last one."""
+        """Whether this fit is a warm start from the previous one."""
         return getattr(self, "warm_start", False) and hasattr(self, "components_")
 
     @property
     def _hides(self):
-        """The share of entries that a solver is not shown, and how long it may gain nothing."""
+        """Share of entries hidden for early stopping and iterations without gain, or None."""
         return None
 
     def _monitors(self, solver, given, result_at, unit):
-        """Who watches the solver."""
+        """Monitors of the solver: callbacks and printed progress."""
         monitors = []
         if has_callbacks(self):
 
@@ -392,7 +395,7 @@ default=None
         return monitors
 
     def _fitted_attributes(self, result):
-        """What `fit` sets, at the factors of a state."""
+        """Attributes that `fit` sets, for the factors of a state."""
         unit, state = result.unit, result.state
         return {
             **model_attributes(result.model),
@@ -405,11 +408,11 @@ default=None
         }
 
     def _left_by(self, result):
-        """What `fit` sets at the end."""
+        """Attributes that only a finished fit sets."""
         return {"reconstruction_err_": result.reconstruction_err, "_mean_code": result.mean_code}
 
     def _codes_of(self, result):
-        """Codes of a fit, as `transform` would return them."""
+        """Codes of a fit, the same that `transform` returns."""
         W = result.unit.outside(result.codes, self.n_components_)
         return self._whitened(self._expected_where_empty(W, result.posed.observations))
 
@@ -421,7 +424,7 @@ default=None
             return self._expected_where_empty(self._model.encode(problem), observations)
 
     def _expected_where_empty(self, W, observations: ObservedMatrix):
-        """Codes, those of rows without an entry being what is to be expected."""
+        """Codes, with the mean code for rows without an observed entry."""
         empty = observations.empty_rows()
         if self._mean_code is not None and empty.any():
             W = W.copy()
@@ -429,18 +432,18 @@ default=None
         return W
 
     def _problem(self, observations: ObservedMatrix):
-        """Codes of these data are what solves this."""
+        """The problem whose rows are the codes of these data."""
         return self._objective(self.loss_).problem(observations, self.n_components_)
 
     def _standard_deviations(self, observations: ObservedMatrix, W, cells):
-        """Of new observations of some entries of rows with these codes."""
+        """Standard deviations of new observations of some cells, for rows with these codes."""
         if not self.loss_.is_squared:
             raise ValueError("return_std=True needs loss='squared': other losses have no noise.")
         past, unit = getattr(self, "_stream", None), self._unit
         if not isinstance(past, Past):
             raise ValueError(
-                f"return_std=True: of its rows this {type(self).__name__} keeps too little to "
-                "know. Use MatrixFactorization, and fit instead of partial_fit."
+                f"return_std=True: this {type(self).__name__} cannot estimate standard deviations. "
+                "Use MatrixFactorization, and fit instead of partial_fit."
             )
         problem = replace(unit.problem(self._problem(observations)), offset=past.offset)
         if not problem.is_elastic:
@@ -454,16 +457,16 @@ default=None
         return std.astype(observations.dtype)
 
     def _whitened(self, W):
-        """Codes as `transform` returns them."""
+        """Whitened codes, if the estimator has that option."""
         return W
 
     def _unwhitened(self, W):
-        """Codes that go with the components, of those that `transform` returned."""
+        """Codes in the scale of `components_`, from codes that `transform` returned."""
         return W
 
     @property
     def _model(self):
-        """What the fitted attributes mean, as users may have changed them."""
+        """The model of the current fitted attributes, which users may have changed."""
         attributes = self.components_, self.feature_bias_, self._has_sample_bias, self.loss_
         return FactorModel(*attributes, self._unit)
 
@@ -476,7 +479,7 @@ default=None
 
 
 def model_attributes(model: FactorModel):
-    """What a model means for an estimator."""
+    """The fitted attributes of a model."""
     return {
         "components_": model.components,
         "feature_bias_": model.feature_bias,
