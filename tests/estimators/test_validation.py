@@ -496,7 +496,7 @@ class TestCodesAndPositions:
             (["0"], [0], "rows must be .* integers"),
             ([[0]], [0], "rows must be a one-dimensional"),
             (0, 0, "rows must be a one-dimensional"),
-            ([0, 1], [0], "rows has 2 entries, columns has 1"),
+            ([0, 1], [0], "rows has 2 entries, but columns has 1"),
         ],
     )
     @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
