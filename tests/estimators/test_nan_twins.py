@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from conftest import minutes_on_reference
+from grids import pairwise
 from scipy import sparse
 from scipy.optimize import minimize_scalar
 from scipy.special import huber
@@ -77,22 +78,22 @@ def same_bits(actual, expected):
     assert actual.reconstruction_err_ == expected.reconstruction_err_
 
 
-@pytest.fixture(params=LAYOUTS)
-def layout(request):
+@pytest.fixture
+def layout(layout_name):
     """How the data are stored, and the parameters that say so."""
-    return LAYOUTS[request.param]
+    return LAYOUTS[layout_name]
 
 
-every_solver = pytest.mark.parametrize("solver", SOLVERS)
-every_bias = pytest.mark.parametrize("bias", BIASES)
-every_loss = pytest.mark.parametrize("loss", LOSSES)
+def each_pair_of(**axes):
+    """Of these axes and the common ones, values of which each pair is tried."""
+    axes = {"bias": BIASES, "loss": LOSSES, "layout_name": [*LAYOUTS]} | axes
+    axes = {name: values for name, values in axes.items() if values}
+    return pytest.mark.parametrize(tuple(axes), pairwise(*axes.values()))
 
 
-@every_loss
-@every_bias
 @pytest.mark.filterwarnings("ignore:.*fewer observed entries than their codes have coefficients")
 class TestTransform:
-    @pytest.mark.parametrize("alpha", [0.0, 0.05])
+    @each_pair_of(alpha=[0.0, 0.05])
     def test_rows_are_coded_alone_as_together(self, alpha, bias, loss, layout):
         convert, parameters = layout
         X = data()
@@ -103,13 +104,14 @@ class TestTransform:
         same(alone, W, rtol=1e-8, atol=1e-10)
         same(halves, W, rtol=1e-8, atol=1e-10)
 
+    @each_pair_of()
     def test_the_order_of_rows_does_not_matter(self, bias, loss, layout):
         convert, parameters = layout
         X, order = data(), np.random.default_rng(1).permutation(N_SAMPLES)
         fitted = model(solver="als", bias=bias, loss=loss, **parameters).fit(convert(X))
         same(fitted.transform(convert(X[order])), fitted.transform(convert(X))[order])
 
-    @every_solver
+    @each_pair_of(solver=SOLVERS)
     def test_fit_transform_is_fit_then_transform(self, solver, bias, loss, layout):
         convert, parameters = layout
         X = convert(data())
@@ -118,6 +120,7 @@ class TestTransform:
         np.testing.assert_array_equal(W, estimator.transform(X))
         np.testing.assert_array_equal(W, estimator.fit(X).transform(X))
 
+    @each_pair_of()
     def test_answers_leave_the_fitted_model_as_it_was(self, bias, loss, layout):
         convert, parameters = layout
         X = convert(data())
@@ -129,10 +132,8 @@ class TestTransform:
         assert pickle.dumps(vars(fitted)) == before
 
 
-@every_loss
-@every_bias
-@every_solver
 class TestFit:
+    @each_pair_of(solver=SOLVERS)
     def test_a_second_fit_finds_the_same(self, solver, bias, loss, layout):
         convert, parameters = layout
         estimator = model(solver=solver, bias=bias, loss=loss, **parameters).fit(convert(data()))
@@ -140,7 +141,7 @@ class TestFit:
         estimator.fit(convert(data(seed=1))).fit(convert(data()))
         same_bits(estimator, first)
 
-    @pytest.mark.parametrize("init", ["svd", "random"])
+    @each_pair_of(solver=SOLVERS, layout_name=None, init=["svd", "random"])
     def test_the_same_seed_gives_the_same_bits(self, init, solver, bias, loss):
         first, second = (
             model(solver=solver, bias=bias, loss=loss, init=init, random_state=3).fit(data())
@@ -148,6 +149,7 @@ class TestFit:
         )
         same_bits(first, second)
 
+    @each_pair_of(solver=SOLVERS)
     def test_another_order_of_samples_gives_the_same_model(self, solver, bias, loss, layout):
         convert, parameters = layout
         X, order = data(), np.random.default_rng(1).permutation(N_SAMPLES)
@@ -157,7 +159,7 @@ class TestFit:
         )
         same_model(forth, back, rtol=1e-6, atol=1e-8)
 
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @each_pair_of(solver=SOLVERS, dtype=[np.float32, np.float64])
     def test_the_dtype_of_the_data_is_kept(self, dtype, solver, bias, loss, layout):
         convert, parameters = layout
         X = convert(data().astype(dtype))
@@ -173,6 +175,7 @@ class TestFit:
         assert [array.dtype for array in arrays] == [dtype] * len(arrays)
         assert all(np.isfinite(array).all() for array in arrays)
 
+    @each_pair_of(solver=SOLVERS)
     def test_single_precision_finds_what_double_finds(self, solver, bias, loss, layout):
         convert, parameters = layout
         single, double = (
@@ -182,6 +185,7 @@ class TestFit:
         same(single.loss_curve_, double.loss_curve_, rtol=1e-3)
         same(single.reconstruction_err_, double.reconstruction_err_, rtol=1e-3)
 
+    @each_pair_of(solver=SOLVERS)
     def test_a_pickled_model_answers_as_before(self, solver, bias, loss, layout):
         convert, parameters = layout
         X = convert(data())
@@ -191,7 +195,7 @@ class TestFit:
         np.testing.assert_array_equal(stored.transform(X), fitted.transform(X))
         assert stored.score(X) == fitted.score(X)
 
-    @pytest.mark.parametrize("init", ["svd", "random"])
+    @each_pair_of(solver=SOLVERS, init=["svd", "random"])
     def test_a_weight_is_the_sample_so_many_times(self, init, solver, bias, loss, layout):
         convert, parameters = layout
         X, weight = data(), np.random.default_rng(2).integers(0, 4, N_SAMPLES)
@@ -203,6 +207,7 @@ class TestFit:
         repeated = estimators[1].fit(convert(X.repeat(weight, axis=0)))
         same_model(weighted, repeated, rtol=1e-5, atol=1e-7)
 
+    @each_pair_of(solver=SOLVERS, layout_name=None)
     def test_a_sample_of_weight_zero_is_absent(self, solver, bias, loss):
         X, weight = data()[7:], np.ones(N_SAMPLES - 7)
         # The only row without a hole: nothing of it may reach the others, no step size either.
@@ -213,6 +218,7 @@ class TestFit:
         present.fit(X, sample_weight=weight)
         same_model(present, absent.fit(X[1:]), rtol=1e-5, atol=1e-7)
 
+    @each_pair_of(solver=SOLVERS)
     def test_an_entry_of_weight_zero_is_missing(self, solver, bias, loss, layout):
         convert, parameters = layout
         X = data()
@@ -229,11 +235,9 @@ class TestFit:
 
 
 @minutes_on_reference
-@pytest.mark.parametrize("layout_name", LAYOUTS)
-@every_loss
-@every_solver
-def test_threads_do_not_change_a_bit(solver, loss, layout_name):
-    convert, parameters = LAYOUTS[layout_name]
+@each_pair_of(solver=SOLVERS, bias=None)
+def test_threads_do_not_change_a_bit(solver, loss, layout):
+    convert, parameters = layout
     # Large enough for the kernels to share the work.
     X = convert(data(n_samples=1500, n_features=120))
     estimators, codes = [], []
@@ -246,6 +250,7 @@ def test_threads_do_not_change_a_bit(solver, loss, layout_name):
     np.testing.assert_array_equal(*codes)
 
 
+@pytest.mark.parametrize("layout_name", LAYOUTS)
 @pytest.mark.parametrize("bad", [np.inf, -np.inf])
 @pytest.mark.parametrize("method", ["fit", "transform", "score"])
 def test_infinity_is_refused_though_nan_is_not(method, bad, layout):
@@ -268,10 +273,7 @@ def with_warnings(call, *args):
     return result, [str(warning.message) for warning in caught]
 
 
-@pytest.mark.parametrize("empty", [[0], [4], [N_SAMPLES - 1], [0, 1, 20, N_SAMPLES - 1]])
-@every_loss
-@every_bias
-@every_solver
+@each_pair_of(solver=SOLVERS, empty=[[0], [4], [N_SAMPLES - 1], [0, 1, 20, N_SAMPLES - 1]])
 def test_an_empty_row_is_warned_of_once_and_gets_a_mean_code(solver, bias, loss, empty, layout):
     convert, parameters = layout
     X = data()
@@ -292,8 +294,7 @@ def test_an_empty_row_is_warned_of_once_and_gets_a_mean_code(solver, bias, loss,
         same(reconstruction[empty], np.tile(means, (len(empty), 1)), rtol=1e-8)
 
 
-@every_loss
-@every_bias
+@each_pair_of()
 def test_an_empty_row_leaves_the_model_as_it_would_be_without(bias, loss, layout):
     convert, parameters = layout
     X = data()
@@ -307,11 +308,7 @@ def test_an_empty_row_leaves_the_model_as_it_would_be_without(bias, loss, layout
     same_model(present, absent.fit(convert(np.delete(X, empty, axis=0))))
 
 
-@pytest.mark.parametrize("init", ["svd", "random"])
-@pytest.mark.parametrize("alpha", [0.0, 0.05])
-@every_loss
-@every_bias
-@every_solver
+@each_pair_of(solver=SOLVERS, alpha=[0.0, 0.05], init=["svd", "random"])
 def test_an_empty_column_is_warned_of_and_has_zero_components(
     solver, bias, loss, alpha, init, layout
 ):
@@ -331,8 +328,7 @@ def test_an_empty_column_is_warned_of_and_has_zero_components(
     same(reconstruction[:, column], estimator.feature_bias_[column] + sample_bias)
 
 
-@every_loss
-@every_bias
+@each_pair_of(layout_name=None)
 def test_the_prediction_of_an_empty_column_without_sample_bias_is_its_bias(bias, loss):
     X = data()
     X[:, 4] = np.nan
