@@ -19,7 +19,7 @@ from sklearn_mf.model_selection import (
 )
 from sklearn_mf.recommending import pivot_entries
 
-PAGE = Path(__file__).parents[2] / "doc" / "guide" / "recommending.md"
+PAGE = Path(__file__).parents[2] / "doc" / "guide" / "rankings.md"
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="needs the documentation")
