@@ -20,14 +20,22 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)
     for solver, iterations in {"gd": 3000, "adam": 3000, "als": 60}.items():
         model = MatrixFactorization(
-            5, solver=solver, init="random", alpha_W=0.01, max_iter=iterations, tol=0, random_state=0
+            5,
+            solver=solver,
+            init="random",
+            alpha_W=0.01,
+            max_iter=iterations,
+            tol=0,
+            random_state=0,
         )
         curves[solver] = np.array(model.fit(X).loss_curve_)
 lowest = min(curve.min() for curve in curves.values())
 names = {"gd": "gradient descent", "adam": "Adam", "als": "alternating least squares"}
 for (solver, curve), style in zip(curves.items(), ["-", "--", ":"], strict=True):
     excess = curve / lowest - 1
-    ax.loglog(np.arange(1, len(curve) + 1), np.maximum(excess, 1e-8), style, label=names[solver], lw=2)
+    ax.loglog(
+        np.arange(1, len(curve) + 1), np.maximum(excess, 1e-8), style, label=names[solver], lw=2
+    )
 ax.set(
     xlabel="iteration",
     ylabel="objective above the lowest, as a share",
