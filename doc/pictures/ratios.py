@@ -34,7 +34,8 @@ SHOWN = {
     ("`ranking.py`, top 10 of 50,000 x 20,000", "implicit"): "top 10 of all rows: implicit",
 }
 
-text = (Path(__file__).parents[2] / "benchmarks" / "README.md").read_text(encoding="utf-8")
+# Sphinx runs this script in its own folder.
+text = Path("../../benchmarks/README.md").read_text(encoding="utf-8")
 rows = []
 for found in re.finditer(r"^\| work \| peer \|", text, flags=re.M):
     rows += table(text[found.start() :])

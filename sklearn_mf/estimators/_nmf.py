@@ -309,9 +309,8 @@ def non_negative_factorization(
     unstored : {"zero", "missing"}, default="zero"
         Meaning of the entries that a sparse X does not store.
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to
-            leaving it out. They do not change W
-        for a given H.
+        Non-negative weights. Weight 2 is equivalent to the sample twice, and weight 0 to leaving
+        it out. They do not change W for a given H.
     entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
         Non-negative weight of every entry; 0, or not stored, is missing.
 
