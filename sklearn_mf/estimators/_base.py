@@ -35,11 +35,13 @@ from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.utils._all_at_once import Interrupted
 from sklearn_mf.utils._callbacks import CallbackSupportMixin, FitTasks, has_callbacks
+from sklearn_mf.utils._foreign import is_dask
 from sklearn_mf.utils._monitors import Printer
 from sklearn_mf.utils._threads import quiet_products
 from sklearn_mf.utils._validation import (
     check_complete,
     check_entry_weight,
+    check_features,
     check_growth,
     check_parameters,
     check_X,
@@ -117,8 +119,11 @@ default=None
             Transformed data (codes). If there is a sample bias, it is an additional last column.
         """
         check_is_fitted(self)
-        X = check_X(self, X, reset=False)
-        return self._whitened(self._codes(self._observe(X, self.loss_, entry_weight)))
+        if is_dask(X):
+            check_features(self, X)
+            codes = partial(self._codes_of_rows, reset=None)
+            return self._by_chunks(codes, X, self._n_features_out, entry_weight)
+        return self._codes_of_rows(X, entry_weight)
 
     def transform_columns(self, X, W, entry_weight=None):
         """Compute the components of new features from samples whose codes are known.
@@ -200,6 +205,8 @@ default=None
             Reconstructed data, in the container requested by ``set_output``.
         """
         check_is_fitted(self)
+        if is_dask(X):
+            return self._by_chunks(self.inverse_transform, X, self.n_features_in_)
         W = check_complete(X, "X")
         if W.shape[1] != self._n_features_out:
             raise ValueError(
@@ -415,6 +422,17 @@ default=None
         """Codes of a fit, the same that `transform` returns."""
         W = result.unit.outside(result.codes, self.n_components_)
         return self._whitened(self._expected_where_empty(W, result.posed.observations))
+
+    def _codes_of_rows(self, X, entry_weight=None, reset=False):
+        """What `transform` says of rows that are here."""
+        X = check_X(self, X, reset=reset)
+        return self._whitened(self._codes(self._observe(X, self.loss_, entry_weight)))
+
+    def _by_chunks(self, function, X, n_columns, entry_weight=None):
+        """What a function gives for the rows of each chunk of a collection of Dask, if asked."""
+        from sklearn_mf.dask import by_chunks
+
+        return by_chunks(function, X, n_columns, self.components_.dtype, entry_weight)
 
     def _codes(self, observations: ObservedMatrix):
         warn_of_empty_rows(observations, self._mean_code)

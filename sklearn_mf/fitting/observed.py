@@ -5,6 +5,7 @@ import numpy as np
 from sklearn_mf.blocks import RowBlocks
 from sklearn_mf.losses.columns import check_data
 from sklearn_mf.observations import BlockedObservations, Look, observe
+from sklearn_mf.utils._foreign import is_dask
 from sklearn_mf.utils._validation import check_entry_weight, check_sample_weight
 
 
@@ -56,6 +57,8 @@ def _observed_in_blocks(X, loss, unstored, weights):
             f"loss={loss.name!r} is not served where X lies in blocks of rows: use loss='squared'."
         )
     engine = X.engine(_blocks_of_weights(entry_weight, X))
+    if is_dask(sample_weight):  # a number for each row, as codes are
+        sample_weight = sample_weight.compute()
     sample_weight = check_sample_weight(sample_weight, X)
     return BlockedObservations(engine, Look(unstored), X.shape, X.dtype, sample_weight)
 
@@ -64,9 +67,12 @@ def _blocks_of_weights(entry_weight, X):
     """Weights of entries in the blocks of X, or None."""
     if entry_weight is None:
         return None
+    if is_dask(entry_weight):
+        from sklearn_mf.dask import row_blocks
+
+        entry_weight = row_blocks(entry_weight, "entry_weight")
     if isinstance(entry_weight, RowBlocks) and np.array_equal(entry_weight.starts, X.starts):
         return entry_weight
     raise ValueError(
-        "entry_weight must lie in the same blocks of rows as X: make it as X was made, see "
-        "sklearn_mf.blocks."
+        "entry_weight must lie in the same blocks, or chunks, of rows as X: make it as X was made."
     )

@@ -12,6 +12,7 @@ from numbers import Number
 import numpy as np
 from scipy import sparse
 
+from sklearn_mf.utils._foreign import here
 from sklearn_mf.utils._labels import LabeledMatrix
 
 # How the types of columns that hold numbers begin, in pandas, polars and Arrow.
@@ -48,9 +49,9 @@ def as_numbers(X, name, missing=np.nan):
     ValueError
         If it holds what is no number, or is a query that nobody has run.
     TypeError
-        If it is a dict, a set or an iterator.
+        If it is a dict, a set or an iterator, or not in this memory.
     """
-    X = native(X)
+    X = here(native(X), name)
     if _is_query(X):
         raise ValueError(f"{name} is a LazyFrame, a query that nobody has run: call .collect().")
     if isinstance(X, Mapping | Set | Iterator):

@@ -26,6 +26,7 @@ from sklearn.utils.validation import _check_sample_weight, _get_feature_names, v
 
 from sklearn_mf.blocks import RowBlocks
 from sklearn_mf.utils._all_at_once import all_at_once
+from sklearn_mf.utils._foreign import is_dask
 from sklearn_mf.utils._hints import class_for_object, did_you_mean
 from sklearn_mf.utils._labels import LabeledMatrix
 from sklearn_mf.utils._sparse import entries_at, sound_csr
@@ -52,6 +53,7 @@ __all__ = [
     "check_X",
     "check_complete",
     "check_entry_weight",
+    "check_features",
     "check_growth",
     "check_holed",
     "check_matplotlib_support",
@@ -216,6 +218,10 @@ def check_X(estimator, X, *, reset):
     X itself is never changed, and not copied unless it must be converted. With ``reset=None``
     its columns are not the features of the estimator.
     """
+    if is_dask(X) and _takes_blocks(estimator):
+        from sklearn_mf.dask import row_blocks
+
+        X = row_blocks(X)
     if isinstance(X, RowBlocks):
         return _check_blocks(estimator, X, reset=reset)
     table, mark = native(X), estimator.missing_values
@@ -240,9 +246,20 @@ def check_X(estimator, X, *, reset):
     return X
 
 
+def check_features(estimator, X):
+    """Refuse a collection of Dask whose columns are not those of the fit; nothing is computed."""
+    from sklearn_mf.dask import heading_of
+
+    validate_data(estimator, heading_of(X), reset=False, skip_check_array=True)
+
+
+def _takes_blocks(estimator):
+    return getattr(estimator, "_takes_blocks", False)
+
+
 def _check_blocks(estimator, X, *, reset):
     """Validate what can be known of blocks before any of them is read."""
-    if not getattr(estimator, "_takes_blocks", False):
+    if not _takes_blocks(estimator):
         raise TypeError(
             f"{type(estimator).__name__} does not take data in blocks. Where they fit into "
             "memory, stack what X.read(number) returns, or use MatrixFactorization."

@@ -1,0 +1,244 @@
+"""Collections of Dask as X: each chunk of rows is a block, worked on where it lies.
+
+Estimators take a dask array or dataframe as they take an array: nothing of this module needs to be
+called for it, but :func:`csr_from_triplets` where a long table shall become one. It needs Dask,
+which ``pip install sklearn-mf[dask]`` brings along.
+"""
+
+from copy import deepcopy
+from functools import reduce
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.delayed import delayed
+
+from sklearn_mf.blocks._engine import of_rows, put
+from sklearn_mf.blocks._row_blocks import RowBlocks, float_like
+
+__all__ = ["row_blocks"]
+
+# Parts that are added up in one task.
+FAN_IN = 4
+# What is said of graphs that are larger: the factors travel in them, as they must.
+LARGE_GRAPH = {"distributed.admin.large-graph-warning-threshold": "1GB"}
+
+
+class DaskEngine:
+    """Visits as tasks: on a cluster where there is a client, else in threads of this process.
+
+    The factors are with the client, and travel with the tasks; sums are made by a tree over the
+    numbers of the blocks, whoever holds them. So a worker that is lost takes nothing along that
+    cannot be made again, and the bits do not depend on how many there are.
+
+    Parameters
+    ----------
+    starts : ndarray of int of shape (n_blocks + 1,)
+        The first row of each block, and the number of rows.
+    blocks : list of Delayed
+        The blocks.
+    keep : bool
+        Whether what is made of blocks is kept where they are.
+    """
+
+    def __init__(self, starts, blocks, *, keep=False):
+        self.starts, self.blocks, self.keep = starts, blocks, keep
+
+    def prepared(self, look, rows=()):
+        """An engine whose blocks are looked at where they are; see `LoopEngine.prepared`."""
+        blocks = [
+            _task(look, block, *(of_rows(numbers, part) for numbers in rows))
+            for part, block in self._parts()
+        ]
+        if self.keep:
+            blocks = list(dask.persist(*blocks))
+        return DaskEngine(self.starts, blocks, keep=self.keep)
+
+    def _parts(self):
+        for number, block in enumerate(self.blocks):
+            yield slice(*self.starts[number : number + 2]), block
+
+    def __iter__(self):
+        """Yield (first row, block), one block after the other here."""
+        for part, block in self._parts():
+            yield part.start, computed(block)[0]
+
+    def visit(self, function, rows=(), shared=()):
+        """See every block once; see `LoopEngine.visit`."""
+        shared = delayed(shared, traverse=False, pure=False)
+        found = [
+            _task(_visited, block, function, tuple(of_rows(r, part) for r in rows), shared)
+            for part, block in self._parts()
+        ]
+        kept_parts = [_task(_first, pair) for pair in found]
+        sums = [_task(_second, pair) for pair in found]
+        while len(sums) > 1:
+            groups = [sums[i : i + FAN_IN] for i in range(0, len(sums), FAN_IN)]
+            sums = [_task(_sum_of, *group) if len(group) > 1 else group[0] for group in groups]
+        *kept_parts, total = computed(*kept_parts, *sums)
+        kept = None
+        for (part, _), own in zip(self._parts(), kept_parts, strict=True):
+            kept = put(kept, part, own, self.starts[-1])
+        return kept, total
+
+
+def computed(*tasks):
+    """What tasks give, an error of theirs in words that say what to do."""
+    with dask.config.set(LARGE_GRAPH):
+        return dask.compute(*tasks)
+
+
+def _task(function, *arguments):
+    return delayed(function, pure=False, traverse=False)(*arguments)
+
+
+def _visited(block, function, rows, shared):
+    return function(block, None, *rows, *shared)
+
+
+def _first(pair):
+    return pair[0]
+
+
+def _second(pair):
+    return pair[1]
+
+
+def _sum_of(first, *others):
+    """Of several parts; the first is not written to, as it may be asked for again."""
+    return reduce(_plus, others, deepcopy(first))
+
+
+def _plus(total, part):
+    if isinstance(total, tuple):
+        return tuple(map(_plus, total, part))
+    if isinstance(total, np.ndarray):
+        total += part
+        return total
+    return None if total is None else total + part
+
+
+class DaskBlocks(RowBlocks):
+    """Chunks of rows of a dask array.
+
+    Parameters
+    ----------
+    array : dask.array.Array
+        In chunks of whole rows.
+    heading : DataFrame or None
+        Without rows, of the columns' names.
+    """
+
+    def __init__(self, array, heading=None):
+        self.array = array
+        self.parts = list(array.to_delayed().ravel())
+        super().__init__(self._computed, array.chunks[0], array.shape[1], float_like(array.dtype))
+        self.heading = heading
+
+    def _computed(self, number):
+        return computed(self.parts[number])[0]
+
+    def engine(self, weights=None):
+        """Who visits the chunks."""
+        others = [None] * self.n_blocks if weights is None else weights.parts
+        starts = self.starts[:-1].tolist()
+        parts = zip(self.parts, starts, others, strict=True)
+        blocks = [_task(self.check, *arguments) for arguments in parts]
+        return DaskEngine(self.starts, blocks, keep=is_persisted(self.array))
+
+
+def is_persisted(array):
+    """Whether every chunk has been computed and is kept."""
+    graph = dict(array.__dask_graph__())
+    return len(graph) <= array.npartitions and not any(map(_is_task, graph.values()))
+
+
+def _is_task(value):
+    return callable(getattr(value, "func", None))
+
+
+def heading_of(X):
+    """What the columns are called: a frame without rows, or an array itself."""
+    if not hasattr(X, "columns"):
+        return X
+    import pandas as pd
+
+    return pd.DataFrame(columns=X.columns)
+
+
+def by_chunks(function, X, n_columns, dtype, entry_weight=None):
+    """What a function of rows gives, in the same chunks of rows, computed when it is asked for.
+
+    Parameters
+    ----------
+    function : callable
+        Gets the rows of a chunk, and their weights if there are some.
+    X : dask.array.Array or dask.dataframe.DataFrame
+        Rows.
+    n_columns : int
+        Of what the function gives.
+    dtype : dtype
+        Likewise.
+    entry_weight : dask.array.Array or None
+        In the chunks of X.
+
+    Returns
+    -------
+    rows : dask.array.Array
+        Nothing is computed yet.
+    """
+    X = X.to_dask_array() if hasattr(X, "to_dask_array") else X
+    _check_columns(X, "X")
+    arrays = [X]
+    if entry_weight is not None:
+        _check_columns(entry_weight, "entry_weight")
+        if entry_weight.chunks != X.chunks:
+            raise ValueError(
+                "entry_weight must lie in the chunks of X: use entry_weight.rechunk(X.chunks)."
+            )
+        arrays.append(entry_weight)
+    meta, chunks = np.empty((0, 0), dtype), (X.chunks[0], (n_columns,))
+    return da.map_blocks(function, *arrays, dtype=dtype, chunks=chunks, meta=meta)
+
+
+def _check_columns(X, name):
+    if X.ndim != 2:
+        raise ValueError(f"{name} has {X.ndim} axes, it must have two: rows and columns.")
+    if len(X.chunks[1]) > 1:
+        raise ValueError(
+            f"{name} is cut into {len(X.chunks[1])} chunks along its columns, and every chunk must "
+            f"hold whole rows: use {name}.rechunk({{1: -1}})."
+        )
+
+
+def row_blocks(X, name="X"):
+    """A dask array or dataframe as blocks of rows.
+
+    Parameters
+    ----------
+    X : dask.array.Array or dask.dataframe.DataFrame
+        Chunks of arrays or of CSR matrices.
+    name : str, default="X"
+        What a message calls it.
+
+    Returns
+    -------
+    blocks : DaskBlocks
+        Nothing is computed, but how many rows the partitions of a dataframe have.
+    """
+    heading = None
+    if hasattr(X, "to_dask_array"):
+        heading, X = heading_of(X), X.to_dask_array(lengths=True)
+    if not isinstance(X, da.Array):
+        raise TypeError(f"{name} is a Dask {type(X).__name__}: pass an array or a dataframe.")
+    _check_columns(X, name)
+    if np.isnan(X.shape).any():
+        raise ValueError(
+            f"{name} does not know how many rows its chunks have: call "
+            f"{name}.compute_chunk_sizes() first."
+        )
+    if 0 in X.chunks[0]:
+        raise ValueError(
+            f"{name} has chunks without rows: use {name}.rechunk({{0: n_rows, 1: -1}})."
+        )
+    return DaskBlocks(X, heading)
