@@ -11,9 +11,9 @@ scikit-learn, in error and in seconds? And how sure can one be of a value that w
 # Tables and imputers
 # -------------------
 #
-# Three real tables that come with scikit-learn, and a generated one of rank 4 with noise. 30 %
-# of the entries are hidden at random, three times. All imputers have their default parameters. Columns are
-# standardized, as nearest neighbours need it; the factorization would do that itself.
+# Three real tables that come with scikit-learn, and a generated one of rank 4 with noise. 30 % of
+# the entries are hidden at random, three times. All imputers have their default parameters.
+# Columns are standardized, as nearest neighbours need it; the factorization would do that itself.
 import itertools
 import warnings
 from time import perf_counter
