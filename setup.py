@@ -36,6 +36,9 @@ class BuildKernels(build_ext):
         if self.compiler.compiler_type != "msvc":
             # The register tiles of _row_system.h rely on loops being unrolled.
             compile_flags = ["-O3", *compile_flags]
+            if "CFLAGS" not in os.environ:
+                # Without it, Python's own "-g" makes wheels three times as large.
+                compile_flags.append("-g0")
         for extension in self.extensions:
             extension.extra_compile_args += compile_flags
             extension.extra_link_args += link_flags
