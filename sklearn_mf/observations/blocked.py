@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import fields
 from functools import cached_property
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -21,28 +22,40 @@ from sklearn_mf.systems import Descent, PackedSystems, RowPenalty
 EQUATIONS = 1 << 21
 
 
-class Facts:
+class Facts(NamedTuple):
     """What one visit tells of data, for good.
 
     Attributes
     ----------
-    row_totals, n_in_row : ndarray of shape (n_rows,)
-        Weight and number of the entries of each row.
+    row_totals, n_in_row, row_sums : ndarray of shape (n_rows,)
+        Weight and number of the entries of each row, and their weighted sum.
     column_totals, n_in_column, column_sums : ndarray of shape (n_columns,)
-        The same of each column, and the weighted sum of its entries.
+        The same of each column.
     squares : float
         Weighted sum of the squares of what is observed.
     n_stored : float
         Numbers that a product multiplies.
-    complete : bool
-        Whether every cell is observed.
+    n_holed : int
+        Blocks in which something is missing.
     """
 
-    def __init__(self, engine, shape, dtype):
-        (self.row_totals, self.n_in_row), sums = engine.visit(_facts)
-        totals, self.n_in_column, self.column_sums, self.squares, self.n_stored, n_holed = sums
-        self.column_totals = totals.astype(dtype)
-        self.complete = n_holed == 0
+    row_totals: np.ndarray
+    n_in_row: np.ndarray
+    row_sums: np.ndarray
+    column_totals: np.ndarray
+    n_in_column: np.ndarray
+    column_sums: np.ndarray
+    squares: float
+    n_stored: float
+    n_holed: int
+
+    def times(self, factor):
+        """The same of values times a number."""
+        return self._replace(
+            row_sums=factor * self.row_sums,
+            column_sums=factor * self.column_sums,
+            squares=factor**2 * self.squares,
+        )
 
 
 class BlockedObservations(ObservedMatrix):
@@ -73,14 +86,15 @@ class BlockedObservations(ObservedMatrix):
     @cached_property
     def facts(self):
         """What the first visit tells."""
-        return Facts(self.engine, self.shape, self.dtype)
+        of_rows, of_all = self.engine.visit(_facts)
+        return Facts(*of_rows, *of_all)
 
     def _transposed(self):
         return BlockedFeatures(self)
 
     @property
     def complete(self):
-        return self.facts.complete
+        return self.facts.n_holed == 0
 
     @property
     def total_squares(self):
@@ -106,7 +120,10 @@ class BlockedObservations(ObservedMatrix):
 
     def times(self, factor):
         look = self.look.times(factor)
-        return BlockedObservations(self.raw, look, self.shape, self.dtype, self.row_weight)
+        other = BlockedObservations(self.raw, look, self.shape, self.dtype, self.row_weight)
+        if "facts" in vars(self):
+            vars(other)["facts"] = self.facts.times(factor)
+        return other
 
     def subset(self, rows):
         """The observations of some rows, in memory."""
@@ -210,7 +227,7 @@ class BlockedFeatures(ObservedMatrix):
     total_squares = property(lambda self: self.rows.total_squares)
     n_observed = property(lambda self: self.rows.n_observed)
     stored_per_row = property(lambda self: self.rows.facts.n_stored / self.shape[0])
-    _row_totals = property(lambda self: self.rows.facts.column_totals)
+    _row_totals = property(lambda self: self.rows.facts.column_totals.astype(self.dtype))
 
     def n_in_row(self):
         return self.rows.facts.n_in_column
@@ -253,6 +270,10 @@ class BlockedFeatures(ObservedMatrix):
             memory.clear()  # before more is made
             memory[key] = self.rows.engine.visit(_column_systems, (design, offsets))[1]
         return memory[key]
+
+    def known_sums(self, design, offsets):
+        """The same if they are known already, else None."""
+        return self.rows.memory.get(_fingerprint(design, offsets))
 
     def _solve_rows(self, design, offsets, penalty):
         return self.sums(design, offsets).solved(penalty)
@@ -309,7 +330,9 @@ def _facts(block: ObservedMatrix, total):
         block.stored_per_row * block.shape[0],
         int(not block.complete),
     )
-    return (block.row_totals(), block.n_in_row()), added(total, part)
+    ones = np.ones((block.shape[1], 1), dtype=block.dtype)
+    row_sums = block.product(ones, np.zeros_like(ones[:, 0]))[:, 0].astype(np.float64)
+    return (block.row_totals(), block.n_in_row(), row_sums), added(total, part)
 
 
 def _chosen_rows(block, total, chosen):

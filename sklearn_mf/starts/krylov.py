@@ -7,7 +7,7 @@ from scipy import linalg
 from sklearn.utils.extmath import svd_flip
 
 from sklearn_mf.objective.problem import Problem
-from sklearn_mf.observations import DenseObservations, ObservedMatrix
+from sklearn_mf.observations import BlockedObservations, DenseObservations, ObservedMatrix
 from sklearn_mf.utils._threads import one_blas_thread
 
 # Columns of a block are whole vectors of the kernels, and a share of the rank where each column
@@ -107,7 +107,8 @@ def leading_directions(
 
 def _block_size(observations: ObservedMatrix, k):
     """Columns of a block: as many as the rank where a product reads all of X in any case."""
-    wanted = k if isinstance(observations, DenseObservations) else -(-k // SHARE_OF_RANK)
+    reads_all = isinstance(observations, DenseObservations | BlockedObservations)
+    wanted = k if reads_all else -(-k // SHARE_OF_RANK)
     return min(-(-wanted // VECTOR) * VECTOR, observations.shape[1])
 
 

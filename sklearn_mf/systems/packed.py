@@ -8,6 +8,9 @@ from sklearn_mf.systems.penalty import RowPenalty
 from sklearn_mf.systems.row_systems import RowSystems
 from sklearn_mf.utils._threads import n_threads
 
+# Numbers of matrices that are unpacked at a time.
+CHUNK = 1 << 18
+
 
 class PackedSystems:
     """Sums of normal equations of rows, of whose symmetric matrices half the numbers are kept.
@@ -88,6 +91,16 @@ class PackedSystems:
         packed = self._packed(slice(0, n_rows))
         threads = n_threads(n_rows * k**3)
         return kernels.solve_systems(packed, self.moments, penalty.scale, penalty.ridge, threads)
+
+    def value(self, rows):
+        """Sum over all systems of ``1/2 v'G v - m'v`` at some rows v, in double precision."""
+        step, total = max(1, CHUNK // rows.shape[1] ** 2), 0.0
+        for first in range(0, len(rows), step):
+            part = slice(first, first + step)
+            v = rows[part].astype(np.float64)
+            half = 0.5 * self.of_rows(part).times(v) - self.moments[part]
+            total += float(np.vdot(v, half))
+        return total
 
     def of_rows(self, rows, penalty=None):
         """The systems of some rows, a slice of them.

@@ -138,6 +138,27 @@ def test_one_block_has_the_rows_of_memory_to_the_last_bit():
     np.testing.assert_array_equal(blocks.transform(in_blocks(X)), memory.transform(X))
 
 
+@pytest.mark.parametrize("bias", [False, "both"])
+def test_a_sweep_reads_the_data_once(bias):
+    B = in_blocks(data("stored"))
+    few = model("stored", bias=bias, tol=0, max_iter=3).fit(B)
+    before = B.n_reads
+    many = model("stored", bias=bias, tol=0, max_iter=10).fit(B)
+    per_sweep = (B.n_reads - 2 * before) / B.n_blocks
+    assert per_sweep == many.n_iter_ - few.n_iter_
+    # One for sums of rows and columns, five for the start, three for the codes and their error.
+    assert before / B.n_blocks <= few.n_iter_ + 10
+
+
+def test_the_loss_of_nearly_exact_data_is_read_off_residuals():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(220, 2)) @ rng.normal(size=(2, 30))
+    X[rng.random(X.shape) < 0.3] = np.nan
+    params = {"alpha_W": 1e-9, "max_iter": 20, "tol": 0}
+    memory, blocks = model("dense", **params).fit(X), model("dense", **params).fit(in_blocks(X))
+    np.testing.assert_allclose(blocks.loss_curve_, memory.loss_curve_, rtol=1e-6)
+
+
 def test_fit_transform_is_fit_and_transform():
     B = in_blocks(data("stored"))
     codes = model("stored", bias="both").fit_transform(B)
