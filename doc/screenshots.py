@@ -28,7 +28,6 @@ OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--hide-scrollbars",
     "--virtual-time-budget=8000",
 ]
 LEFT_OUT = ["_*", "genindex.html", "search.html", "py-modindex.html", "api/generated/*"]
