@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import sklearn
 from conftest import minutes_on_reference
+from grids import pairwise
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import UnsetMetadataPassedError
@@ -451,10 +452,10 @@ def sparse_data(seed=0):
 
 class TestFormats:
     @minutes_on_reference
-    @pytest.mark.parametrize("bias", BIASES)
-    @pytest.mark.parametrize("loss", ["squared", "huber"])
-    @pytest.mark.parametrize("unstored", ["zero", "missing"])
-    @pytest.mark.parametrize("convert", FORMATS, ids=lambda convert: convert.__name__)
+    @pytest.mark.parametrize(
+        ("convert", "bias", "loss", "unstored"),
+        pairwise(FORMATS, BIASES, ["squared", "huber"], ["zero", "missing"]),
+    )
     def test_sparse_formats_give_what_dense_data_give(self, convert, unstored, loss, bias):
         X = sparse_data()
         S = convert(X)

@@ -30,12 +30,22 @@ def imputer(estimator=None, **parameters):
 @parametrize_with_checks(
     [
         imputer(),
-        imputer(sample_posterior=True, add_indicator=True, keep_empty_features=True),
-        imputer(MatrixFactorization(1, random_state=0)),
+        imputer(
+            MatrixFactorization(1, alpha_W=0.1, random_state=0),
+            sample_posterior=True,
+            add_indicator=True,
+            keep_empty_features=True,
+        ),
     ]
 )
 def test_scikit_learn_has_no_complaint(estimator, check):
     check(estimator)
+
+
+@pytest.fixture(scope="module")
+def free():
+    """The data of `holed`, filled without any further parameter."""
+    return imputer().fit_transform(punch_holes(low_rank(mean=1.0)))
 
 
 @pytest.fixture
@@ -82,9 +92,9 @@ class TestFilling:
         filled = imputer().fit_transform(punch_holes(X, 0.3))
         np.testing.assert_allclose(filled, X, atol=1e-3 * X.std(axis=0).max(), rtol=1e-3)
 
-    def test_the_units_of_columns_do_not_matter(self, holed):
+    def test_the_units_of_columns_do_not_matter(self, holed, free):
         scale = np.geomspace(1e-6, 1e6, holed.shape[1])
-        expected = imputer().fit_transform(holed) * scale + 3 * scale
+        expected = free * scale + 3 * scale
         found = imputer().fit_transform(holed * scale + 3 * scale)
         np.testing.assert_allclose(found / scale, expected / scale, rtol=1e-5)
 
@@ -143,7 +153,7 @@ class TestAccuracy:
         errors = [rms(peer.fit_transform(holed) - X, missing) for peer in peers]
         assert rms(imputer().fit_transform(holed) - X, missing) < min(errors)
 
-    @pytest.mark.parametrize(("noise", "limit"), [(0.0, 0.003), (0.1, 0.065), (0.3, 0.174)])
+    @pytest.mark.parametrize(("noise", "limit"), [(0.0, 0.003), (0.3, 0.174)])
     def test_rank_and_penalties_need_no_advice(self, noise, limit):
         rng = np.random.default_rng(0)
         truth = rng.random((300, 4)) @ rng.random((4, 60))
@@ -230,7 +240,7 @@ class TestUncertainty:
 
     def test_an_estimator_that_cannot_tell_is_refused(self, holed):
         fitted = imputer(make_pipeline(StandardScaler(), FACTORIZATION)).fit(holed)
-        with pytest.raises(ValueError, match="Pipeline has no predict_entries"):
+        with pytest.raises(ValueError, match="Pipeline has no method predict_entries"):
             fitted.transform(holed, return_std=True)
 
     @pytest.mark.parametrize("estimator", [None, FACTORIZATION])
@@ -265,8 +275,10 @@ class TestUncertainty:
             x = rng.normal(size=60)
             X = np.column_stack([x, x + rng.normal(size=60), x + rng.normal(size=60)])
             X = np.where(rng.random(X.shape) < [0.0, 0.5, 0.0], np.nan, X)
+            filling = imputer().fit(X)
             for draws in inside:
-                filling, fits = imputer(sample_posterior=draws).fit(X), []
+                filling.set_params(sample_posterior=draws)
+                fits = []
                 for i in range(6 if draws else 1):
                     column = filling.set_params(random_state=i).transform(X)[:, 1]
                     fits.append(stats.linregress(x, column))
@@ -317,11 +329,9 @@ class TestConventions:
         assert std.shape == values.shape
         assert (std[:, 20:] == 0).all()
 
-    def test_missing_values_may_be_a_number(self, holed):
+    def test_missing_values_may_be_a_number(self, holed, free):
         marked = np.where(np.isnan(holed), -99.0, holed)
-        np.testing.assert_array_equal(
-            imputer(missing_values=-99).fit_transform(marked), imputer().fit_transform(holed)
-        )
+        np.testing.assert_array_equal(imputer(missing_values=-99).fit_transform(marked), free)
         with pytest.raises(ValueError, match="NaN"):
             imputer(missing_values=-99).fit(holed)
 
@@ -332,22 +342,21 @@ class TestConventions:
         filled = imputer(missing_values=pandas.NA).fit_transform(table)
         assert np.isfinite(filled).all()
 
-    def test_bounds_hold_for_what_is_imputed_only(self, holed):
+    def test_bounds_hold_for_what_is_imputed_only(self, holed, free):
         low = np.full(20, -0.5)
         low[0] = 2.0
         filled = imputer(min_value=low, max_value=2.5).fit_transform(holed)
         missing = np.isnan(holed)
-        free = imputer().fit_transform(holed)
         expected = np.where(missing, np.clip(free, low, 2.5), holed)
         np.testing.assert_array_equal(filled, expected)
         assert filled[~missing].max() > 2.5
 
-    def test_features_are_rounded_on_request(self, holed):
+    def test_features_are_rounded_on_request(self, holed, free):
         pandas = pytest.importorskip("pandas")
         table = pandas.DataFrame(holed, columns=[f"c{i}" for i in range(20)])
         rounded = ["c0", "c7"]
         found = imputer(round_features=rounded, min_value=-1.5).fit_transform(table)
-        free, missing = imputer().fit_transform(table), np.isnan(holed)
+        missing = np.isnan(holed)
         of_column = missing & np.isin(table.columns, rounded)
         np.testing.assert_array_equal(found[of_column], np.rint(np.maximum(free, -1)[of_column]))
         others = missing & ~of_column

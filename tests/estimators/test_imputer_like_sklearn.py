@@ -313,16 +313,18 @@ class TestConventions:
         np.testing.assert_allclose(imputer().fit_transform(X).ravel(), [1, 2, 1.5, 1.5])
 
     def test_in_a_pipeline_it_is_searched(self):
-        X = sparse.random(100, 10, density=0.1, random_state=0)
-        y = sparse.random(100, 1, density=0.1, random_state=0).toarray().ravel()
-        steps = [("imputer", imputer(missing_values=0)), ("tree", DecisionTreeRegressor())]
+        X = sparse.random(40, 5, density=0.6, random_state=0)
+        y = sparse.random(40, 1, density=0.2, random_state=0).toarray().ravel()
+        factorization = MatrixFactorization(1, alpha_W=0.1, random_state=0)
+        filling = imputer(factorization, missing_values=0)
+        steps = [("imputer", filling), ("tree", DecisionTreeRegressor())]
         grid = {"imputer__max_value": [0.5, None], "imputer__add_indicator": [False, True]}
         search = GridSearchCV(Pipeline(steps), grid, cv=2).fit(X.toarray(), y)
         assert set(search.best_params_) == set(grid)
 
     @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, sparse.csc_array])
     def test_the_data_are_copied(self, container):
-        X = container(np.where(few_entries() == 0, np.nan, 1.0))
+        X = container(np.where(few_entries(30, 6) == 0, np.nan, 1.0))
         before = X.copy()
         imputer().fit_transform(X)
         np.testing.assert_array_equal(

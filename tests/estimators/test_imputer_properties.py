@@ -56,7 +56,7 @@ def parameters(rng, X):
 
 @pytest.mark.filterwarnings("ignore:Features without any observed value")
 @pytest.mark.filterwarnings("ignore:1 of .* samples have no observed entry")
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 def test_imputation(seed):
     rng = np.random.default_rng(seed)
     X = table(rng)

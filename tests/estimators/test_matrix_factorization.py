@@ -367,7 +367,10 @@ class TestRankOfTheData:
         reason = "which entries are hidden is drawn, and a row twice is drawn twice"
         expected = {name.format(kind): reason for kind in ("dense", "sparse")}
         results = check_estimator(
-            MatrixFactorization("auto"), expected_failed_checks=expected, on_skip=None, on_fail=None
+            MatrixFactorization("auto", alpha_W=0.1, max_iter=300),
+            expected_failed_checks=expected,
+            on_skip=None,
+            on_fail=None,
         )
         failed = [r["check_name"] for r in results if r["status"] == "failed"]
         assert failed == []
