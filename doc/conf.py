@@ -87,13 +87,19 @@ sphinx_gallery_conf = {
             "plot_pipeline_grid_search.py",
             # Images
             "plot_restore_pixels.py",
+            "plot_denoise.py",
+            "plot_compress.py",
+            "plot_faces.py",
+            "plot_background.py",
             # Tables
             "plot_impute_table.py",
             "plot_compare_imputers.py",
             "plot_digits_with_holes.py",
             "plot_mixed_table.py",
             # Signals and streams
+            "plot_sensor_outage.py",
             "plot_smooth_spectra.py",
+            "plot_weighted_spectra.py",
             "plot_stream.py",
             # Parts and topics
             "plot_digits_parts.py",
