@@ -5,6 +5,8 @@ called for it, but :func:`csr_from_triplets` where a long table shall become one
 which ``pip install sklearn-mf[dask]`` brings along.
 """
 
+import sys
+from concurrent.futures import CancelledError
 from copy import deepcopy
 from functools import reduce
 
@@ -22,6 +24,12 @@ __all__ = ["row_blocks"]
 FAN_IN = 4
 # What is said of graphs that are larger: the factors travel in them, as they must.
 LARGE_GRAPH = {"distributed.admin.large-graph-warning-threshold": "1GB"}
+# Seconds between looks at the scheduler, and after which a silent one is given up.
+POLL, PATIENCE = 1, 5
+GONE = (
+    "The scheduler of the Dask cluster does not answer any more. Start the cluster again, and fit "
+    "again."
+)
 
 
 class DaskEngine:
@@ -63,37 +71,122 @@ class DaskEngine:
         for part, block in self._parts():
             yield part.start, computed(block)[0]
 
+    def map(self, function, rows=(), shared=()):
+        """What is kept of all rows; see `LoopEngine.map`."""
+        return self._put(computed(*self._tasks(_mapped, (function, rows, shared))))
+
+    def sum(self, function, rows=(), shared=()):
+        """What is added up; see `LoopEngine.sum`."""
+        return computed(_tree(self._tasks(_summed, (function, rows, shared))))[0]
+
     def visit(self, function, rows=(), shared=()):
-        """See every block once; see `LoopEngine.visit`."""
+        """Both; see `LoopEngine.visit`."""
+        pairs = self._tasks(_visited, (function, rows, shared))
+        sums = _tree([_task(_second, pair) for pair in pairs])
+        *kept, total = computed(*(_task(_first, pair) for pair in pairs), sums)
+        return self._put(kept), total
+
+    def _tasks(self, work, question):
+        function, rows, shared = question
         shared = delayed(shared, traverse=False, pure=False)
-        found = [
-            _task(_visited, block, function, tuple(of_rows(r, part) for r in rows), shared)
+        return [
+            _task(work, block, function, tuple(of_rows(r, part) for r in rows), shared)
             for part, block in self._parts()
         ]
-        kept_parts = [_task(_first, pair) for pair in found]
-        sums = [_task(_second, pair) for pair in found]
-        while len(sums) > 1:
-            groups = [sums[i : i + FAN_IN] for i in range(0, len(sums), FAN_IN)]
-            sums = [_task(_sum_of, *group) if len(group) > 1 else group[0] for group in groups]
-        *kept_parts, total = computed(*kept_parts, *sums)
+
+    def _put(self, found):
         kept = None
-        for (part, _), own in zip(self._parts(), kept_parts, strict=True):
+        for (part, _), own in zip(self._parts(), found, strict=True):
             kept = put(kept, part, own, self.starts[-1])
-        return kept, total
+        return kept
 
 
 def computed(*tasks):
-    """What tasks give, an error of theirs in words that say what to do."""
-    with dask.config.set(LARGE_GRAPH):
+    """What tasks give, on a cluster if there is a client of one.
+
+    Raises
+    ------
+    RuntimeError
+        If data or workers are lost for good, or nobody answers: in words that say what to do.
+    """
+    client = _client()
+    if client is None:
         return dask.compute(*tasks)
+    from distributed import KilledWorker
+    from distributed.comm import CommClosedError
+
+    with dask.config.set(LARGE_GRAPH):
+        futures = client.compute(list(tasks))
+    try:
+        _wait(client, futures)
+        return tuple(client.gather(futures))
+    except KilledWorker as error:
+        raise RuntimeError(
+            "Workers of the Dask cluster died of a task, the last of them again and again: most "
+            "likely a chunk of X is too large for their memory. Use smaller chunks, as by "
+            "X.rechunk({0: n_rows, 1: -1}), or workers with more memory."
+        ) from error
+    except CancelledError as error:
+        raise RuntimeError(
+            "Chunks of X were lost with a worker of the Dask cluster, and cannot be made again, as "
+            "scattered data cannot. Read X from a source, such as files, instead of "
+            "client.scatter."
+        ) from error
+    except (CommClosedError, ConnectionError) as error:
+        raise RuntimeError(GONE) from error
+    except BaseException:
+        client.cancel(futures)
+        raise
+
+
+def _client():
+    """The client that Dask would compute with, if any."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None or dask.config.get("scheduler", None) not in (None, "distributed"):
+        return None
+    try:
+        return distributed.default_client()
+    except ValueError:
+        return None
+
+
+def _wait(client, futures):
+    """Until all futures are done, or the scheduler has not answered for some seconds."""
+    from distributed import wait
+
+    silent = 0
+    while True:
+        try:
+            wait(futures, timeout=POLL)
+            return
+        except TimeoutError:
+            silent = 0 if client.status == "running" else silent + 1
+            if silent * POLL > PATIENCE:
+                raise RuntimeError(GONE) from None
 
 
 def _task(function, *arguments):
     return delayed(function, pure=False, traverse=False)(*arguments)
 
 
+def _tree(parts):
+    """The sum of parts, a few in a task, in their order."""
+    while len(parts) > 1:
+        groups = [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)]
+        parts = [_task(_sum_of, *group) if len(group) > 1 else group[0] for group in groups]
+    return parts[0]
+
+
 def _visited(block, function, rows, shared):
     return function(block, None, *rows, *shared)
+
+
+def _mapped(block, function, rows, shared):
+    return function(block, None, *rows, *shared)[0]
+
+
+def _summed(block, function, rows, shared):
+    return function(block, None, *rows, *shared)[1]
 
 
 def _first(pair):

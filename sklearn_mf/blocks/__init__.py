@@ -3,6 +3,7 @@
 What lies in blocks is a :class:`RowBlocks`, which estimators take as X.
 """
 
-from sklearn_mf.blocks._row_blocks import RowBlocks, from_arrays, from_npy
+from sklearn_mf.blocks._row_blocks import RowBlocks
+from sklearn_mf.blocks._sources import from_arrays, from_csr, from_npy, from_parquet, from_zarr
 
-__all__ = ["RowBlocks", "from_arrays", "from_npy"]
+__all__ = ["RowBlocks", "from_arrays", "from_csr", "from_npy", "from_parquet", "from_zarr"]

@@ -80,6 +80,14 @@ class LoopEngine:
             kept = put(kept, part, found, self.starts[-1])
         return kept, total
 
+    def map(self, function, rows=(), shared=()):
+        """A `visit` that adds nothing up: what is kept of all rows."""
+        return self.visit(function, rows, shared)[0]
+
+    def sum(self, function, rows=(), shared=()):
+        """A `visit` that keeps nothing: the sum."""
+        return self.visit(function, rows, shared)[1]
+
 
 def block_rows(starts, first):
     """Rows of the block that begins there."""

@@ -1,7 +1,6 @@
 """Data whose rows are read in blocks."""
 
 from copy import copy
-from functools import partial
 from operator import index
 
 import numpy as np
@@ -41,8 +40,8 @@ class RowBlocks:
 
     See Also
     --------
+    from_npy, from_csr, from_zarr, from_parquet : Of files.
     from_arrays : Of arrays in memory.
-    from_npy : Of a file of NumPy.
 
     Examples
     --------
@@ -151,89 +150,6 @@ class RowBlocks:
             return self.check(self.read(number), int(self.starts[number]), own)
 
         return LoopEngine(self.starts, read)
-
-
-def from_arrays(blocks, dtype=None):
-    """Blocks of arrays or sparse matrices that are in memory, or mapped into it.
-
-    Parameters
-    ----------
-    blocks : sequence of {ndarray, sparse matrix} of shape (n_rows, n_features)
-        One below the other.
-    dtype : {numpy.float32, numpy.float64}, default=None
-        Precision of the fit; None for that of the first block.
-
-    Returns
-    -------
-    X : RowBlocks
-        What estimators take.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_mf.blocks import from_arrays
-    >>> from_arrays([np.ones((3, 2)), np.zeros((2, 2))])
-    RowBlocks(n_samples=5, n_features=2, n_blocks=2)
-    """
-    blocks = list(blocks)
-    if not blocks or any(len(np.shape(block)) != 2 for block in blocks):
-        raise ValueError("blocks must hold matrices, one at least: each with two axes.")
-    n_features = {block.shape[1] for block in blocks}
-    if len(n_features) > 1:
-        raise ValueError(f"All blocks must have the same columns, they have {sorted(n_features)}.")
-    lengths = [block.shape[0] for block in blocks]
-    dtype = float_like(blocks[0].dtype) if dtype is None else dtype
-    return RowBlocks(blocks.__getitem__, lengths, n_features.pop(), dtype)
-
-
-def from_npy(path, rows_per_block):
-    """Blocks of a matrix in a file of NumPy, which is mapped and never read as a whole.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Of a file that :func:`numpy.save` has written.
-    rows_per_block : int
-        Rows that are read at a time. Four blocks are in memory at most.
-
-    Returns
-    -------
-    X : RowBlocks
-        What estimators take.
-
-    Examples
-    --------
-    >>> import numpy as np, os, tempfile
-    >>> from sklearn_mf.blocks import from_npy
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "X.npy")
-    ...     np.save(path, np.ones((10, 3), dtype=np.float32))
-    ...     print(from_npy(path, rows_per_block=4))
-    RowBlocks(n_samples=10, n_features=3, n_blocks=3)
-    """
-    table = np.load(path, mmap_mode="r")
-    if table.ndim != 2:
-        raise ValueError(f"{path} holds an array of shape {table.shape}: it must be a matrix.")
-    shape, dtype = table.shape, table.dtype
-    del table  # opened anew for each block, so that pages that were read may go
-
-    def read(rows):
-        return np.array(np.load(path, mmap_mode="r")[rows])
-
-    return of_slices(read, shape, dtype, rows_per_block)
-
-
-def of_slices(read, shape, dtype, rows_per_block):
-    """Blocks of so many rows each, which are read by a slice of their numbers."""
-    if index(rows_per_block) < 1:
-        raise ValueError(f"rows_per_block={rows_per_block} must be at least 1.")
-    starts = np.arange(0, shape[0], rows_per_block)
-    lengths = np.diff(np.append(starts, shape[0]))
-    return RowBlocks(partial(_slice, read, starts, lengths), lengths, shape[1], float_like(dtype))
-
-
-def _slice(read, starts, lengths, number):
-    return read(slice(int(starts[number]), int(starts[number] + lengths[number])))
 
 
 def float_like(dtype):

@@ -130,7 +130,7 @@ class BlockedObservations(ObservedMatrix):
         chosen = np.zeros(self.shape[0], dtype=bool)
         chosen[rows] = True
         order = np.argsort(np.argsort(np.arange(self.shape[0])[rows], kind="stable"))
-        _, parts = self.raw.visit(_chosen_rows, (chosen,))
+        parts = self.raw.sum(_chosen_rows, (chosen,))
         X, E = (_stacked(part, order) for part in zip(*parts, strict=True))
         weight = None if self.row_weight is None else self.row_weight[rows]
         return self.look((X, E), weight)
@@ -174,8 +174,10 @@ class BlockedObservations(ObservedMatrix):
     def _found(self, method, numbers, start=None, extra=()):
         design, offsets, penalty = numbers
         shared = design, offsets, (method, extra, self.regressors)
-        found, sums = self.engine.visit(_found, (penalty, start), shared)
-        if sums is not None:
+        if self.regressors is None:
+            found = self.engine.map(_found, (penalty, start), shared)
+        else:
+            found, sums = self.engine.visit(_found, (penalty, start), shared)
             W = found[0] if isinstance(found, tuple) else found
             self.memory.clear()
             self.memory[_fingerprint(*self.regressors(W))] = sums
@@ -195,16 +197,17 @@ class BlockedObservations(ObservedMatrix):
 
     def product(self, dense, offsets, row_offsets=0):
         row_offsets = np.broadcast_to(np.asarray(row_offsets, dtype=self.dtype), self.shape[:1])
-        return self.engine.visit(_product, (row_offsets,), (dense, offsets))[0]
+        return self.engine.map(_product, (row_offsets,), (dense, offsets))
 
     def product_and_back(self, dense, offsets):
-        return self.engine.visit(_product_and_back, (), (dense, offsets))[1]
+        return self.engine.sum(_product_and_back, (), (dense, offsets))
 
     def total_loss(self, W, Ht, loss):
-        return self.engine.visit(_total_loss, (W,), (Ht, loss))[1]
+        return self.engine.sum(_total_loss, (W,), (Ht, loss))
 
     def loss_and_gradient(self, W, Ht, loss):
-        W_gradient, (total, Ht_gradient) = self.engine.visit(_loss_and_gradient, (W,), (Ht, loss))
+        shared = Ht, loss
+        W_gradient, (total, Ht_gradient) = self.engine.visit(_loss_and_gradient, (W,), shared)
         return total, W_gradient, Ht_gradient
 
     def split_gradient(self, W, Ht, loss, *, with_loss=False):
@@ -240,7 +243,7 @@ class BlockedFeatures(ObservedMatrix):
 
     def take(self, rows):
         """The entries of some columns, which must be few: they are collected in memory."""
-        _, parts = self.rows.engine.visit(_columns, (), (np.arange(self.shape[0])[rows],))
+        parts = self.rows.engine.sum(_columns, (), (np.arange(self.shape[0])[rows],))
         return parts[0].T.stacked(parts).T
 
     def stored_parts(self, rows):
@@ -268,7 +271,7 @@ class BlockedFeatures(ObservedMatrix):
         key, memory = _fingerprint(design, offsets), self.rows.memory
         if key not in memory:
             memory.clear()  # before more is made
-            memory[key] = self.rows.engine.visit(_column_systems, (design, offsets))[1]
+            memory[key] = self.rows.engine.sum(_column_systems, (design, offsets))
         return memory[key]
 
     def known_sums(self, design, offsets):
@@ -296,14 +299,14 @@ class BlockedFeatures(ObservedMatrix):
 
     def product(self, dense, offsets, row_offsets=0):
         row_offsets = np.broadcast_to(np.asarray(row_offsets, dtype=self.dtype), self.shape[:1])
-        return self.rows.engine.visit(_product_of_columns, (dense, offsets), (row_offsets,))[1]
+        return self.rows.engine.sum(_product_of_columns, (dense, offsets), (row_offsets,))
 
     def total_loss(self, W, Ht, loss):
         return self.rows.total_loss(Ht, W, loss)
 
     def split_gradient(self, W, Ht, loss, *, with_loss=False):
         shared = W, loss, with_loss
-        return self.rows.engine.visit(_split_gradient_of_columns, (Ht,), shared)[1]
+        return self.rows.engine.sum(_split_gradient_of_columns, (Ht,), shared)
 
 
 def refusal(why):
