@@ -17,7 +17,7 @@ COMMON = {"max_iter": 1000, "random_state": 0}
 # Corners are round enough for descents to end within these iterations.
 LOSSES = [Huber(), Absolute(1.0), Quantile(0.7, 0.3), Poisson()]
 TWO_LOSSES = [("squared", slice(0, 1)), ("huber", slice(1, None))]
-ITERATIVE = ["gd", "adam", "lbfgs", "sgd"]
+ITERATIVE = ["gd", "adam", "lbfgs"]
 
 
 def configurations():
@@ -30,53 +30,41 @@ def configurations():
         return
     # At a rank as high as that of the data, minima are flat: no need to go to their bottom.
     flat = {"max_iter": 5000, "tol": 1e-2}
-    yield from (NMF(**flat), NMF(init="random", random_state=0, **flat))
+    yield NMF(**flat)
     yield NMF(3, alpha_W=0.1, l1_ratio=0.5, **flat)
-    yield MiniBatchNMF(tol=1e-2)
     yield MiniBatchNMF(3, init="random", beta_loss=1, fresh_restarts=True, alpha_W=0.1, tol=1e-2)
     # Solvers, biases and penalties do not interact in what is checked: each pair is tried once.
     for solver, bias, alpha in [
-        ("als", False, 0.0),
-        ("als", "features", 0.1),
         ("als", "samples", 0.0),
         ("als", "both", 0.1),
         ("svd", False, 0.1),
         ("svd", "features", 0.0),
-        ("gd", False, 0.1),
-        ("gd", "features", 0.0),
         ("gd", "both", 0.0),
         ("adam", "both", 0.1),
         ("lbfgs", False, 0.0),
-        ("lbfgs", "both", 0.1),
         ("sgd", "both", 0.1),
     ]:
         yield MatrixFactorization(solver=solver, bias=bias, alpha_W=alpha, **COMMON)
-    for positive in (True, "W", "H"):
+    for positive in (True, "H"):
         parameters = {"solver": "cd", "positive": positive, "alpha_W": 0.1, "random_state": 0}
         yield MatrixFactorization(**parameters, **flat)
     for solver, positive in [
         ("als", True),
         ("als", "W"),
-        ("als", "H"),
-        ("gd", True),
         ("gd", "H"),
-        ("adam", "W"),
         ("lbfgs", True),
-        ("lbfgs", "H"),
-        ("sgd", "W"),
     ]:
         # Where nothing is signed, absolute values too; see test_lbfgs.py for the others.
         l1_ratio = 0.5 if positive is True else 0.0
         yield MatrixFactorization(
             solver=solver, positive=positive, alpha_W=0.1, l1_ratio=l1_ratio, **COMMON
         )
-    for solver, loss in zip(ITERATIVE, LOSSES, strict=True):
-        loss = Huber() if solver == "sgd" else loss  # whose steps need a quadratic bound
+    for solver, loss in zip(ITERATIVE, LOSSES[:3], strict=True):
         yield MatrixFactorization(solver=solver, loss=loss, alpha_W=0.1, **COMMON)
-    for loss in (*LOSSES, TWO_LOSSES):
+    for loss in (Huber(), Poisson(), TWO_LOSSES):
         yield MatrixFactorization(loss=loss, alpha_W=0.1, **COMMON)
-    for solver in (GradientDescent(momentum="auto"), GradientDescent(preconditioned=True)):
-        yield MatrixFactorization(solver=solver, alpha_W=0.1, **COMMON)
+    solver = GradientDescent(momentum="auto", preconditioned=True)
+    yield MatrixFactorization(solver=solver, alpha_W=0.1, **COMMON)
 
 
 def expected_failures(estimator):

@@ -207,10 +207,10 @@ def test_what_is_hidden_of_exact_data_is_found(beta):
     errors = []
     for seed in range(3):  # of one alone the minimum may be a local one
         rng = np.random.default_rng(seed)
-        X = (rng.gamma(0.5, size=(600, 5)) + 0.1) @ (rng.gamma(0.5, size=(5, 40)) + 0.1)
+        X = (rng.gamma(0.5, size=(300, 5)) + 0.1) @ (rng.gamma(0.5, size=(5, 40)) + 0.1)
         hidden = rng.random(X.shape) < 0.3
         holed = np.where(hidden, np.nan, X)
-        model = MiniBatchNMF(5, beta_loss=beta, batch_size=100, max_iter=400, random_state=0)
+        model = MiniBatchNMF(5, beta_loss=beta, batch_size=50, max_iter=400, random_state=0)
         model.set_params(**FIXED)
         streamed = clone(model)
         for _ in range(30):

@@ -250,7 +250,7 @@ class TestAccuracy:
         missing = np.isnan(holed)
         errors = [
             rms(FactorizationImputer(random_state=s).fit_transform(holed) - X, missing)
-            for s in range(4)
+            for s in range(3)
         ]
         assert np.ptp(errors) < limit * np.mean(errors)
 
@@ -258,7 +258,7 @@ class TestAccuracy:
     @pytest.mark.parametrize("unit", [1.0, 1e-20])
     def test_exact_relations_of_few_rows_are_recovered(self, n_samples, unit):
         # Of seeds 3 and 12 extreme rows are hidden: the others are all on one side of the means.
-        for seed in (0, 1, 2, 3, 12, 14) if unit == 1 else (3,):
+        for seed in (0, 3, 12) if unit == 1 else (3,):
             rng = np.random.default_rng(seed)
             x = 3 * rng.standard_normal(n_samples)
             X = np.column_stack([x, 2 * x + 1]) * unit

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import low_rank, punch_holes
+from grids import pairwise
 
 from sklearn_mf import NMF, MatrixFactorization, kernels
 
@@ -56,10 +57,10 @@ def test_nmf_reads_any_layout(X, layout, solver):
     assert_same(model.fit_transform(there), expected)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("holes", [0, 0.03, 0.5])
-@pytest.mark.parametrize("loss", ["squared", "huber"])
+@pytest.mark.parametrize(
+    ("layout", "holes", "loss", "weighted"),
+    pairwise([*LAYOUTS], [0, 0.03, 0.5], ["squared", "huber"], [False, True]),
+)
 def test_factorizations_read_any_layout(X, layout, holes, loss, weighted):
     if holes:
         X = punch_holes(X, holes)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from grids import pairwise
 from scipy.optimize import linprog, minimize
 from scipy.special import expit
 
@@ -40,9 +41,7 @@ def _models(model, X):
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "settings", "seed"), pairwise([*LOSSES], SETTINGS, [0, 1]))
 def test_codes_rest_where_rounding_error_does_not_lead(monkeypatch, loss, settings, seed):
     model, X = _fitted(loss, seed, **settings)
     solved, n_systems = active_set._solved, []

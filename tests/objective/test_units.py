@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import minutes_on_reference
+from grids import pairwise
 from scipy import sparse
 from sklearn import decomposition
 
@@ -32,11 +33,11 @@ pytestmark = [
 
 # Units that change no digit, so that nothing at all may change but the unit; they reach beyond
 # what 1e-30 and 1e30, in float32 1e-15 and 1e15, ask for.
-EXACT = {np.float64: [4.0**-52, 4.0**-3, 4.0**2, 4.0**52], np.float32: [4.0**-25, 16, 4.0**25]}
+EXACT = {np.float64: [4.0**-52, 4.0**2, 4.0**52], np.float32: [4.0**-25, 4.0**25]}
 # Any other ones.
 UNITS = {
-    np.float64: [1e-30, 1e-20, 1e-17, 1e-9, 1e-3, 255, 1e8, 1e17, 1e30],
-    np.float32: [1e-15, 1e-9, 255, 1e9, 1e15],
+    np.float64: [1e-30, 1e-17, 1e-3, 255, 1e17, 1e30],
+    np.float32: [1e-15, 255, 1e15],
 }
 DTYPES = [np.float64, np.float32]
 BIASES = [False, "features", "samples", "both"]
@@ -106,9 +107,7 @@ SOLVERS = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(("solver", "bias", "dtype"), pairwise([*SOLVERS], BIASES, DTYPES))
 def test_every_solver_knows_no_unit(solver, bias, dtype):
     kinds = KINDS if solver in ("auto", "als") else ["complete", "nan"]
     if solver == "svd":
@@ -126,9 +125,10 @@ def test_every_solver_knows_no_unit(solver, bias, dtype):
         )
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("side", [True, "W", "H"])
-@pytest.mark.parametrize("solver", ["als", "cd", "gd", "lbfgs", "mu"])
+@pytest.mark.parametrize(
+    ("solver", "side", "dtype"),
+    pairwise(["als", "cd", "gd", "lbfgs", "mu"], [True, "W", "H"], DTYPES),
+)
 def test_positive_factors_know_no_unit(solver, side, dtype):
     if solver == "mu" and side is not True:
         pytest.skip("mu multiplies both factors")
@@ -137,12 +137,16 @@ def test_positive_factors_know_no_unit(solver, side, dtype):
         check(lambda: MatrixFactorization(K, **parameters), positive(), kind, dtype)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("init", ["nndsvd", "nndsvda", "nndsvdar", "random"])
 @pytest.mark.parametrize(
-    ("solver", "beta"), [("cd", 2), ("mu", 2), ("mu", 1), ("mu", 0), ("mu", -1), ("mu", 3)]
+    ("solver_and_beta", "init", "dtype"),
+    pairwise(
+        [("cd", 2), ("mu", 2), ("mu", 1), ("mu", 0), ("mu", -1), ("mu", 3)],
+        ["nndsvd", "nndsvda", "nndsvdar", "random"],
+        DTYPES,
+    ),
 )
-def test_nmf_knows_no_unit(solver, beta, init, dtype):
+def test_nmf_knows_no_unit(solver_and_beta, init, dtype):
+    solver, beta = solver_and_beta
     if solver == "mu" and init == "nndsvd":
         pytest.skip("mu cannot move zeros")
     parameters = {"beta_loss": beta, "init": init, "max_iter": 25, "random_state": 0}
@@ -186,11 +190,12 @@ def test_early_stopping_knows_no_unit(solver, dtype):
         )
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", KINDS[:3])
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("complete", np.float64), ("nan", np.float32), ("stored", np.float64)]
+)
 def test_the_choice_of_a_rank_knows_no_unit(kind, dtype):
     model = {"unstored": "missing" if kind == "stored" else "zero", "random_state": 0}
-    search = {"ranks": [1, 2, 3, 4], "random_state": 0}
+    search = {"ranks": [1, 2, 3], "random_state": 0}
     check(lambda: RankSearchCV(MatrixFactorization(**model), **search), real(), kind, dtype)
     check(lambda: MatrixFactorization("auto", bias="features", **model), real(), kind, dtype)
     if kind == "complete":
@@ -218,9 +223,7 @@ def test_losses_with_a_parameter_in_the_unit_of_the_data_follow_it(loss):
 # Any unit ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "bias", "dtype"), pairwise(KINDS, BIASES, DTYPES))
 def test_the_default_fit_is_the_same_in_any_unit(kind, bias, dtype):
     parameters = {"bias": bias, "max_iter": 200, "random_state": 0}
     parameters["unstored"] = "missing" if kind == "stored" else "zero"
