@@ -43,6 +43,8 @@ templates_path = ["_templates"]
 default_role = "literal"
 # A reference that leads nowhere is a warning, and the build fails.
 nitpicky = True
+# numpydoc links the properties among the attributes of a class, whose entry is in its table alone.
+nitpick_ignore_regex = [("py:obj", r"[a-z_]+")]
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
