@@ -24,6 +24,8 @@ __all__ = ["row_blocks"]
 FAN_IN = 4
 # What is said of graphs that are larger: the factors travel in them, as they must.
 LARGE_GRAPH = {"distributed.admin.large-graph-warning-threshold": "1GB"}
+# Schedulers, as Dask calls them, that are a client's.
+CLUSTER = (None, "distributed", "dask.distributed")
 # Seconds between looks at the scheduler, and after which a silent one is given up.
 POLL, PATIENCE = 1, 5
 GONE = (
@@ -127,6 +129,8 @@ def computed(*tasks):
             "X.rechunk({0: n_rows, 1: -1}), or workers with more memory."
         ) from error
     except CancelledError as error:
+        if client.status != "running":
+            raise RuntimeError(GONE) from error
         raise RuntimeError(
             "Chunks of X were lost with a worker of the Dask cluster, and cannot be made again, as "
             "scattered data cannot. Read X from a source, such as files, instead of "
@@ -142,7 +146,7 @@ def computed(*tasks):
 def _client():
     """The client that Dask would compute with, if any."""
     distributed = sys.modules.get("distributed")
-    if distributed is None or dask.config.get("scheduler", None) not in (None, "distributed"):
+    if distributed is None or dask.config.get("scheduler", None) not in CLUSTER:
         return None
     try:
         return distributed.default_client()

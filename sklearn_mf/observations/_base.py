@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+from scipy import sparse
 
 from sklearn_mf import kernels
 from sklearn_mf.observations.answers import gradient_of, value_of
@@ -73,6 +74,10 @@ class ObservedMatrix(ABC):
         self.row_weight = row_weight
         self.column_weight = column_weight
         self.kinds = kinds
+
+    def __sizeof__(self):
+        """Bytes of the arrays, the twin's too: by them schedulers know what to spill."""
+        return object.__sizeof__(self) + sum(_arrays(self).values())
 
     # What a way of storage must define ----------------------------------------------------
 
@@ -540,6 +545,17 @@ class HeldOut:
     hidden: ObservedMatrix
     known: ObservedMatrix | None = None
     columns: np.ndarray | None = None
+
+
+def _arrays(thing):
+    """Bytes of the arrays that are reached, by the memory that they are in."""
+    found = {}
+    for value in vars(thing).values():
+        if isinstance(value, np.ndarray):
+            found[id(value if value.base is None else value.base)] = value.nbytes
+        elif isinstance(value, ObservedMatrix) or sparse.issparse(value):
+            found |= _arrays(value)
+    return found
 
 
 def transposed_kinds(kinds):

@@ -40,6 +40,10 @@ class PackedSystems:
         self.shared = np.zeros((k, k), dtype=dtype)
         self.moments = np.zeros(shape, dtype=dtype)
 
+    def __sizeof__(self):
+        own = 0 if self.own is None else self.own.nbytes
+        return object.__sizeof__(self) + own + self.shared.nbytes + self.moments.nbytes
+
     def own_sums(self):
         """Triangles of each row, to be added to."""
         if self.own is None:
