@@ -38,6 +38,7 @@ from sklearn_mf.utils._callbacks import CallbackSupportMixin, FitTasks, has_call
 from sklearn_mf.utils._foreign import is_dask
 from sklearn_mf.utils._monitors import Printer
 from sklearn_mf.utils._threads import quiet_products
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike
 from sklearn_mf.utils._validation import (
     check_complete,
     check_entry_weight,
@@ -64,6 +65,15 @@ class BaseFactorization(
     ``random_state`` and ``verbose``. Its `fit` calls ``_fit``, which obtains the problem, the
     solver and the initialization from the abstract methods.
     """
+
+    components_: np.ndarray
+    feature_bias_: np.ndarray
+    n_components_: int
+    n_features_in_: int
+    n_iter_: int
+    loss_curve_: list[float]
+    loss_curve_seconds_: list[float]
+    reconstruction_err_: float
 
     # Unit of the data in which codes are solved.
     _unit = Unit()
@@ -97,7 +107,7 @@ class BaseFactorization(
     def _start(self, context, problem: Problem, unit, random_state):
         """Return the initial W and Ht. The context is X, the solver and a known initialization."""
 
-    def transform(self, X, entry_weight=None):
+    def transform(self, X: MatrixLike, entry_weight: MatrixLike | None = None) -> np.ndarray:
         """Transform X to codes, by solving for each row with the components fixed.
 
         Each row is solved on its own observed entries, independently of other rows. The code of a
@@ -125,7 +135,9 @@ default=None
             return self._by_chunks(codes, X, self._n_features_out, entry_weight)
         return self._codes_of_rows(X, entry_weight)
 
-    def transform_columns(self, X, W, entry_weight=None):
+    def transform_columns(
+        self, X: MatrixLike, W: ArrayLike, entry_weight: MatrixLike | None = None
+    ) -> np.ndarray:
         """Compute the components of new features from samples whose codes are known.
 
         Each column is solved on its own observed entries with the codes fixed, by the same
@@ -187,7 +199,7 @@ default=None
             H[:, -1] += H.dtype.type(self._offset)
         return H
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: MatrixLike) -> np.ndarray:
         """Reconstruct data from codes, as ``feature_bias_ + W @ components_``.
 
         Under a loss with a link function, the result is on the scale of the data: probabilities for
@@ -216,7 +228,14 @@ default=None
         values = self._model.decode(self._unwhitened(W))
         return wrap_in_container(self, values, X, self._input_names())
 
-    def predict_entries(self, X, rows, columns, return_std=False, entry_weight=None):
+    def predict_entries(
+        self,
+        X: MatrixLike,
+        rows: ArrayLike,
+        columns: ArrayLike,
+        return_std: bool = False,
+        entry_weight: MatrixLike | None = None,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         r"""Predict single entries without reconstructing the whole matrix.
 
         Parameters
@@ -273,7 +292,9 @@ default=None
             return values
         return values, self._standard_deviations(observations, W, (rows, columns))
 
-    def score(self, X, y=None, entry_weight=None):
+    def score(
+        self, X: MatrixLike, y: object = None, entry_weight: MatrixLike | None = None
+    ) -> float:
         """R^2 of hidden entries relative to the means of the features; D^2 under other losses.
 
         A fifth of the observed entries of every row is hidden, always the same entries, and the

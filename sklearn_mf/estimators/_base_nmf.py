@@ -1,6 +1,7 @@
 """What `NMF` and `MiniBatchNMF` share: scikit-learn's parameters, checks and starts."""
 
 from abc import abstractmethod
+from typing import Self
 
 import numpy as np
 from sklearn.utils.validation import check_non_negative
@@ -11,6 +12,7 @@ from sklearn_mf.objective.objective import Objective, Strength
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.starts.nonnegative import NONNEGATIVE_INITS, nonnegative_start
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
@@ -59,7 +61,15 @@ class NonnegativeFactorization(BaseFactorization):
         """Who solves, as the parameters say."""
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, W=None, H=None, sample_weight=None, entry_weight=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        W: ArrayLike | None = None,
+        H: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        entry_weight: MatrixLike | None = None,
+    ) -> Self:
         """Find the components.
 
         Parameters
@@ -89,7 +99,15 @@ default=None
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X, y=None, W=None, H=None, sample_weight=None, entry_weight=None):
+    def fit_transform(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        W: ArrayLike | None = None,
+        H: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        entry_weight: MatrixLike | None = None,
+    ) -> np.ndarray:
         """Find the components and return the transformed data; the same as `fit`, then `transform`.
 
         Parameters

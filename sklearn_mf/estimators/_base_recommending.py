@@ -1,5 +1,6 @@
 """The recommending methods of all factorizations, on top of the functions of `retrieval`."""
 
+from collections.abc import Iterator
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,6 +19,7 @@ from sklearn_mf.retrieval import (
     seen_in,
 )
 from sklearn_mf.utils._labels import LabeledMatrix
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike
 from sklearn_mf.utils._validation import check_X
 from sklearn_mf.utils._warnings import quiet, warn
 
@@ -29,8 +31,15 @@ class Recommendations:
     """
 
     def recommend(
-        self, X, n=10, *, exclude_seen=True, items=None, exclude=None, return_scores=True
-    ):
+        self,
+        X: MatrixLike,
+        n: int = 10,
+        *,
+        exclude_seen: bool = True,
+        items: MatrixLike | None = None,
+        exclude: MatrixLike | None = None,
+        return_scores: bool = True,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Recommend the columns with the largest predicted values to each row.
 
         The rows need not have been in `fit`, since their codes are computed as in `transform`. Only
@@ -82,8 +91,15 @@ class Recommendations:
         return (columns, scores) if return_scores else columns
 
     def iter_recommend(
-        self, X, n=10, *, batch_size=4096, exclude_seen=True, items=None, exclude=None
-    ):
+        self,
+        X: MatrixLike,
+        n: int = 10,
+        *,
+        batch_size: int = 4096,
+        exclude_seen: bool = True,
+        items: MatrixLike | None = None,
+        exclude: MatrixLike | None = None,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Recommend in batches of rows, so that results can be stored batch by batch.
 
         Parameters
@@ -123,7 +139,9 @@ class Recommendations:
         warn_of_empty_rows(self._observe(X, self.loss_), self._mean_code)
         return _batches(self, X, n, batch_size, candidates)
 
-    def similar_features(self, columns=None, n=10, *, return_scores=True):
+    def similar_features(
+        self, columns: ArrayLike | None = None, n: int = 10, *, return_scores: bool = True
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Find the features whose components are most similar, by the cosine.
 
         Parameters
@@ -163,7 +181,14 @@ class Recommendations:
         found, cosines = most_similar(vectors[columns], vectors, n, columns)
         return (found, cosines) if return_scores else found
 
-    def similar_samples(self, X, n=10, *, among=None, return_scores=True):
+    def similar_samples(
+        self,
+        X: MatrixLike,
+        n: int = 10,
+        *,
+        among: MatrixLike | None = None,
+        return_scores: bool = True,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Find the samples whose codes are most similar, by the cosine.
 
         Parameters
@@ -205,7 +230,9 @@ class Recommendations:
             found, cosines = most_similar(vectors, others[:, :k].astype(vectors.dtype), n)
         return (found, cosines) if return_scores else found
 
-    def explain(self, X, column, n=10):
+    def explain(
+        self, X: MatrixLike, column: int | str, n: int = 10
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Find the entries of each row that contribute most to a prediction.
 
         Each entry of a row is left out in turn and the code of the row is solved again. The
@@ -256,7 +283,9 @@ class Recommendations:
         with quiet(UserWarning):  # rows that lose their only entry are intended here
             return contributions(predict, X, seen_in(X, self.unstored), n)
 
-    def rerank_mmr(self, items, scores, n=10, *, diversity=0.3):
+    def rerank_mmr(
+        self, items: ArrayLike, scores: ArrayLike, n: int = 10, *, diversity: float = 0.3
+    ) -> tuple[np.ndarray, np.ndarray]:
         r"""Select from recommendations so that they have high scores and differ from one another.
 
         By maximal marginal relevance, columns are selected one after the other, each time the one

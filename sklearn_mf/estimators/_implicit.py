@@ -1,5 +1,8 @@
 """Factorization of implicit feedback: all cells count, and interactions count more."""
 
+from collections.abc import Callable
+from typing import Literal, Self
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,6 +14,7 @@ from sklearn_mf.objective.objective import Objective, Strength
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.solvers import BaseSolver
 from sklearn_mf.starts.start import INITS
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike, RandomState
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
@@ -204,27 +208,27 @@ class ImplicitFactorization(StreamedFactorization):
 
     def __init__(
         self,
-        n_components=64,
+        n_components: int = 64,
         *,
-        unobserved_weight=0.1,
-        confidence="binary",
-        confidence_scale=1.0,
-        bias=False,
-        positive=False,
-        alpha_W=0.003,
-        alpha_H="same",
-        alpha_scaling=1.0,
-        negative="error",
-        solver="als",
-        init="auto",
-        max_iter=16,
-        tol=0.0,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
+        unobserved_weight: float = 0.1,
+        confidence: str | Callable = "binary",
+        confidence_scale: float = 1.0,
+        bias: Literal["features", "samples", "both", False] = False,
+        positive: Literal["W", "H", False, True] = False,
+        alpha_W: float = 0.003,
+        alpha_H: float | Literal["same"] = "same",
+        alpha_scaling: float = 1.0,
+        negative: Literal["error", "dislike"] = "error",
+        solver: str | BaseSolver = "als",
+        init: str | ArrayLike | Callable = "auto",
+        max_iter: int = 16,
+        tol: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: int = 0,
     ):
         self.n_components = n_components
         self.unobserved_weight = unobserved_weight
@@ -248,7 +252,13 @@ class ImplicitFactorization(StreamedFactorization):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None, entry_weight=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        entry_weight: MatrixLike | None = None,
+    ) -> Self:
         """Find the components.
 
         Parameters
@@ -275,7 +285,13 @@ default=None
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X, y=None, sample_weight=None, entry_weight=None):
+    def fit_transform(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        entry_weight: MatrixLike | None = None,
+    ) -> np.ndarray:
         """Find the components and return the transformed data; the same as `fit`, then `transform`.
 
         Parameters
@@ -299,7 +315,13 @@ default=None
         return self._codes_of(self._fit(X, y, sample_weight, entry_weight))
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None, entry_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        entry_weight: MatrixLike | None = None,
+    ) -> Self:
         """Update the components with a batch of new rows, none of which is kept.
 
         After `fit` the components count as the rows they came from. A batch takes one solution of
@@ -335,7 +357,9 @@ default=None
         self._advance((X, self._solver_of(posed)), posed)
         return self
 
-    def score(self, X, y=None, entry_weight=None):
+    def score(
+        self, X: MatrixLike, y: object = None, entry_weight: MatrixLike | None = None
+    ) -> float:
         """How high hidden entries are ranked among all that was not seen, in [0, 1].
 
         A fifth of the stored entries of every row is hidden, always the same ones, and codes are

@@ -1,5 +1,7 @@
 """Imputation of missing values by a factorization of the covariance, or by an estimator."""
 
+from typing import Self
+
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
@@ -21,6 +23,7 @@ from sklearn_mf.utils._tables import (
     rebuilt,
     retyped,
 )
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike, RandomState
 from sklearn_mf.utils._validation import (
     HasMethods,
     MissingValues,
@@ -170,16 +173,16 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: BaseEstimator | None = None,
         *,
-        missing_values=np.nan,
-        add_indicator=False,
-        keep_empty_features=False,
-        min_value=-np.inf,
-        max_value=np.inf,
-        round_features=None,
-        sample_posterior=False,
-        random_state=None,
+        missing_values: object = np.nan,
+        add_indicator: bool = False,
+        keep_empty_features: bool = False,
+        min_value: float | ArrayLike | dict | None = -np.inf,
+        max_value: float | ArrayLike | dict | None = np.inf,
+        round_features: object = None,
+        sample_posterior: bool = False,
+        random_state: RandomState = None,
     ):
         self.estimator = estimator
         self.missing_values = missing_values
@@ -193,7 +196,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
 
     # A given estimator checks its own parameters.
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X: MatrixLike, y: object = None, **fit_params) -> Self:
         """Learn how the features depend on one another.
 
         Parameters
@@ -234,7 +237,9 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         self._fit_model(self._source(table, X), y, fit_params)
         return self
 
-    def transform(self, X, return_std=False):
+    def transform(
+        self, X: MatrixLike, return_std: bool = False
+    ) -> MatrixLike | tuple[MatrixLike, MatrixLike]:
         """Impute the missing values.
 
         Parameters
@@ -275,7 +280,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
             std[seen] = self._model.predict(source, cells, return_std=True)[1]
         return filled, self._completed(0 * X, missing, std, None if marks is None else 0 * marks)
 
-    def score(self, X, y=None):
+    def score(self, X: MatrixLike, y: object = None) -> float:
         """R^2 of hidden entries relative to the means of the features.
 
         A fifth of the observed entries of every row is hidden, always the same entries, and imputed
@@ -321,7 +326,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         baseline = np.sum((truth[cells] - means[columns]) ** 2)
         return float(explained_share(error, baseline))
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: MatrixLike) -> MatrixLike:
         """Restore the missing values, as :class:`sklearn.impute.SimpleImputer` does.
 
         Entries become missing again where the columns of the indicator are set. Features without
@@ -359,7 +364,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
         original[rows, marked[columns]] = mark
         return original.tocsr() if sparse.issparse(X) else original
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the columns that `transform` returns.
 
         Parameters
@@ -378,7 +383,7 @@ class FactorizationImputer(TransformerMixin, BaseEstimator):
             return names[self._kept]
         return np.concatenate([names[self._kept], self.indicator_.get_feature_names_out(names)])
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Get metadata routing of this object.
 
         Returns

@@ -1,5 +1,8 @@
 """Low-rank factorization of data with missing values."""
 
+from collections.abc import Callable
+from typing import Literal, Self
+
 import numpy as np
 
 from sklearn_mf.estimators._base_choice import check_n_components, choose
@@ -23,6 +26,7 @@ from sklearn_mf.solvers import SOLVERS, BaseSolver
 from sklearn_mf.starts.start import INITS
 from sklearn_mf.utils._foreign import is_dask
 from sklearn_mf.utils._tables import is_frame, native
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike, RandomState
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
@@ -314,30 +318,30 @@ class MatrixFactorization(StreamedFactorization):
 
     def __init__(
         self,
-        n_components=None,
+        n_components: int | float | Literal["auto"] | None = None,
         *,
-        loss="squared",
-        bias=False,
-        positive=False,
-        alpha_W="auto",
-        alpha_H="same",
-        l1_ratio=0.0,
-        penalty=None,
-        alpha_scaling=1.0,
-        missing_values=np.nan,
-        unstored="zero",
-        whiten=False,
-        solver="auto",
-        init="auto",
-        max_iter=200,
-        tol=1e-4,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        forget_factor=1.0,
-        random_state=None,
-        verbose=0,
+        loss: str | BaseLoss | dict | list = "squared",
+        bias: Literal["features", "samples", "both", False] = False,
+        positive: Literal["W", "H", False, True] = False,
+        alpha_W: float | Literal["auto"] = "auto",
+        alpha_H: float | Literal["same"] = "same",
+        l1_ratio: float = 0.0,
+        penalty: BasePenalty | dict | None = None,
+        alpha_scaling: float = 1.0,
+        missing_values: object = np.nan,
+        unstored: Literal["zero", "missing"] = "zero",
+        whiten: bool = False,
+        solver: str | BaseSolver = "auto",
+        init: str | ArrayLike | Callable = "auto",
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        forget_factor: float = 1.0,
+        random_state: RandomState = None,
+        verbose: int = 0,
     ):
         self.n_components = n_components
         self.loss = loss
@@ -364,7 +368,13 @@ class MatrixFactorization(StreamedFactorization):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None, entry_weight=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        entry_weight: MatrixLike | None = None,
+    ) -> Self:
         """Find the components.
 
         Parameters
@@ -390,7 +400,13 @@ default=None
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X, y=None, sample_weight=None, entry_weight=None):
+    def fit_transform(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        entry_weight: MatrixLike | None = None,
+    ) -> np.ndarray:
         """Find the components and return the transformed data; the same as `fit`, then `transform`.
 
         Parameters
@@ -416,7 +432,13 @@ default=None
         return self.transform(X, entry_weight) if is_dask(X) else self._codes_of(result)
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None, entry_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        entry_weight: MatrixLike | None = None,
+    ) -> Self:
         """Update the components with a batch of rows, without keeping the rows.
 
         After `fit`, the components count as much as the rows that they were fitted to. Otherwise

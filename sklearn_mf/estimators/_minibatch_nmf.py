@@ -1,5 +1,7 @@
 """Non-negative matrix factorization in batches of rows, with missing values."""
 
+from typing import Literal, Self
+
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -11,6 +13,7 @@ from sklearn_mf.fitting.threads import threads_for
 from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.solvers.minibatch import MiniBatchUpdate
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike, RandomState
 from sklearn_mf.utils._validation import check_X, fit_context
 from sklearn_mf.utils._warnings import warn
 
@@ -160,25 +163,25 @@ class MiniBatchNMF(NonnegativeFactorization):
 
     def __init__(
         self,
-        n_components="auto",
+        n_components: int | Literal["auto"] | None = "auto",
         *,
-        init=None,
-        batch_size=1024,
-        beta_loss="frobenius",
-        tol=1e-4,
-        max_no_improvement=10,
-        max_iter=200,
-        alpha_W=0.0,
-        alpha_H="same",
-        l1_ratio=0.0,
-        forget_factor=0.7,
-        fresh_restarts=False,
-        fresh_restarts_max_iter=30,
-        transform_max_iter=None,
-        random_state=None,
-        verbose=0,
-        missing_values=np.nan,
-        unstored="zero",
+        init: str | None = None,
+        batch_size: int = 1024,
+        beta_loss: float | str = "frobenius",
+        tol: float = 1e-4,
+        max_no_improvement: int | None = 10,
+        max_iter: int = 200,
+        alpha_W: float = 0.0,
+        alpha_H: float | Literal["same"] = "same",
+        l1_ratio: float = 0.0,
+        forget_factor: float = 0.7,
+        fresh_restarts: bool = False,
+        fresh_restarts_max_iter: int = 30,
+        transform_max_iter: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        missing_values: object = np.nan,
+        unstored: Literal["zero", "missing"] = "zero",
     ):
         self.n_components = n_components
         self.init = init
@@ -200,7 +203,15 @@ class MiniBatchNMF(NonnegativeFactorization):
         self.unstored = unstored
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, W=None, H=None, sample_weight=None, entry_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        W: ArrayLike | None = None,
+        H: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        entry_weight: MatrixLike | None = None,
+    ) -> Self:
         """Update the components with a batch of rows, none of which is kept.
 
         After `fit` it goes on from there. Otherwise the first batch starts the components, as

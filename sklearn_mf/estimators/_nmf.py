@@ -1,5 +1,7 @@
 """Non-negative matrix factorization as in scikit-learn, with missing values."""
 
+from typing import Literal
+
 import numpy as np
 
 from sklearn_mf.estimators._base_checks import warn_of_empty_rows
@@ -7,6 +9,7 @@ from sklearn_mf.estimators._base_nmf import BETAS, NonnegativeFactorization
 from sklearn_mf.fitting.threads import threads_for
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers import BaseSolver, CoordinateDescent, MultiplicativeUpdate
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike, RandomState
 from sklearn_mf.utils._validation import (
     StrOptions,
     check_complete,
@@ -20,10 +23,11 @@ from sklearn_mf.utils._warnings import warn
 class NMF(NonnegativeFactorization):
     r"""Non-negative matrix factorization of data with missing entries.
 
-    Find non-negative transformed data W (the codes) and non-negative components H so that :math:`X
-    \approx W H`, using only the observed entries of X. It has the parameters, the objective and the
-    attributes of :class:`sklearn.decomposition.NMF` and can replace it. Missing entries are NaN or,
-    with ``unstored="missing"``, the entries that a sparse X does not store. The objective is
+    Find non-negative transformed data W (the codes) and non-negative components H so that
+    :math:`X \approx W H`, using only the observed entries of X. It has the parameters, the
+    objective and the attributes of :class:`sklearn.decomposition.NMF` and can replace it. Missing
+    entries are NaN or, with ``unstored="missing"``, the entries that a sparse X does not store.
+    The objective is
 
     .. math::
 
@@ -153,21 +157,21 @@ class NMF(NonnegativeFactorization):
 
     def __init__(
         self,
-        n_components="auto",
+        n_components: int | Literal["auto"] | None = "auto",
         *,
-        init=None,
-        solver="cd",
-        beta_loss="frobenius",
-        tol=1e-4,
-        max_iter=200,
-        random_state=None,
-        alpha_W=0.0,
-        alpha_H="same",
-        l1_ratio=0.0,
-        verbose=0,
-        shuffle=False,
-        missing_values=np.nan,
-        unstored="zero",
+        init: str | None = None,
+        solver: str | BaseSolver = "cd",
+        beta_loss: float | str = "frobenius",
+        tol: float = 1e-4,
+        max_iter: int = 200,
+        random_state: RandomState = None,
+        alpha_W: float = 0.0,
+        alpha_H: float | Literal["same"] = "same",
+        l1_ratio: float = 0.0,
+        verbose: int = 0,
+        shuffle: bool = False,
+        missing_values: object = np.nan,
+        unstored: Literal["zero", "missing"] = "zero",
     ):
         self.n_components = n_components
         self.init = init
@@ -234,28 +238,28 @@ class NMF(NonnegativeFactorization):
     prefer_skip_nested_validation=False,
 )
 def non_negative_factorization(
-    X,
-    W=None,
-    H=None,
-    n_components="auto",
+    X: MatrixLike,
+    W: ArrayLike | None = None,
+    H: ArrayLike | None = None,
+    n_components: int | Literal["auto"] | None = "auto",
     *,
-    init=None,
-    update_H=True,
-    solver="cd",
-    beta_loss="frobenius",
-    tol=1e-4,
-    max_iter=200,
-    alpha_W=0.0,
-    alpha_H="same",
-    l1_ratio=0.0,
-    random_state=None,
-    verbose=0,
-    shuffle=False,
-    missing_values=np.nan,
-    unstored="zero",
-    sample_weight=None,
-    entry_weight=None,
-):
+    init: str | None = None,
+    update_H: bool = True,
+    solver: str | BaseSolver = "cd",
+    beta_loss: float | str = "frobenius",
+    tol: float = 1e-4,
+    max_iter: int = 200,
+    alpha_W: float = 0.0,
+    alpha_H: float | Literal["same"] = "same",
+    l1_ratio: float = 0.0,
+    random_state: RandomState = None,
+    verbose: int = 0,
+    shuffle: bool = False,
+    missing_values: object = np.nan,
+    unstored: Literal["zero", "missing"] = "zero",
+    sample_weight: ArrayLike | None = None,
+    entry_weight: MatrixLike | None = None,
+) -> tuple[np.ndarray, np.ndarray, int]:
     r"""Factorize a non-negative matrix with missing entries: `NMF` as a function.
 
     Find non-negative W and H so that :math:`X \approx W H`, or only W for a given H. The parameters

@@ -1,17 +1,25 @@
-"""What a prediction costs, entry by entry.
+"""Losses: the cost of a prediction, entry by entry.
 
-A loss is chosen by name, ``loss="huber"``, or handed over as an object,
-``loss=Huber(delta=0.5)``. One idea a file; each is found here by being in this folder.
+A loss is given by its name, as in ``loss="huber"``, or as an object, as in
+``loss=Huber(delta=0.5)``. There is one file for each idea. A new loss is a subclass of `BaseLoss`.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
-from sklearn_mf.losses._base import LOSSES, BaseLoss
+from sklearn_mf.losses._base import LOSSES as LOSSES
+from sklearn_mf.losses._base import BaseLoss
+from sklearn_mf.losses.absolute import Absolute, Quantile
 from sklearn_mf.losses.beta import BetaDivergence
+from sklearn_mf.losses.huber import Huber
+from sklearn_mf.losses.logistic import Logistic
+from sklearn_mf.losses.poisson import Poisson
+from sklearn_mf.losses.squared import Squared
 
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
-
-__all__ = ["BaseLoss", "BetaDivergence", *sorted(cls.__name__ for cls in LOSSES.values())]
-globals().update({cls.__name__: cls for cls in LOSSES.values()})
+__all__ = [
+    "Absolute",
+    "BaseLoss",
+    "BetaDivergence",
+    "Huber",
+    "Logistic",
+    "Poisson",
+    "Quantile",
+    "Squared",
+]

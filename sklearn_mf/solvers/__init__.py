@@ -1,23 +1,32 @@
-"""Ways to find the factors. One file a solver; each is found here by being in this folder.
+"""Solvers: the algorithms that find the factors, one in each file.
 
-A solver is chosen by name, ``solver="als"``, or handed over as an object,
-``solver=GradientDescent(learning_rate=0.01)``.
+A solver is given by its name, as in ``solver="als"``, or as an object, as in
+``solver=GradientDescent(learning_rate=0.01)``. A new solver is a subclass of `BaseSolver`.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
-from sklearn_mf.solvers._base import SOLVERS, BaseSolver, Memory, State
+from sklearn_mf.solvers._base import SOLVERS as SOLVERS
+from sklearn_mf.solvers._base import BaseSolver, Memory, State
+from sklearn_mf.solvers.adam import Adam
+from sklearn_mf.solvers.als import ALS
+from sklearn_mf.solvers.coordinate_descent import CoordinateDescent
+from sklearn_mf.solvers.gradient_descent import GradientDescent
+from sklearn_mf.solvers.lbfgs import LBFGS
+from sklearn_mf.solvers.multiplicative import MultiplicativeUpdate
+from sklearn_mf.solvers.sgd import SGD
+from sklearn_mf.solvers.spectral import Spectral
 from sklearn_mf.utils._monitors import Monitor
 
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
-
 __all__ = [
+    "ALS",
+    "LBFGS",
+    "SGD",
+    "Adam",
     "BaseSolver",
+    "CoordinateDescent",
+    "GradientDescent",
     "Memory",
     "Monitor",
+    "MultiplicativeUpdate",
+    "Spectral",
     "State",
-    *sorted(cls.__name__ for cls in SOLVERS.values()),
 ]
-globals().update({cls.__name__: cls for cls in SOLVERS.values()})

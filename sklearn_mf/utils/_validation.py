@@ -1,7 +1,9 @@
 """Checks of parameters and data. The only file that touches scikit-learn's private names."""
 
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -18,8 +20,8 @@ from sklearn.utils._param_validation import (
     RealNotInt,
     StrOptions,
     validate_parameter_constraints,
-    validate_params,
 )
+from sklearn.utils._param_validation import validate_params as _validate_params
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _check_feature_names_in as input_names
 from sklearn.utils.validation import _check_sample_weight, _get_feature_names, validate_data
@@ -69,13 +71,23 @@ __all__ = [
     "wrap_in_container",
 ]
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 FLOATS = [np.float64, np.float32]
 
 
-def fit_context(*, prefer_skip_nested_validation):
-    """scikit-learn's surroundings of a fit, whose attributes come all at once."""
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Function], Function]:
+    """Decorate a fit with scikit-learn's context, and set its attributes all at once."""
     context = _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
     return lambda fit: all_at_once(context(fit))
+
+
+def validate_params(
+    constraints: dict, *, prefer_skip_nested_validation: bool
+) -> Callable[[Function], Function]:
+    """Decorate a function whose arguments scikit-learn validates."""
+    return _validate_params(
+        constraints, prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
 
 
 def check_parameters(instance):
