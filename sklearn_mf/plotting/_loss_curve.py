@@ -1,5 +1,6 @@
 """How a fit came about."""
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.components import last_step
@@ -35,11 +36,16 @@ class LossCurveDisplay:
         Label of the x-axis.
     y_label : str, default="Objective"
         Label of the y-axis.
+    best_index : int, default=None
+        Where the iteration is, of those in `x_values`, whose factors were kept because hidden
+        entries were predicted best. None: the last one was kept, and nothing is marked.
 
     Attributes
     ----------
     line_ : matplotlib Artist
         The curve.
+    best_ : matplotlib Artist or None
+        The mark of the iteration that was kept.
     ax_ : matplotlib Axes
         Axes with the curve.
     figure_ : matplotlib Figure
@@ -63,12 +69,22 @@ class LossCurveDisplay:
     ['als', 'gd']
     """
 
-    def __init__(self, *, x_values, y_values, name=None, x_label="Iteration", y_label="Objective"):
+    def __init__(
+        self,
+        *,
+        x_values,
+        y_values,
+        name=None,
+        x_label="Iteration",
+        y_label="Objective",
+        best_index=None,
+    ):
         self.x_values = x_values
         self.y_values = y_values
         self.name = name
         self.x_label = x_label
         self.y_label = y_label
+        self.best_index = best_index
 
     @classmethod
     def from_estimator(
@@ -83,6 +99,9 @@ class LossCurveDisplay:
         curve_kwargs=None,
     ):
         """Draw the curve of a fitted estimator; on the axes of another for comparison.
+
+        After a fit with ``early_stopping=True`` a ring marks the iteration whose factors were
+        kept.
 
         Parameters
         ----------
@@ -134,6 +153,7 @@ class LossCurveDisplay:
             name=type(estimator).__name__ if name is None else name,
             x_label=x_label,
             y_label=y_label,
+            best_index=_best_index(estimator),
         )
         return display.plot(ax, yscale=yscale, curve_kwargs=curve_kwargs)
 
@@ -166,10 +186,22 @@ class LossCurveDisplay:
         # A fit of one iteration is a point, and has no line.
         style = {"label": label, "marker": "o" if len(self.y_values) == 1 else None}
         (self.line_,) = ax.plot(self.x_values, self.y_values, **(style | (curve_kwargs or {})))
+        self.best_ = None
+        if self.best_index is not None:
+            place = [self.x_values[self.best_index]], [self.y_values[self.best_index]]
+            color = self.line_.get_color()
+            ring = {"markersize": 11, "markerfacecolor": "none", "color": color, "linestyle": ""}
+            (self.best_,) = ax.plot(*place, marker="o", **ring)
         ax.set(xlabel=self.x_label, ylabel=self.y_label, yscale=yscale)
         if self.line_.get_label() and not self.line_.get_label().startswith("_"):
             ax.legend()
         return self
+
+
+def _best_index(estimator):
+    """The iteration with the best score of hidden entries; None without early stopping."""
+    scores = getattr(estimator, "validation_scores_", None)
+    return None if scores is None or not len(scores) else int(np.nanargmax(scores))
 
 
 def _choice(parameter, value, choices):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_mf import MatrixFactorization
 from sklearn_mf.plotting import LossCurveDisplay
@@ -44,6 +46,25 @@ def test_it_draws_what_the_estimator_holds(model, x, y, attribute, label):
     assert text.get_text() == "MatrixFactorization"
 
 
+@pytest.mark.usefixtures("plt")
+@pytest.mark.parametrize("y", ["objective", "validation"])
+def test_a_ring_marks_the_iteration_that_was_kept(holed, y):
+    model = MatrixFactorization(
+        8, solver="gd", alpha_W=1e-4, early_stopping=True, max_iter=300, random_state=0
+    )
+    pipeline = make_pipeline(StandardScaler(), model).fit(holed)
+    scores = pipeline[-1].validation_scores_
+    display = LossCurveDisplay.from_estimator(pipeline, y=y)
+    [x] = display.best_.get_xdata()
+    assert scores[x - 1] == max(scores)
+    assert display.best_.get_ydata()[0] == display.y_values[x - 1]
+
+
+@pytest.mark.usefixtures("plt")
+def test_without_early_stopping_nothing_is_marked(holed):
+    assert LossCurveDisplay.from_estimator(MatrixFactorization(2).fit(holed)).best_ is None
+
+
 def test_seconds_are_those_since_the_start_of_the_solver(model):
     seconds = model.loss_curve_seconds_
     assert len(seconds) == len(model.loss_curve_) == model.n_iter_
@@ -58,7 +79,7 @@ def test_several_estimators_share_an_axis(plt, model, holed):
         other, name="gd", yscale="log", ax=display.ax_, curve_kwargs={"color": "red"}
     )
     assert second.ax_ is display.ax_
-    assert display.ax_.lines[:] == [display.line_, second.line_]
+    assert display.ax_.lines[:] == [display.line_, display.best_, second.line_]
     assert [t.get_text() for t in display.ax_.get_legend().get_texts()] == ["als", "gd"]
     assert second.line_.get_color() == "red"
     assert display.ax_.get_yscale() == "log"
