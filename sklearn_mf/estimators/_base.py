@@ -439,6 +439,10 @@ default=None
         """Attributes that only a finished fit sets."""
         return {"reconstruction_err_": result.reconstruction_err, "_mean_code": result.mean_code}
 
+    def _codes_after(self, result, X, entry_weight):
+        """Codes of a fit to X; of a collection of Dask they are found when they are asked for."""
+        return self.transform(X, entry_weight) if is_dask(X) else self._codes_of(result)
+
     def _codes_of(self, result):
         """Codes of a fit, the same that `transform` returns."""
         W = result.unit.outside(result.codes, self.n_components_)

@@ -6,9 +6,11 @@ from typing import Literal, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mf.blocks import RowBlocks
 from sklearn_mf.estimators._base_streams import StreamedFactorization
 from sklearn_mf.fitting.hidden_ranks import HiddenRanks, score_of_hidden_ranks
 from sklearn_mf.fitting.interactions import Confidence
+from sklearn_mf.fitting.observed import observed_in_blocks
 from sklearn_mf.losses import Squared
 from sklearn_mf.objective.objective import Objective, Strength
 from sklearn_mf.observations import ObservedMatrix
@@ -182,6 +184,7 @@ class ImplicitFactorization(StreamedFactorization):
     missing_values = np.nan
     unstored = "background"
     _judge = HiddenRanks
+    _takes_blocks = True
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -312,7 +315,7 @@ default=None
         W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
             Transformed data (codes). If there is a sample bias, it is an additional last column.
         """
-        return self._codes_of(self._fit(X, y, sample_weight, entry_weight))
+        return self._codes_after(self._fit(X, y, sample_weight, entry_weight), X, entry_weight)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -393,6 +396,8 @@ default=None
         confidence = Confidence(
             self.unobserved_weight, self.confidence, self.confidence_scale, self.negative
         )
+        if isinstance(X, RowBlocks):
+            return observed_in_blocks(X, confidence.observed, entry_weight, sample_weight)
         return confidence.observed(X, self._feature_names, entry_weight, sample_weight)
 
     def _resolve_loss(self, table, X):

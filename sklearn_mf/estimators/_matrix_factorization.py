@@ -24,7 +24,6 @@ from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.penalties import BasePenalty, ElasticNet
 from sklearn_mf.solvers import SOLVERS, BaseSolver
 from sklearn_mf.starts.start import INITS
-from sklearn_mf.utils._foreign import is_dask
 from sklearn_mf.utils._tables import is_frame, native
 from sklearn_mf.utils._typing import ArrayLike, MatrixLike, RandomState
 from sklearn_mf.utils._validation import (
@@ -428,8 +427,7 @@ default=None
         W : ndarray of shape (n_samples, n_components) or (n_samples, n_components + 1)
             Transformed data (codes). If there is a sample bias, it is an additional last column.
         """
-        result = self._fit(X, y, sample_weight, entry_weight)
-        return self.transform(X, entry_weight) if is_dask(X) else self._codes_of(result)
+        return self._codes_after(self._fit(X, y, sample_weight, entry_weight), X, entry_weight)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(

@@ -1,5 +1,7 @@
 """From validated arrays to observations."""
 
+from functools import partial
+
 import numpy as np
 
 from sklearn_mf.blocks import RowBlocks
@@ -38,7 +40,13 @@ def observed(X, loss, unstored, names=None, entry_weight=None, sample_weight=Non
         If weights are invalid or of other columns, or X has values that the loss has no cost for.
     """
     if isinstance(X, RowBlocks):
-        return _observed_in_blocks(X, loss, unstored, (entry_weight, sample_weight))
+        if not loss.is_squared:
+            raise ValueError(
+                f"loss={loss.name!r} is not served where X lies in blocks of rows: use "
+                "loss='squared'."
+            )
+        make = partial(observe, unstored=unstored)
+        return observed_in_blocks(X, make, entry_weight, sample_weight)
     observations = observe(
         X,
         unstored=unstored,
@@ -50,17 +58,30 @@ def observed(X, loss, unstored, names=None, entry_weight=None, sample_weight=Non
     return observations
 
 
-def _observed_in_blocks(X, loss, unstored, weights):
-    entry_weight, sample_weight = weights
-    if not loss.is_squared:
-        raise ValueError(
-            f"loss={loss.name!r} is not served where X lies in blocks of rows: use loss='squared'."
-        )
+def observed_in_blocks(X, make, entry_weight=None, sample_weight=None):
+    """What is observed of rows in blocks.
+
+    Parameters
+    ----------
+    X : RowBlocks
+        Each block is validated when it is read.
+    make : callable
+        Makes observations of a block; see `Look`.
+    entry_weight : RowBlocks, dask.array.Array or None, default=None
+        In the same blocks.
+    sample_weight : array-like of shape (n_samples,), default=None
+        As users give it.
+
+    Returns
+    -------
+    observations : BlockedObservations
+        Nothing is read yet.
+    """
     engine = X.engine(_blocks_of_weights(entry_weight, X))
     if is_dask(sample_weight):  # a number for each row, as codes are
         sample_weight = sample_weight.compute()
     sample_weight = check_sample_weight(sample_weight, X)
-    return BlockedObservations(engine, Look(unstored), X.shape, X.dtype, sample_weight)
+    return BlockedObservations(engine, Look(make), X.shape, X.dtype, sample_weight)
 
 
 def _blocks_of_weights(entry_weight, X):

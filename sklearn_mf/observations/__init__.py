@@ -6,6 +6,7 @@ unstored zeros) happens here, before any loop. X is never copied when it need no
 never written to.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,23 +87,25 @@ def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None, column
 
 @dataclass(frozen=True)
 class Look:
-    """How a block of rows is looked at, wherever that is done; see `observe`."""
+    """How a block of rows is looked at, wherever that is done.
 
-    unstored: str = "zero"
-    column_kinds: np.ndarray | None = None
+    Attributes
+    ----------
+    make : callable
+        Gets validated rows, their ``entry_weight`` and their ``sample_weight``; returns their
+        observations.
+    factor : float
+        By which values are multiplied.
+    """
+
+    make: Callable
     factor: float = 1.0
 
     def __call__(self, block, sample_weight=None):
         """The observations of a block: of data, and the weights of their entries or None."""
         X, entry_weight = block
-        observations = observe(
-            X,
-            unstored=self.unstored,
-            entry_weight=entry_weight,
-            sample_weight=sample_weight,
-            column_kinds=self.column_kinds,
-        )
-        return observations if self.factor == 1 else observations.times(self.factor)
+        found = self.make(X, entry_weight=entry_weight, sample_weight=sample_weight)
+        return found if self.factor == 1 else found.times(self.factor)
 
     def times(self, factor):
         """The same, values times a number."""

@@ -29,6 +29,8 @@ class Facts(NamedTuple):
     ----------
     row_totals, n_in_row, row_sums : ndarray of shape (n_rows,)
         Weight and number of the entries of each row, and their weighted sum.
+    empty : ndarray of bool of shape (n_rows,)
+        Rows of which nothing is known.
     column_totals, n_in_column, column_sums : ndarray of shape (n_columns,)
         The same of each column.
     squares : float
@@ -42,6 +44,7 @@ class Facts(NamedTuple):
     row_totals: np.ndarray
     n_in_row: np.ndarray
     row_sums: np.ndarray
+    empty: np.ndarray
     column_totals: np.ndarray
     n_in_column: np.ndarray
     column_sums: np.ndarray
@@ -115,6 +118,10 @@ class BlockedObservations(ObservedMatrix):
     def n_in_row(self):
         return self.facts.n_in_row
 
+    def empty_rows(self):
+        """A mask of the rows of which nothing is known."""
+        return self.facts.empty
+
     def column_sums(self):
         return self.facts.column_sums
 
@@ -153,6 +160,9 @@ class BlockedObservations(ObservedMatrix):
             "n_components that is a number"
         )
 
+    def split(self, share, rng):
+        raise refusal("hides entries of all rows at once: pass some rows at a time")
+
     # Rows, block by block ------------------------------------------------------------------
 
     def foreseeing(self, regressors):
@@ -188,6 +198,9 @@ class BlockedObservations(ObservedMatrix):
 
     def refine_rows(self, design, offsets, penalty, start, reduction):
         return self._found("refine_rows", (design, offsets, penalty), start, (reduction,))
+
+    def descend_blocks(self, design, offsets, penalty, start, size):
+        return self._found("descend_blocks", (design, offsets, penalty), start, (size,))
 
     def improve_rows(self, design, offsets, penalty, start, improve):
         return self._found("improve_rows", (design, offsets, penalty), start, (improve,))
@@ -285,6 +298,10 @@ class BlockedFeatures(ObservedMatrix):
         """The solutions: where sums are known, they cost no more."""
         return self.solve_rows(design, offsets, penalty)
 
+    def descend_blocks(self, design, offsets, penalty, start, size):
+        """Likewise."""
+        return self.solve_rows(design, offsets, penalty)
+
     def systems(self, design, offsets, penalty: RowPenalty | None = None):
         return self.sums(design, offsets).of_rows(slice(0, self.shape[0]), penalty)
 
@@ -335,7 +352,8 @@ def _facts(block: ObservedMatrix, total):
     )
     ones = np.ones((block.shape[1], 1), dtype=block.dtype)
     row_sums = block.product(ones, np.zeros_like(ones[:, 0]))[:, 0].astype(np.float64)
-    return (block.row_totals(), block.n_in_row(), row_sums), added(total, part)
+    of_rows = block.row_totals(), block.n_in_row(), row_sums, block.empty_rows()
+    return of_rows, added(total, part)
 
 
 def _chosen_rows(block, total, chosen):
