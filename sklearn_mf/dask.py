@@ -8,17 +8,19 @@ which ``pip install sklearn-mf[dask]`` brings along.
 import sys
 from concurrent.futures import CancelledError
 from copy import deepcopy
-from functools import reduce
+from functools import partial, reduce
+from typing import NamedTuple
 
 import dask
 import dask.array as da
 import numpy as np
 from dask.delayed import delayed
+from scipy import sparse
 
 from sklearn_mf.blocks._engine import of_rows, put
 from sklearn_mf.blocks._row_blocks import RowBlocks, float_like
 
-__all__ = ["row_blocks"]
+__all__ = ["LabeledChunks", "csr_from_triplets"]
 
 # Parts that are added up in one task.
 FAN_IN = 4
@@ -339,3 +341,106 @@ def row_blocks(X, name="X"):
             f"{name} has chunks without rows: use {name}.rechunk({{0: n_rows, 1: -1}})."
         )
     return DaskBlocks(X, heading)
+
+
+class LabeledChunks(NamedTuple):
+    """A sparse dask array, and what its rows and columns are called.
+
+    Attributes
+    ----------
+    X : dask.array.Array of shape (n_samples, n_features)
+        Of CSR chunks of whole rows.
+    row_labels : ndarray of shape (n_samples,)
+        What the rows are called, sorted.
+    column_labels : ndarray of shape (n_features,)
+        What the columns are called, sorted.
+    """
+
+    X: da.Array
+    row_labels: np.ndarray
+    column_labels: np.ndarray
+
+
+def csr_from_triplets(frame, *, row, column, value, n_chunks=None, dtype=np.float32):
+    """A sparse dask array of a long table, in which the entries of a row may be anywhere.
+
+    The table is read twice: for the labels, and to bring what belongs to a row together, which
+    Dask's shuffle does through memory, disk and network. The array can be persisted where it fits
+    into the memory of the workers.
+
+    Parameters
+    ----------
+    frame : dask.dataframe.DataFrame
+        A row for each entry.
+    row, column : str
+        Names of the columns that say where an entry is: labels of any kind that can be sorted.
+    value : str
+        Name of the column of values. Where a pair of labels comes twice, values are added.
+    n_chunks : int, default=None
+        How many chunks to make; None for as many as the table has partitions.
+    dtype : {numpy.float32, numpy.float64}, default=numpy.float32
+        Precision of the values.
+
+    Returns
+    -------
+    chunks : LabeledChunks
+        The array, and the labels of its rows and columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import dask.dataframe as dd
+    >>> from sklearn_mf.dask import csr_from_triplets
+    >>> table = pd.DataFrame(
+    ...     {"user": ["b", "a", "b"], "item": ["y", "x", "x"], "stars": [3.0, 4.0, 5.0]}
+    ... )
+    >>> ratings = dd.from_pandas(table, npartitions=2)
+    >>> found = csr_from_triplets(ratings, row="user", column="item", value="stars")
+    >>> found.row_labels
+    array(['a', 'b'], dtype=object)
+    >>> found.X.compute().toarray()
+    array([[4., 0.],
+           [5., 3.]], dtype=float32)
+    """
+    for name in (row, column, value):
+        if name not in frame.columns:
+            raise ValueError(f"frame has no column {name!r}: it has {list(frame.columns)}.")
+    rows, columns = (
+        np.sort(np.asarray(labels, dtype=labels.dtype if labels.dtype.kind in "iuf" else object))
+        for labels in map(np.asarray, dask.compute(frame[row].unique(), frame[column].unique()))
+    )
+    if not len(rows):
+        raise ValueError("frame has no row: there is no entry to make a matrix of.")
+    n_chunks = min(n_chunks or frame.npartitions, len(rows))
+    starts = np.linspace(0, len(rows), n_chunks + 1).astype(int)
+    numbers = partial(_numbered, names=(row, column, value), labels=(rows, columns), dtype=dtype)
+    meta = {"i": np.int64, "j": np.int64, "value": np.dtype(dtype)}
+    numbered = frame.map_partitions(numbers, meta=meta)
+    divisions = [*starts[:-1].tolist(), len(rows) - 1]
+    together = numbered.set_index("i", divisions=divisions)
+    empty = sparse.csr_array((0, len(columns)), dtype=dtype)
+    chunks = []
+    for number, part in enumerate(together.to_delayed()):
+        first, last = int(starts[number]), int(starts[number + 1])
+        shape = last - first, len(columns)
+        matrix = delayed(_matrix_of_triplets)(part, first, shape)
+        chunks.append(da.from_delayed(matrix, shape=shape, dtype=empty.dtype, meta=empty))
+    return LabeledChunks(da.concatenate(chunks), rows, columns)
+
+
+def _numbered(part, names, labels, dtype):
+    """Numbers of the labels of a partition."""
+    row, column, value = (part[name] for name in names)
+    rows, columns = labels
+    return part.__class__(
+        {
+            "i": np.searchsorted(rows, row.to_numpy(dtype=rows.dtype)).astype(np.int64),
+            "j": np.searchsorted(columns, column.to_numpy(dtype=columns.dtype)).astype(np.int64),
+            "value": value.to_numpy(dtype=dtype),
+        }
+    )
+
+
+def _matrix_of_triplets(part, first, shape):
+    where = part.index.to_numpy() - first, part["j"].to_numpy()
+    return sparse.coo_array((part["value"].to_numpy(), where), shape=shape).tocsr()
