@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import low_rank, punch_holes, store_observed
+from grids import pairwise
 from scipy import sparse
 from scipy.linalg import block_diag
 from scipy.optimize import approx_fprime, minimize
@@ -253,9 +254,11 @@ def test_momentum_starts_anew_where_it_turns_back():
 
 
 @QUIET
-@pytest.mark.parametrize("loss", [Squared(), Huber(0.5)], ids=str)
-@pytest.mark.parametrize("rows", [Ridge(0.05), GroupLasso(0.05, "rows")], ids=str)
-@pytest.mark.parametrize("columns", ALL, ids=str)
+@pytest.mark.parametrize(
+    ("columns", "rows", "loss"),
+    pairwise(ALL, [Ridge(0.05), GroupLasso(0.05, "rows")], [Squared(), Huber(0.5)]),
+    ids=str,
+)
 def test_solvers_agree_and_never_rise(columns, rows, loss):
     problem = posed(columns, rows, loss=loss, bias=True)
     found = {}
