@@ -46,7 +46,7 @@ class Absolute(BaseLoss):
     corner = "smoothing"
     _parameter_constraints: dict = {"smoothing": SMOOTHING}
 
-    def __init__(self, smoothing=1e-3):
+    def __init__(self, smoothing: float = 1e-3):
         self.smoothing = smoothing
 
     def value(self, x, m):
@@ -124,7 +124,7 @@ class Quantile(BaseLoss):
         "smoothing": SMOOTHING,
     }
 
-    def __init__(self, quantile=0.5, smoothing=1e-3):
+    def __init__(self, quantile: float = 0.5, smoothing: float = 1e-3):
         self.quantile = quantile
         self.smoothing = smoothing
 

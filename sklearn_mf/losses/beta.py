@@ -59,7 +59,7 @@ class BetaDivergence(BaseLoss):
 
     _parameter_constraints: dict = {"beta": [Interval(Real, None, None, closed="neither")]}
 
-    def __init__(self, beta=1.0):
+    def __init__(self, beta: float = 1.0):
         self.beta = beta
 
     @property

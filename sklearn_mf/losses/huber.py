@@ -41,7 +41,7 @@ class Huber(BaseLoss):
     corner = "delta"
     _parameter_constraints: dict = {"delta": [Interval(Real, 0, None, closed="neither")]}
 
-    def __init__(self, delta=1.0):
+    def __init__(self, delta: float = 1.0):
         self.delta = delta
 
     def value(self, x, m):

@@ -62,7 +62,7 @@ class Logistic(BaseLoss):
     fits_mean = True
     _parameter_constraints: dict = {"classes": [Options(tuple, CODINGS)]}
 
-    def __init__(self, classes=(0, 1)):
+    def __init__(self, classes: tuple[int, int] = (0, 1)):
         self.classes = classes
 
     def check_data(self, x):

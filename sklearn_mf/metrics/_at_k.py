@@ -1,9 +1,10 @@
 """The metrics of rankings, one by one."""
 
 from sklearn_mf.metrics._ranking import ranking_report
+from sklearn_mf.utils._typing import MatrixLike
 
 
-def precision_at_k(X_true, items, k=10):
+def precision_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Share of the first k columns that are relevant.
 
     Parameters
@@ -33,7 +34,7 @@ def precision_at_k(X_true, items, k=10):
     return ranking_report(X_true, items, k=k)[f"precision@{k}"]
 
 
-def recall_at_k(X_true, items, k=10):
+def recall_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Share of what is relevant that is among the first k columns.
 
     By all that is relevant, however many fit into k: no ranking reaches 1 where that is more. This
@@ -66,7 +67,7 @@ def recall_at_k(X_true, items, k=10):
     return ranking_report(X_true, items, k=k)[f"recall@{k}"]
 
 
-def capped_recall_at_k(X_true, items, k=10):
+def capped_recall_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Share of what is relevant, or of k if that is less, among the first k columns.
 
     A perfect ranking has 1. This is the recall of Mult-VAE, and what irspack calls
@@ -99,7 +100,7 @@ def capped_recall_at_k(X_true, items, k=10):
     return ranking_report(X_true, items, k=k)[f"capped_recall@{k}"]
 
 
-def hit_rate_at_k(X_true, items, k=10):
+def hit_rate_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Share of the rows with anything relevant among the first k columns.
 
     Parameters
@@ -129,7 +130,7 @@ def hit_rate_at_k(X_true, items, k=10):
     return ranking_report(X_true, items, k=k)[f"hit_rate@{k}"]
 
 
-def map_at_k(X_true, items, k=10):
+def map_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Mean average precision of the first k columns.
 
     Of one row the sum of the precisions at its relevant columns, by k or the number of what is
@@ -162,7 +163,7 @@ def map_at_k(X_true, items, k=10):
     return ranking_report(X_true, items, k=k)[f"map@{k}"]
 
 
-def mrr_at_k(X_true, items, k=10):
+def mrr_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Mean of one by the rank of the first relevant column, 0 where none is among the first k.
 
     Parameters
@@ -192,7 +193,7 @@ def mrr_at_k(X_true, items, k=10):
     return ranking_report(X_true, items, k=k)[f"mrr@{k}"]
 
 
-def ndcg_at_k(X_true, items, k=10):
+def ndcg_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Normalized discounted cumulative gain of the first k columns.
 
     The gains are the values of `X_true`, as in :func:`sklearn.metrics.ndcg_score`.
@@ -224,7 +225,7 @@ def ndcg_at_k(X_true, items, k=10):
     return ranking_report(X_true, items, k=k)[f"ndcg@{k}"]
 
 
-def binary_ndcg_at_k(X_true, items, k=10):
+def binary_ndcg_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Normalized discounted cumulative gain of the first k columns, all gains one.
 
     Whatever the values of `X_true` are: what most papers on implicit feedback show.
@@ -256,7 +257,7 @@ def binary_ndcg_at_k(X_true, items, k=10):
     return ranking_report(X_true, items, k=k)[f"binary_ndcg@{k}"]
 
 
-def coverage_at_k(X_true, items, k=10):
+def coverage_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Share of the features that are among the first k columns of any row.
 
     Parameters
@@ -286,7 +287,7 @@ def coverage_at_k(X_true, items, k=10):
     return ranking_report(X_true, items, k=k)[f"coverage@{k}"]
 
 
-def gini_at_k(X_true, items, k=10):
+def gini_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Gini coefficient of how often features are among the first k columns.
 
     0 if all are equally often, near 1 if few have everything.

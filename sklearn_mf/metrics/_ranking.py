@@ -1,5 +1,6 @@
 """All that is asked of rankings, found in one pass over them."""
 
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import sparse
 from sklearn_mf import kernels
 from sklearn_mf.retrieval import check_rankings
 from sklearn_mf.utils._threads import n_threads
+from sklearn_mf.utils._typing import MatrixLike
 from sklearn_mf.utils._validation import check_holed
 
 # Of one row, by what the kernel adds up along its ranking, k, and how much is relevant.
@@ -25,7 +27,9 @@ OF_ROWS = {
 METRICS = [*OF_ROWS, "coverage", "gini"]
 
 
-def ranking_samples(X_true, items, *, k=10):
+def ranking_samples(
+    X_true: MatrixLike, items: MatrixLike | None, *, k: int | Sequence[int] = 10
+) -> dict[str, np.ndarray]:
     """Every metric of every row, to compare models row by row.
 
     Parameters
@@ -62,7 +66,9 @@ def ranking_samples(X_true, items, *, k=10):
         }
 
 
-def ranking_report(X_true, items, *, k=10):
+def ranking_report(
+    X_true: MatrixLike, items: MatrixLike | None, *, k: int | Sequence[int] = 10
+) -> dict[str, float]:
     r"""Every metric of rankings, in one pass.
 
     With :math:`T` what is relevant for a row, and :math:`h_r` 1 if the column at rank r is in it
@@ -172,7 +178,7 @@ def _checked(X_true, items, k):
     return truth, items, cutoffs
 
 
-def relevant_entries(X):
+def relevant_entries(X: MatrixLike) -> sparse.csr_array:
     """Positive entries as a CSR array of float64, whose columns ascend in each row."""
     X = check_holed(X)
     X = X.copy() if sparse.issparse(X) else sparse.csr_array(np.nan_to_num(X))

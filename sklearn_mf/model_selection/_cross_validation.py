@@ -1,29 +1,32 @@
 """Cross-validation over entries."""
 
+from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_mf.model_selection._entries import check_holed, hide_entries, observed_entries
 from sklearn_mf.model_selection._marks import mark_of
 from sklearn_mf.model_selection._metrics import check_metric, check_unstored, score_hidden
 from sklearn_mf.model_selection._split import EntryKFold, folds_of
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike
 from sklearn_mf.utils._validation import Integral, is_nan
 
 
 def cross_val_entries(
-    estimator,
-    X,
+    estimator: BaseEstimator,
+    X: MatrixLike,
     *,
-    cv=None,
-    metric="r2",
-    groups=None,
-    params=None,
-    n_jobs=None,
-    return_estimator=False,
-):
+    cv: object = None,
+    metric: str | Callable = "r2",
+    groups: ArrayLike | None = None,
+    params: dict | None = None,
+    n_jobs: int | None = None,
+    return_estimator: bool = False,
+) -> dict[str, Any]:
     """Cross-validate by hidden entries: the like of `cross_validate` for X alone.
 
     For each split the whole estimator, which may be a pipeline, is fitted on the entries to

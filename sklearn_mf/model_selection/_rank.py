@@ -5,6 +5,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from sklearn.utils import check_random_state
 
+from sklearn_mf.utils._typing import MatrixLike, RandomState
 from sklearn_mf.utils._validation import (
     Integral,
     Interval,
@@ -24,7 +25,13 @@ __all__ = ["select_rank"]
     },
     prefer_skip_nested_validation=True,
 )
-def select_rank(X, *, method="gavish-donoho", n_permutations=20, random_state=None):
+def select_rank(
+    X: MatrixLike,
+    *,
+    method: str = "gavish-donoho",
+    n_permutations: int = 20,
+    random_state: RandomState = None,
+) -> int:
     r"""Number of components of a complete matrix that stand out of the noise.
 
     With singular values :math:`\sigma_1 \ge \sigma_2 \ge \dots` of X, the optimal hard threshold

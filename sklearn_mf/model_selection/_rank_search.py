@@ -1,6 +1,7 @@
 """The rank by cross-validation of hidden entries, along paths of ranks."""
 
 from time import perf_counter
+from typing import Self
 
 import numpy as np
 from scipy.stats import rankdata
@@ -18,6 +19,7 @@ from sklearn_mf.model_selection._candidates import Candidates, results_of
 from sklearn_mf.model_selection._split import EntryKFold, folds_of
 from sklearn_mf.utils._callbacks import CallbackSupportMixin, SearchTasks
 from sklearn_mf.utils._hiding import hiding_stream
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike, RandomState
 from sklearn_mf.utils._validation import (
     HasMethods,
     Integral,
@@ -196,17 +198,17 @@ class RankSearchCV(
 
     def __init__(
         self,
-        estimator,
-        ranks,
+        estimator: BaseEstimator,
+        ranks: ArrayLike | None,
         *,
-        alphas=None,
-        cv=5,
-        one_standard_error=True,
-        refit=True,
-        path_max_iter=100,
-        n_jobs=None,
-        verbose=0,
-        random_state=None,
+        alphas: ArrayLike | None = None,
+        cv: object = 5,
+        one_standard_error: bool = True,
+        refit: bool = True,
+        path_max_iter: int | None = 100,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: RandomState = None,
     ):
         self.estimator = estimator
         self.ranks = ranks
@@ -221,7 +223,7 @@ class RankSearchCV(
 
     # The estimator is checked when its clones are fitted.
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **params):
+    def fit(self, X: MatrixLike, y: object = None, **params) -> Self:
         """Choose the rank, and fit an estimator of that rank.
 
         Parameters
@@ -290,7 +292,7 @@ class RankSearchCV(
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
 
     @available_if(_has_best)
-    def transform(self, X, **params):
+    def transform(self, X: MatrixLike, **params) -> np.ndarray:
         """Codes of samples, by the estimator of the chosen rank.
 
         Parameters
@@ -308,7 +310,7 @@ class RankSearchCV(
         return self._best().transform(X, **self._routed_to("transform", params))
 
     @available_if(_has_best)
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: MatrixLike) -> np.ndarray:
         """Reconstruct data from codes, by the estimator of the chosen rank.
 
         Parameters
@@ -324,7 +326,9 @@ class RankSearchCV(
         return self._best().inverse_transform(X)
 
     @available_if(_has_best)
-    def predict_entries(self, X, rows, columns, return_std=False):
+    def predict_entries(
+        self, X: MatrixLike, rows: ArrayLike, columns: ArrayLike, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict single entries, by the estimator of the chosen rank.
 
         Parameters
@@ -349,7 +353,7 @@ class RankSearchCV(
         return self._best().predict_entries(X, rows, columns, **wanted)
 
     @available_if(_has_best)
-    def score(self, X, y=None, **params):
+    def score(self, X: MatrixLike, y: object = None, **params) -> float:
         """Score of the estimator of the chosen rank.
 
         Parameters
@@ -369,7 +373,7 @@ class RankSearchCV(
         return self._best().score(X, y, **self._routed_to("score", params))
 
     @available_if(_has_best)
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the components, as the estimator of the chosen rank has them.
 
         Parameters
@@ -384,7 +388,7 @@ class RankSearchCV(
         """
         return self._best().get_feature_names_out(input_features)
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: str | None = None) -> Self:
         """Set the container of the codes, as the estimator makes them.
 
         Parameters
@@ -402,7 +406,7 @@ class RankSearchCV(
                 estimator.set_output(transform=transform)
         return self
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Get metadata routing of this object.
 
         Returns

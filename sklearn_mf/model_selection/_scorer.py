@@ -1,9 +1,12 @@
 """A scorer that hides entries of the test rows."""
 
+from collections.abc import Callable
+
 from sklearn.base import BaseEstimator
 
 from sklearn_mf.model_selection._metrics import hide_and_score
 from sklearn_mf.model_selection._split import EntryShuffleSplit
+from sklearn_mf.utils._typing import RandomState
 from sklearn_mf.utils._validation import Interval, Real, check_parameters
 
 
@@ -76,7 +79,9 @@ class MaskedEntryScorer(BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, fraction=0.2, metric="r2", random_state=0):
+    def __init__(
+        self, fraction: float = 0.2, metric: str | Callable = "r2", random_state: RandomState = 0
+    ):
         self.fraction = fraction
         self.metric = metric
         self.random_state = random_state

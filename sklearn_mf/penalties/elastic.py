@@ -1,5 +1,7 @@
 """Squares and absolute values of coefficients, which kernels take into account as numbers."""
 
+from typing import Literal
+
 import numpy as np
 
 from sklearn_mf.penalties._base import PENALTIES, BasePenalty
@@ -68,7 +70,7 @@ class Ridge(ElasticPenalty):
 
     name = "ridge"
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0):
         self.alpha = alpha
 
     def in_unit(self, unit, of_objective):
@@ -130,7 +132,12 @@ class ElasticNet(ElasticPenalty):
 
     name = "elasticnet"
 
-    def __init__(self, alpha=1.0, l1_ratio=0.5, positive=False):
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        l1_ratio: float = 0.5,
+        positive: Literal["W", "H", False, True] = False,
+    ):
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.positive = positive

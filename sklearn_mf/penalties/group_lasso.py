@@ -1,5 +1,7 @@
 """Lengths of groups of coefficients, which are zero together or not at all."""
 
+from typing import Literal
+
 import numpy as np
 
 from sklearn_mf.penalties._base import PENALTIES, BasePenalty
@@ -52,7 +54,12 @@ class GroupLasso(BasePenalty):
         "positive": ["boolean"],
     }
 
-    def __init__(self, alpha=1.0, groups="components", positive=False):
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        groups: Literal["components", "rows"] = "components",
+        positive: bool = False,
+    ):
         self.alpha = alpha
         self.groups = groups
         self.positive = positive

@@ -1,5 +1,7 @@
 """Differences of neighbouring rows, for features that have an order: spectra, curves, times."""
 
+from typing import Literal
+
 import numpy as np
 
 from sklearn_mf.penalties._base import PENALTIES, BasePenalty
@@ -55,7 +57,9 @@ class Smoothness(BasePenalty):
         "positive": ["boolean"],
     }
 
-    def __init__(self, alpha=1.0, order=2, positive=False):
+    def __init__(
+        self, alpha: float = 1.0, order: int = 2, positive: Literal["W", "H", False, True] = False
+    ):
         self.alpha = alpha
         self.order = order
         self.positive = positive

@@ -5,6 +5,8 @@ import os
 import zipfile
 from contextlib import contextmanager, suppress
 from functools import cache
+from os import PathLike
+from typing import Any, BinaryIO
 
 import numpy as np
 import sklearn
@@ -21,7 +23,7 @@ TEXT = "model.json"
 FACTORS = ("components_", "feature_bias_")
 
 
-def save_model(model, file):
+def save_model(model: object, file: str | PathLike | BinaryIO) -> None:
     """Save an estimator of this package to a file that holds data alone.
 
     The file is an archive that ``numpy.load`` opens: a JSON text, and the arrays in NumPy's own
@@ -76,7 +78,7 @@ def save_model(model, file):
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
-def load_model(file):
+def load_model(file: str | PathLike | BinaryIO) -> Any:
     """Load an estimator that `save_model` has saved.
 
     Only data are read, into classes of this package: nothing in the file is run, whoever made it.

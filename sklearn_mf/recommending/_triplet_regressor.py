@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from numbers import Real
+from typing import Literal, Self
 
 import numpy as np
 from scipy import sparse
@@ -11,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 
 from sklearn_mf.utils._labels import LabeledMatrix, named, numbered, places_among
 from sklearn_mf.utils._tables import column_names, is_frame, make_of, native
+from sklearn_mf.utils._typing import ArrayLike, MatrixLike
 from sklearn_mf.utils._validation import (
     HasMethods,
     StrOptions,
@@ -101,14 +103,20 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         "clip": [tuple, list, None],
     }
 
-    def __init__(self, estimator, *, unknown="bias", clip=None):
+    def __init__(
+        self,
+        estimator: BaseEstimator,
+        *,
+        unknown: Literal["bias", "nan", "error"] = "bias",
+        clip: tuple[float, float] | None = None,
+    ):
         self.estimator = estimator
         self.unknown = unknown
         self.clip = clip
 
     # The estimator checks its own parameters.
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: object, sample_weight: ArrayLike | None = None) -> Self:
         """Make a matrix of the entries and factorize it.
 
         Parameters
@@ -159,7 +167,7 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.estimator_ = clone(self.estimator).fit(self.data_, **weighted)
         return self
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict the values of pairs.
 
         Parameters
@@ -201,7 +209,7 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             y[new_column] = self._of_new_columns(places[0][new_column])
         return y if self.clip is None else np.clip(y, *self.clip)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: MatrixLike, y: object, sample_weight: ArrayLike | None = None) -> float:
         """R^2 of predicted values, as of any regressor of scikit-learn.
 
         Parameters

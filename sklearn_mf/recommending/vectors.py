@@ -3,15 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mf.estimators._base_spectrum import deviation_of_codes
 from sklearn_mf.objective.factor_model import FactorModel
+from sklearn_mf.utils._typing import MatrixLike
 
 __all__ = ["feature_vectors", "sample_vectors"]
 
 
-def feature_vectors(estimator):
+def feature_vectors(estimator: BaseEstimator) -> np.ndarray:
     r"""Vectors of the features whose inner products rank them as `recommend` does.
 
     The vector of a feature is :math:`(h_j, b_j)`: its components, and its bias as one more
@@ -55,7 +57,7 @@ def feature_vectors(estimator):
     return np.ascontiguousarray(vectors)  # as indices want them
 
 
-def sample_vectors(estimator, X):
+def sample_vectors(estimator: BaseEstimator, X: MatrixLike) -> np.ndarray:
     """Vectors of samples whose inner products with those of the features rank these.
 
     Parameters

@@ -1,6 +1,7 @@
 """Adam: descent with a step of its own for every coefficient."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -140,15 +141,15 @@ class Adam(BaseSolver):
 
     def __init__(
         self,
-        learning_rate="auto",
-        schedule="adaptive",
+        learning_rate: float | Literal["auto"] = "auto",
+        schedule: str = "adaptive",
         *,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        weight_decay=0.0,
-        batch_size=None,
-        batches="rows",
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+        batch_size: int | None = None,
+        batches: Literal["rows", "entries"] = "rows",
     ):
         self.learning_rate = learning_rate
         self.schedule = schedule

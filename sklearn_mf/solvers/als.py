@@ -111,7 +111,7 @@ class ALS(BaseSolver):
         "memory": [Interval(Integral, 0, None, closed="left")],
     }
 
-    def __init__(self, inner="auto", block_size=64, memory=3):
+    def __init__(self, inner: str = "auto", block_size: int = 64, memory: int = 3):
         self.inner = inner
         self.block_size = block_size
         self.memory = memory

@@ -1,6 +1,7 @@
 """Coordinate descent on one factor after the other: HALS and its faster descendants."""
 
 from math import sqrt
+from typing import Literal
 
 from numpy import finfo
 
@@ -101,7 +102,12 @@ class CoordinateDescent(ExtrapolatedSolver):
         "shuffle": ["boolean"],
     }
 
-    def __init__(self, rounds="auto", extrapolated=True, shuffle=False):
+    def __init__(
+        self,
+        rounds: int | Literal["auto"] = "auto",
+        extrapolated: bool = True,
+        shuffle: bool = False,
+    ):
         self.rounds = rounds
         self.extrapolated = extrapolated
         self.shuffle = shuffle

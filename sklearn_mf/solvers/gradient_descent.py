@@ -1,6 +1,7 @@
 """Full-batch gradient descent on both factors."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import linalg
@@ -101,7 +102,13 @@ class GradientDescent(BaseSolver):
         "preconditioned": ["boolean"],
     }
 
-    def __init__(self, learning_rate="auto", momentum=0.0, nesterov=False, preconditioned=False):
+    def __init__(
+        self,
+        learning_rate: float | Literal["auto"] = "auto",
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        preconditioned: bool = False,
+    ):
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.nesterov = nesterov

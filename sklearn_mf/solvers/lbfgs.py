@@ -1,5 +1,7 @@
 """SciPy's L-BFGS, on both factors or on one with the other solved out."""
 
+from typing import Literal
+
 import numpy as np
 from scipy.optimize import minimize
 
@@ -69,7 +71,7 @@ class LBFGS(BaseSolver):
         "projected": ["boolean", Options(str, {"auto"})],
     }
 
-    def __init__(self, memory=10, projected="auto"):
+    def __init__(self, memory: int = 10, projected: bool | Literal["auto"] = "auto"):
         self.memory = memory
         self.projected = projected
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -118,7 +119,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         "extrapolated": ["boolean"],
     }
 
-    def __init__(self, rounds="auto", extrapolated=True):
+    def __init__(self, rounds: int | Literal["auto"] = "auto", extrapolated: bool = True):
         self.rounds = rounds
         self.extrapolated = extrapolated
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf, isqrt
 from numbers import Real
+from typing import Literal
 
 import numpy as np
 
@@ -133,7 +134,12 @@ class SGD(BaseSolver):
         "power_t": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, learning_rate="auto", schedule="adagrad", power_t=0.5):
+    def __init__(
+        self,
+        learning_rate: float | Literal["auto"] = "auto",
+        schedule: str = "adagrad",
+        power_t: float = 0.5,
+    ):
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.power_t = power_t

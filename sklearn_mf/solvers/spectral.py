@@ -1,5 +1,7 @@
 """The exact minimum on complete data: a singular value decomposition, thresholded."""
 
+from typing import Literal
+
 import numpy as np
 from scipy import linalg
 
@@ -82,7 +84,7 @@ class Spectral(BaseSolver):
         "n_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
     }
 
-    def __init__(self, n_iter="auto"):
+    def __init__(self, n_iter: int | Literal["auto"] = "auto"):
         self.n_iter = n_iter
 
     @staticmethod

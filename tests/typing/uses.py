@@ -1,6 +1,6 @@
 """Typical uses, for the type checker alone: `mypy` must accept them and know what they return."""
 
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -19,7 +19,10 @@ from sklearn_mf import (
     save_model,
 )
 from sklearn_mf.losses import Huber
+from sklearn_mf.metrics import ranking_report
+from sklearn_mf.model_selection import cross_val_entries, select_rank
 from sklearn_mf.penalties import Smoothness
+from sklearn_mf.recommending import feature_vectors
 from sklearn_mf.solvers import ALS, Adam
 
 X = np.ones((4, 3))
@@ -51,3 +54,8 @@ FactorizationImputer(model, min_value={"age": 0}).fit(X).transform(X)
 RankSearchCV(model, [1, 2]).fit(X)
 save_model(model, "model.npz")
 load_model("model.npz")
+report = ranking_report(interactions, items, k=[1, 2])
+assert_type(report, dict[str, float])
+assert_type(select_rank(X), int)
+assert_type(feature_vectors(recommender), np.ndarray)
+assert_type(cross_val_entries(model, X, metric="r2")["test_score"], Any)
