@@ -47,7 +47,7 @@ assert_type(non_negative_factorization(X), tuple[np.ndarray, np.ndarray, int])
 recommender = ImplicitFactorization(8, confidence=np.sqrt, unobserved_weight=0.05)
 assert_type(recommender.fit(interactions), ImplicitFactorization)
 items, scores = recommender.recommend(interactions, n=2)
-for rows, batch, of_batch in recommender.iter_recommend(interactions):
+for rows, _batch, _scores in recommender.iter_recommend(interactions):
     assert_type(rows, np.ndarray)
 
 FactorizationImputer(model, min_value={"age": 0}).fit(X).transform(X)
