@@ -323,7 +323,7 @@ def _frame_of_numbers(X, name):
             named += f" and {len(bad) - NAMED} more"
         raise ValueError(
             f"{name} has columns of categories, strings or dates: {named}. Only numbers are taken: "
-            f"{_remedy(are_dates)}."
+            f"{_remedy(are_dates)}.{_example(X, bad)}{_pairs_hint(X, are_dates)}"
         )
     if not converted:
         return X
@@ -331,6 +331,26 @@ def _frame_of_numbers(X, name):
     for j, values in converted.items():
         X.isetitem(j, values)
     return X
+
+
+def _example(X, bad):
+    """The first string in a column of pandas that should be numbers, and its place."""
+    for j, (label, _) in bad.items():
+        values = X.iloc[:, j].to_numpy(dtype=object) if hasattr(X, "iloc") else ()
+        for row, value in enumerate(values):
+            if isinstance(value, str):
+                return f" Row {row} of {label!r} has {value!r}."
+    return ""
+
+
+def _pairs_hint(X, are_dates):
+    """What to do with a long table, which names rows and columns and gives a value for them."""
+    if len(are_dates) < 2 or any(are_dates) or X.shape[1] > 4:
+        return ""
+    return (
+        " A table of pairs and their values becomes a matrix with "
+        "sklearn_mf.recommending.pivot_entries."
+    )
 
 
 def _remedy(are_dates):

@@ -29,7 +29,7 @@ from sklearn.utils.validation import _check_sample_weight, _get_feature_names, v
 from sklearn_mf.blocks import RowBlocks
 from sklearn_mf.utils._all_at_once import all_at_once
 from sklearn_mf.utils._foreign import is_dask
-from sklearn_mf.utils._hints import class_for_object, did_you_mean
+from sklearn_mf.utils._hints import class_for_object, did_you_mean, names_meant, number_for
 from sklearn_mf.utils._labels import LabeledMatrix
 from sklearn_mf.utils._sparse import entries_at, sound_csr
 from sklearn_mf.utils._tables import (
@@ -116,7 +116,21 @@ def _check_parameter(constraints, parameter, owner):
     except InvalidParameterError as error:
         options = [c.options for c in constraints[name] if isinstance(c, StrOptions)]
         hint = did_you_mean(value, set().union(*options)) or class_for_object(value)
+        hint = hint or _number_meant(constraints, parameter, owner)
         raise InvalidParameterError(f"{error}{hint}") from None
+
+
+def _number_meant(constraints, parameter, owner):
+    """A hint at a number that would be right, where a string or a float of the same is not."""
+    name, value = parameter
+    number = number_for(value)
+    if number is None:
+        return ""
+    try:
+        validate_parameter_constraints(constraints, {name: number}, owner)
+    except InvalidParameterError:
+        return ""
+    return f" Write {name}={number}."
 
 
 def is_nan(missing_values):
@@ -149,7 +163,12 @@ def admit(X, name="X", *, missing=np.nan, keep_sparse=True):
         X = X.X
     if sparse.issparse(X):
         return sound_csr(X, name)
-    X = as_numbers(X, name, missing)
+    try:
+        X = as_numbers(X, name, missing)
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            _refuse_ragged_rows(X, name)
+        raise
     if is_sparse_with_holes(X):
         return stored_entries(X) if keep_sparse else np.asarray(X)
     return X
@@ -198,6 +217,17 @@ def check_numbers(X, name="X", *, allow_nan=False, labels=None, hint="", **check
         raise ValueError(text) from error
 
 
+def _refuse_ragged_rows(X, name):
+    """Say which row has another length than the first, where X is a list of lists."""
+    lengths = [len(row) if hasattr(row, "__len__") else 1 for row in X]
+    for number, length in enumerate(lengths):
+        if length != lengths[0]:
+            raise ValueError(
+                f"Rows of {name} differ in length: row 0 has {lengths[0]} values, row {number} "
+                f"has {length}. Write NaN where a value is missing."
+            )
+
+
 def _first_not_finite(X, dtype, allow_nan):
     """The first value that a dtype has no number for, and where it is."""
     largest = np.finfo(dtype if isinstance(dtype, np.dtype) else np.float64).max
@@ -243,7 +273,14 @@ def check_X(estimator, X, *, reset):
         if isinstance(table, LabeledMatrix):  # whose names scikit-learn would not look for
             heading = table.heading()
             table = table.X if heading is None else heading
-        validate_data(estimator, table, reset=reset, skip_check_array=True)
+        try:
+            validate_data(estimator, table, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            names = column_names(table)
+            if "feature names should match" not in str(error) or names is None:
+                raise
+            hint = names_meant(names, list(estimator.feature_names_in_))
+            raise ValueError(f"{str(error).rstrip()}\n{hint.lstrip()}") from None
     if not getattr(estimator, "_takes_holes", True) and _has_nan(X):
         if isinstance(getattr(estimator, "n_components", None), RealNotInt):
             whom, remedy = f"n_components={estimator.n_components}", "n_components='auto'"
@@ -418,6 +455,12 @@ def check_sample_weight(sample_weight, X):
         sample_weight = check_numbers(
             sample_weight, "sample_weight", dtype=X.dtype, ensure_2d=False, ensure_min_samples=0
         )
+        if sample_weight.shape != X.shape[:1]:
+            instead = " Weights of entries are entry_weight." if sample_weight.ndim == 2 else ""
+            raise ValueError(
+                f"sample_weight must be 1D, with one weight for each of {X.shape[0]} samples, but "
+                f"sample_weight.shape is {sample_weight.shape}.{instead}"
+            )
     return _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
 
 
@@ -435,6 +478,8 @@ def check_entry_weight(entry_weight, X, unstored, names=None):
     shape = getattr(E, "shape", None) or np.shape(E)
     if shape != X.shape:
         instead = " Weights of samples are sample_weight." if len(shape) == 1 else ""
+        if shape == X.shape[::-1]:
+            instead = f" Pass {name}.T."
         raise ValueError(
             f"{name} has the shape {shape}, X has {X.shape}: they must agree, as a 2D array."
             f"{instead}"
