@@ -73,8 +73,8 @@ MISTAKES = {
         ["'asl'", "Did you mean 'als'?"],
     ),
     "a misspelled loss": (
-        lambda: model(loss="sqared").fit(FRAME),
-        ["'sqared'", "Did you mean 'squared'?"],
+        lambda: model(loss="logistics").fit(FRAME),
+        ["'logistics'", "Did you mean 'logistic'?"],
     ),
     "a misspelled bias": (
         lambda: model(bias="feature").fit(FRAME),
