@@ -29,13 +29,14 @@ cdef enum:
     BLOCK = 128
 
 # Rows of so few entries are solved as soon as refined.
-FEW = 16
+FEW = 4
 
 
 cdef struct Scratch:
     # What one thread works on; all parts are aligned to vectors.
+    int stride      # of the design, and of what is stride x stride
     void* memory
-    void* rows      # pointers to rows of the design, max(BLOCK, stride) of them
+    void* rows      # pointers to rows of the design, max(BLOCK, stride, longest) of them
     void* roots     # as many roots of weights
     void* targets   # as many
     void* diagonal  # stride: of the row's form
@@ -53,14 +54,15 @@ cdef int padded(int k, floating* kind) noexcept nogil:
     return (k + panel - 1) // panel * panel
 
 
-cdef Scratch allocate(int stride, floating* kind) noexcept nogil:
+cdef Scratch allocate(int stride, int64_t longest, floating* kind) noexcept nogil:
     cdef Scratch scratch
     cdef size_t most = max(BLOCK, stride)
-    cdef size_t pointers = (most * sizeof(void*) + 63) // 64 * 64
+    cdef size_t pointers = (max(<int64_t>most, longest) * sizeof(void*) + 63) // 64 * 64
     cdef size_t block = (most * sizeof(floating) + 63) // 64 * 64
     cdef size_t row = (stride * sizeof(floating) + 63) // 64 * 64
     scratch.memory = calloc(64 + pointers + 2 * block + (most + stride + 5) * row, 1)
     cdef char* start = <char*>(((<uintptr_t>scratch.memory) + 63) // 64 * 64)
+    scratch.stride = stride
     scratch.rows = start
     scratch.roots = start + pointers
     scratch.targets = start + pointers + block
@@ -82,7 +84,7 @@ cdef struct Row:
 
 
 cdef void look_up(
-    const Row* row, int64_t start, int n, int k, const index_t* indices, const floating* design,
+    const Row* row, int64_t start, int n, const index_t* indices, const floating* design,
     Scratch* scratch,
 ) noexcept nogil:
     """Pointers to the rows of the design, roots of weights, and targets times these."""
@@ -91,7 +93,7 @@ cdef void look_up(
     cdef const floating* weights = <const floating*>row.weights
     cdef int p
     for p in range(n):
-        rows[p] = design + <int64_t>indices[start + p] * k
+        rows[p] = design + <int64_t>indices[start + p] * scratch.stride
         roots[p] = sqrt(weights[start + p])
         (<floating*>scratch.targets)[p] = roots[p] * (<const floating*>row.targets)[start + p]
 
@@ -114,7 +116,7 @@ cdef int solve_dual(
         out[c] = moments[c] / diagonal[c]
     if n == 0:
         return 0
-    look_up(row, 0, n, k, indices, design, scratch)
+    look_up(row, 0, n, indices, design, scratch)
     if has_moments:
         if floating is float:
             singles.dots(n, k, out, rows, y)
@@ -150,14 +152,14 @@ cdef int solve_dual(
 
 
 cdef int solve_primal(
-    const Row* row, int k, int stride, const index_t* indices, const floating* design,
+    const Row* row, int k, const index_t* indices, const floating* design,
     const floating* moments, floating eps, Scratch* scratch, floating* out,
 ) noexcept nogil:
     """By the normal equations."""
     cdef floating* A = <floating*>scratch.gram
     cdef floating* b = <floating*>scratch.moments
     cdef int64_t start = 0
-    cdef int n, c, status
+    cdef int stride = scratch.stride, n, c, status
     memset(A, 0, <size_t>stride * stride * sizeof(floating))
     memset(b, 0, stride * sizeof(floating))
     if stride > k:
@@ -167,7 +169,7 @@ cdef int solve_primal(
         A[<int64_t>c * stride + c] = (<floating*>scratch.diagonal)[c]
     while start < row.n:
         n = <int>min(<int64_t>BLOCK, row.n - start)
-        look_up(row, start, n, k, indices, design, scratch)
+        look_up(row, start, n, indices, design, scratch)
         if floating is float:
             singles.add_rows(
                 n, k, stride, <const float**>scratch.rows, <float*>scratch.roots,
@@ -192,76 +194,36 @@ cdef int solve_primal(
     return status
 
 
-cdef void add_product(
-    const Row* row, int k, const index_t* indices, const floating* design, const floating* vector,
-    bint is_residual, Scratch* scratch, floating* out,
-) noexcept nogil:
-    """out += D' w (t - D vector), or without targets D' w D vector, D the row's design."""
-    cdef const floating** rows = <const floating**>scratch.rows
-    cdef const floating* targets = <const floating*>row.targets
-    cdef const floating* weights = <const floating*>row.weights
-    cdef floating* values = <floating*>scratch.roots
-    cdef int64_t start = 0
-    cdef int n, p
-    while start < row.n:
-        n = <int>min(<int64_t>BLOCK, row.n - start)
-        for p in range(n):
-            rows[p] = design + <int64_t>indices[start + p] * k
-        if floating is float:
-            singles.dots(n, k, vector, rows, values)
-        else:
-            doubles.dots(n, k, vector, rows, values)
-        for p in range(n):
-            if is_residual:
-                values[p] = targets[start + p] - values[p]
-            values[p] *= weights[start + p]
-        if floating is float:
-            singles.combine(n, k, rows, values, out)
-        else:
-            doubles.combine(n, k, rows, values, out)
-        start += n
-
-
 cdef void refine(
     const Row* row, int k, const index_t* indices, const floating* design,
-    const floating* moments, double reduction, int steps, Scratch* scratch, floating* x,
+    const floating* moments, double reduction, int steps, Scratch* scratch, floating* out,
 ) noexcept nogil:
-    """Conjugate gradients from x on, after division by the diagonal."""
-    cdef const floating* diagonal = <const floating*>scratch.diagonal
-    cdef floating* residual = <floating*>scratch.moments
-    cdef floating* direction = <floating*>scratch.solution
-    cdef floating* image = <floating*>scratch.inverse
-    cdef double square, before, first, steepness
-    cdef floating length
-    cdef int _step, p
-    memset(residual, 0, k * sizeof(floating))
-    add_product(row, k, indices, design, x, True, scratch, residual)
-    square = 0
-    for p in range(k):
-        residual[p] += moments[p] - diagonal[p] * x[p]
-        direction[p] = residual[p] / diagonal[p]
-        square += residual[p] * direction[p]
-    first = square
-    for _step in range(steps):
-        if not square > reduction * reduction * first:
-            return
-        memset(image, 0, k * sizeof(floating))
-        add_product(row, k, indices, design, direction, False, scratch, image)
-        steepness = 0
-        for p in range(k):
-            image[p] += diagonal[p] * direction[p]
-            steepness += image[p] * direction[p]
-        if not steepness > 0:
-            return
-        length = <floating>(square / steepness)
-        before, square = square, 0
-        for p in range(k):
-            x[p] += length * direction[p]
-            residual[p] -= length * image[p]
-            image[p] = residual[p] / diagonal[p]
-            square += residual[p] * image[p]
-        for p in range(k):
-            direction[p] = image[p] + <floating>(square / before) * direction[p]
+    """Conjugate gradients from `out` on, after division by the diagonal."""
+    cdef const floating** rows = <const floating**>scratch.rows
+    cdef floating* diagonal = <floating*>scratch.diagonal
+    cdef floating* b = <floating*>scratch.moments
+    cdef floating* x = <floating*>scratch.solution
+    cdef int stride = scratch.stride, c
+    cdef int64_t p
+    for p in range(row.n):
+        rows[p] = design + <int64_t>indices[p] * stride
+    for c in range(k):
+        b[c], x[c] = moments[c], out[c]
+    for c in range(k, stride):  # coefficients that no row has
+        b[c] = x[c] = 0
+        diagonal[c] = 1
+    if floating is float:
+        singles.refine(
+            row.n, stride, rows, <const float*>row.weights, <const float*>row.targets, b,
+            diagonal, reduction, steps, <float*>scratch.gram, x,
+        )
+    else:
+        doubles.refine(
+            row.n, stride, rows, <const double*>row.weights, <const double*>row.targets, b,
+            diagonal, reduction, steps, <double*>scratch.gram, x,
+        )
+    for c in range(k):
+        out[c] = x[c]
 
 
 cdef int descend_in_blocks(
@@ -294,7 +256,7 @@ cdef int descend_in_blocks(
         start = 0
         while start < row.n:
             n = <int>min(<int64_t>BLOCK, row.n - start)
-            look_up(row, start, n, k, indices, design, scratch)
+            look_up(row, start, n, indices, design, scratch)
             if not is_known:
                 if floating is float:
                     singles.dots(n, k, x, rows, model + start)
@@ -325,7 +287,7 @@ cdef int descend_in_blocks(
         while start < row.n and first + width < k:
             n = <int>min(<int64_t>BLOCK, row.n - start)
             for p in range(n):
-                rows[p] = design + <int64_t>indices[start + p] * k + first
+                rows[p] = design + <int64_t>indices[start + p] * scratch.stride + first
             if floating is float:
                 singles.dots(n, width, y, rows, roots)
             else:
@@ -345,7 +307,7 @@ cdef struct Way:
 
 
 cdef int improve_one(
-    Row row, Way way, int k, int stride, const index_t* indices, const floating* design,
+    Row row, Way way, int k, const index_t* indices, const floating* design,
     const floating* moments, bint has_moments, floating eps, Scratch* scratch, floating* model,
     floating* out,
 ) noexcept nogil:
@@ -356,11 +318,12 @@ cdef int improve_one(
             )
         refine(&row, k, indices, design, moments, way.reduction, way.steps, scratch, out)
         return 0
-    if row.n < k:
+    # The dual system saves whole panels of columns, or many pivots.
+    if 2 * row.n <= k or padded(<int>min(row.n, k), out) < scratch.stride:
         return solve_dual(
             &row, k, indices, design, moments, has_moments, eps, scratch, out
         )
-    return solve_primal(&row, k, stride, indices, design, moments, eps, scratch, out)
+    return solve_primal(&row, k, indices, design, moments, eps, scratch, out)
 
 
 cdef Row entries_of(
@@ -395,7 +358,22 @@ def descend_prior_rows(entries, design, prior, start, size, n_threads):
 def _improved(entries, design, prior, start, way, n_threads):
     # The longest first, so that no thread is left with them alone.
     order = np.argsort(-np.diff(entries[0]), kind="stable")
-    return _improved_rows(*entries, design, *prior, start, order, way, n_threads)
+    k, panel = design.shape[1], singles.panel if design.dtype == np.float32 else doubles.panel
+    wide = _aligned(design, -(-k // panel) * panel)
+    return _improved_rows(*entries, wide, *prior, start, order, way, n_threads)
+
+
+def _aligned(design, stride):
+    """The design with zeros beyond its columns; every row begins where a line of the cache does."""
+    n, k = design.shape
+    if stride == k and design.ctypes.data % 64 == 0:
+        return design
+    memory = np.empty(n * stride + 64 // design.itemsize, dtype=design.dtype)
+    skipped = -memory.ctypes.data % 64 // design.itemsize
+    wide = memory[skipped : skipped + n * stride].reshape(n, stride)
+    wide[:, :k] = design
+    wide[:, k:] = 0
+    return wide
 
 
 def _improved_rows(
@@ -405,7 +383,7 @@ def _improved_rows(
     start, const int64_t[::1] order, ways, int n_threads,
 ):
     cdef int64_t i, r, n_rows = indptr.shape[0] - 1, most = 0
-    cdef int k = design.shape[1], c
+    cdef int k = moments.shape[0], stride = design.shape[1], c
     dtype = np.float32 if floating is float else np.float64
     solution = np.array(start, dtype=dtype, order="C")
     status = np.zeros(n_rows, dtype=np.int32)
@@ -414,7 +392,6 @@ def _improved_rows(
     cdef floating[:, ::1] out = solution
     cdef int32_t[::1] state = status
     cdef floating eps = np.finfo(dtype).eps
-    cdef int stride = padded(k, &out[0, 0])
     cdef bint has_moments = np.any(moments)
     cdef const index_t* index_data = NULL
     cdef const floating* target_data = NULL
@@ -423,12 +400,11 @@ def _improved_rows(
         index_data, target_data, weight_data = &indices[0], &targets[0], &weights[0]
     cdef Way way
     way.exact, way.size, way.steps, way.reduction = ways
-    if way.size > 0:
-        most = indptr[order[0] + 1] - indptr[order[0]]
+    most = indptr[order[0] + 1] - indptr[order[0]]
     cdef Scratch scratch
     cdef floating* model = NULL
     with nogil, parallel(num_threads=n_threads):
-        scratch = allocate(stride, &out[0, 0])
+        scratch = allocate(stride, most, &out[0, 0])
         model = <floating*>calloc(most + 1, sizeof(floating))
         for r in prange(n_rows, schedule="dynamic", chunksize=4):
             i = order[r]
@@ -438,7 +414,7 @@ def _improved_rows(
             for c in range(k):
                 (<floating*>scratch.diagonal)[c] = gram[c] + scale[i] * ridge[c]
             state[i] = improve_one(
-                entries_of(indptr[i], indptr[i + 1], target_data, weight_data), way, k, stride,
+                entries_of(indptr[i], indptr[i + 1], target_data, weight_data), way, k,
                 index_data + indptr[i], &design[0, 0], &moments[0], has_moments, eps, &scratch,
                 model, &out[i, 0],
             )

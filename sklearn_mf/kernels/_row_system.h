@@ -137,31 +137,6 @@ static TARGET void NAME(remove_rows)(
     NAME(add_squares)(n, k, X, stride, A, 1);
 }
 
-/* K += V V' for n rows V, those that `rows` points to, each times its root and its coefficients times
- * `scales`. Vt gets them transposed, k rows of length `stride`, zero beyond n: then sums run over
- * rows, as those of Gram matrices. */
-static TARGET void NAME(add_products)(
-    int n, int k, int stride, const REAL *const *rows, const REAL *roots, const REAL *scales,
-    REAL *Vt, REAL *K)
-{
-    for (int p0 = 0; p0 < stride; p0 += 4) {
-        /* Beyond n any row will do, times zero. */
-        const REAL *row[4];
-        REAL root[4];
-        for (int q = 0; q < 4; q++) {
-            row[q] = rows[p0 + q < n ? p0 + q : 0];
-            root[q] = p0 + q < n ? roots[p0 + q] : 0;
-            if (p0 + q + AHEAD < n)
-                for (int j = 0; j < k; j += 64 / (int)sizeof(REAL))
-                    PREFETCH(rows[p0 + q + AHEAD] + j);
-        }
-        for (int c = 0; c < k; c++)
-            for (int q = 0; q < 4; q++)
-                Vt[(long)c * stride + p0 + q] = root[q] * (scales[c] * row[q][c]);
-    }
-    NAME(add_squares)(k, n, Vt, stride, K, 0);
-}
-
 /* Solve A x = b by U'U = A, a panel of rows at a time. A becomes U but for what is left of its
  * panels' diagonals, b is used up, `inverse` gets 1 / diag(U). 1 if it may be singular: a pivot
  * beside its diagonal, which has the same unit, may be the rounding error of the pivots before,
@@ -218,91 +193,7 @@ static TARGET int NAME(solve)(
     return 0;
 }
 
-/* out[j0:j0+width*LANES] += sum_p scales[p] * rows[p][j0:], for a width of 1, 2 or 4 vectors, but
- * for the first `done` of them. Four sums run side by side, or each would wait for the last. */
-static TARGET ALWAYS_INLINE void NAME(combine_part)(
-    int n, int width, const REAL *const *rows, const REAL *scales, int j0, int done, REAL *out)
-{
-    const VECTOR zero = {0}, lane = *(const VECTOR *)NAME(lanes);
-    const int streams = 4 / width;
-    VECTOR sum[4] = {zero, zero, zero, zero};
-    for (int p = 0; p < n; p += streams) {
-        for (int s = 0; s < streams && p + s < n; s++) {
-            const UNALIGNED *row = (const UNALIGNED *)(rows[p + s] + j0);
-            if (p + s + AHEAD < n)
-                for (int v = 0; v < width; v++) PREFETCH(rows[p + s + AHEAD] + j0 + v * LANES);
-            for (int v = 0; v < width; v++) sum[s * width + v] += row[v] * scales[p + s];
-        }
-    }
-    for (int s = 1; s < streams; s++)
-        for (int v = 0; v < width; v++) sum[v] += sum[s * width + v];
-    if (done > 0) sum[0] = SELECT(lane < (REAL)done, zero, sum[0]);
-    for (int v = 0; v < width; v++) ((UNALIGNED *)(out + j0))[v] += sum[v];
-}
-
-/* The same for fewer columns than a vector has. */
-static TARGET ALWAYS_INLINE void NAME(combine_few)(
-    int n, int k, const REAL *const *rows, const REAL *scales, REAL *out)
-{
-    const int few = (int)(sizeof(QUAD) / sizeof(REAL));
-    int j = 0;
-    for (; j + few <= k; j += few) {
-        QUAD even = {0}, odd = {0};
-        int p = 0;
-        for (; p + 2 <= n; p += 2) {
-            even += *(const QUAD *)(rows[p] + j) * scales[p];
-            odd += *(const QUAD *)(rows[p + 1] + j) * scales[p + 1];
-        }
-        if (p < n) even += *(const QUAD *)(rows[p] + j) * scales[p];
-        *(QUAD *)(out + j) += even + odd;
-    }
-    for (; j < k; j++) {
-        REAL sum = 0;
-        for (int p = 0; p < n; p++) sum += rows[p][j] * scales[p];
-        out[j] += sum;
-    }
-}
-
-/* out += sum_p scales[p] * rows[p], for n rows of length k. */
-static TARGET void NAME(combine)(
-    int n, int k, const REAL *const *rows, const REAL *scales, REAL *out)
-{
-    int j0 = 0;
-    if (k < LANES) {
-        NAME(combine_few)(n, k, rows, scales, out);
-        return;
-    }
-    for (; j0 + 4 * LANES <= k; j0 += 4 * LANES)
-        NAME(combine_part)(n, 4, rows, scales, j0, 0, out);
-    for (; j0 + 2 * LANES <= k; j0 += 2 * LANES)
-        NAME(combine_part)(n, 2, rows, scales, j0, 0, out);
-    for (; j0 + LANES <= k; j0 += LANES) NAME(combine_part)(n, 1, rows, scales, j0, 0, out);
-    if (j0 < k) NAME(combine_part)(n, 1, rows, scales, k - LANES, LANES - (k - j0), out);
-}
-
-/* out[p] = vector . rows[p], for n rows of length k. */
-static TARGET void NAME(dots)(
-    int n, int k, const REAL *vector, const REAL *const *rows, REAL *out)
-{
-    const VECTOR zero = {0}, lane = *(const VECTOR *)NAME(lanes);
-    const int whole = k / LANES * LANES, last = k - LANES;
-    for (int p = 0; p < n && whole == 0; p++) {
-        REAL sum = 0;
-        for (int j = 0; j < k; j++) sum += vector[j] * rows[p][j];
-        out[p] = sum;
-    }
-    for (int p = 0; p < n && whole > 0; p++) {
-        const REAL *row = rows[p];
-        VECTOR sum = zero;
-        for (int j = 0; j < whole; j += LANES)
-            sum += *(const UNALIGNED *)(vector + j) * *(const UNALIGNED *)(row + j);
-        if (whole < k)
-            sum += SELECT(
-                lane < (REAL)(whole - last), zero,
-                *(const UNALIGNED *)(vector + last) * *(const UNALIGNED *)(row + last));
-        out[p] = NAME(total)(sum);
-    }
-}
+#include "_row_products.h"
 
 /* out[:height] += A[:height, :n] B for a panel B of n rows of TILE_VECTORS vectors, in registers.
  * Rows of A are `down` apart, columns `across`; those of a later tile are asked for in advance
@@ -585,6 +476,7 @@ static const SYSTEM NAME(system) = {
     NAME(solve),
     NAME(combine),
     NAME(dots),
+    NAME(refine),
     NAME(multiply),
     NAME(sgd_steps),
     NAME(squared_error),

@@ -47,6 +47,11 @@ cdef extern from "_row_system_dispatch.h":
         void (*dots)(
             int n, int k, const float* vector, const float** rows, float* out
         ) noexcept nogil
+        void (*refine)(
+            int64_t n, int k, const float** rows, const float* weights, const float* targets,
+            const float* moments, const float* diagonal, double reduction, int steps,
+            float* scratch, float* x
+        ) noexcept nogil
         void (*multiply)(
             int64_t n, int64_t depth, int64_t stride, const float* A, int64_t down,
             int64_t across, const float* B, float* out
@@ -90,6 +95,11 @@ cdef extern from "_row_system_dispatch.h":
         ) noexcept nogil
         void (*dots)(
             int n, int k, const double* vector, const double** rows, double* out
+        ) noexcept nogil
+        void (*refine)(
+            int64_t n, int k, const double** rows, const double* weights, const double* targets,
+            const double* moments, const double* diagonal, double reduction, int steps,
+            double* scratch, double* x
         ) noexcept nogil
         void (*multiply)(
             int64_t n, int64_t depth, int64_t stride, const double* A, int64_t down,

@@ -27,6 +27,9 @@
 /* Rows of a tall factor are met in no order: how many of them to ask for in advance. */
 #define AHEAD 8
 
+/* Of how many rows products with a vector are summed side by side. */
+#define PULLED 8
+
 #if SKLEARN_MF_VECTORS && defined(__x86_64__)
 #define SKLEARN_MF_DISPATCH 1
 #else
@@ -81,6 +84,8 @@ enum { BIAS, SQUARES, STRENGTH, ASIDE = 4 };
         int (*solve)(int, int, real *, real *, real *, real *, real);                       \
         void (*combine)(int, int, const real *const *, const real *, real *);               \
         void (*dots)(int, int, const real *, const real *const *, real *);                  \
+        void (*refine)(int64_t, int, const real *const *, const real *, const real *,       \
+                       const real *, const real *, double, int, real *, real *);            \
         void (*multiply)(int64_t, int64_t, int64_t, const real *, int64_t, int64_t,         \
                          const real *, real *);                                             \
         void (*sgd_steps)(int64_t, int, const entry_block *, const entry_side *,              \
@@ -99,6 +104,7 @@ DECLARE(double)
 #define REAL float
 #define SQRT sqrtf
 #define FABS fabsf
+#define TRANSPOSED(q, i) {(QUAD){q[0][i], q[1][i], q[2][i], q[3][i]}}
 #define SYSTEM float_system
 
 #define NAME(x) x##_float_base
@@ -127,11 +133,13 @@ DECLARE(double)
 #undef REAL
 #undef SQRT
 #undef FABS
+#undef TRANSPOSED
 #undef SYSTEM
 
 #define REAL double
 #define SQRT sqrt
 #define FABS fabs
+#define TRANSPOSED(q, i) {(QUAD){q[0][i], q[1][i]}, (QUAD){q[2][i], q[3][i]}}
 #define SYSTEM double_system
 
 #define NAME(x) x##_double_base
@@ -160,6 +168,7 @@ DECLARE(double)
 #undef REAL
 #undef SQRT
 #undef FABS
+#undef TRANSPOSED
 #undef SYSTEM
 
 #if SKLEARN_MF_DISPATCH

@@ -9,7 +9,7 @@ from scipy.linalg import cho_solve
 from sklearn_mf.kernels.reference import cholesky, conjugate_gradients
 
 # Rows of so few entries are solved as soon as refined.
-FEW = 16
+FEW = 4
 
 
 def solve_prior_rows(entries, design, prior, n_threads):

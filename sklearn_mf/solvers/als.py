@@ -227,21 +227,31 @@ def _extrapolated(points, images, metric):
     last = images[-1]
     if len(images) == 1:
         return last
-    steps = [
-        ((image - point) * metric).ravel() for point, image in zip(points, images, strict=True)
-    ]
-    changes = np.diff(np.array(steps), axis=0)
-    size = np.abs(changes).max(initial=0)
+    # Squares of what is far below the factors themselves might vanish in their unit.
+    size = float(np.abs(last * metric).max(initial=0))
     if not size > TINY:
         return last
-    # In units of the changes, or their squares might vanish; few at a time stay in the cache.
-    gram, pull = np.zeros((len(changes), len(changes))), np.zeros(len(changes))
-    for start in range(0, changes.shape[1], CHUNK):
-        part = slice(start, start + CHUNK)
-        some = changes[:, part].astype(np.float64) / size
-        gram += some @ some.T
-        pull += some @ (steps[-1][part] / size)
+    metric = np.broadcast_to(metric / size, last.shape)
+    gram, pull = np.zeros((len(images) - 1, len(images) - 1)), np.zeros(len(images) - 1)
+    rows = max(1, CHUNK // last.shape[1])
+    parts = [slice(start, start + rows) for start in range(0, len(last), rows)]
+    for part in parts:  # few at a time stay in the cache
+        steps = np.array(
+            [
+                (image[part] - point[part]) * metric[part]
+                for point, image in zip(points, images, strict=True)
+            ],
+            dtype=np.float64,
+        ).reshape(len(images), -1)
+        changes = np.diff(steps, axis=0)
+        gram += changes @ changes.T
+        pull += changes @ steps[-1]
+    if not np.trace(gram) > 0:
+        return last
     gram += PARALLEL * np.trace(gram) * np.eye(len(gram))
     shares = np.linalg.solve(gram, pull).astype(last.dtype)
-    moves = (after - before for before, after in pairwise(images))
-    return last - sum(share * move for share, move in zip(shares, moves, strict=True))
+    target = np.empty_like(last)
+    for part in parts:
+        moves = (after[part] - before[part] for before, after in pairwise(images))
+        target[part] = last[part] - sum(map(np.multiply, shares, moves))
+    return target
