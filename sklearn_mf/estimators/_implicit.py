@@ -161,6 +161,11 @@ class ImplicitFactorization(StreamedFactorization):
     The code of a sample without any stored entry is zero, so all its scores are equal. With feature
     biases, popular features are recommended to it.
 
+    The components of a feature that no sample has met are zero, too. It scores 0, less than what a
+    sample is thought to want but more than negative scores, so a long list may have it. With
+    feature biases, others are ahead of it by their popularity. Leave it out with `items` of
+    `recommend`: ``model.recommend(X, items=X.sum(axis=0) > 0)``.
+
     References
     ----------
     Hu, Y., Koren, Y. & Volinsky, C. (2008). Collaborative filtering for implicit feedback

@@ -49,6 +49,9 @@ class BaseLoss(BaseEstimator):
     takes_any_model = True
     # A zero costs its model value, so that zeros need not be looked at one by one.
     loss_at_zero_equals_model = False
+    # The loss grows no faster than the error, so that a few entries far off may be most of the
+    # objective whatever the model.
+    is_robust = False
     # Which of several losses an entry has: there is only one.
     kinds = None
     # Of data and a model c times as large the loss is c to this power times as large, that of

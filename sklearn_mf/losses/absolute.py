@@ -42,6 +42,7 @@ class Absolute(BaseLoss):
     """
 
     name = "absolute"
+    is_robust = True
     degree = 1
     corner = "smoothing"
     _parameter_constraints: dict = {"smoothing": SMOOTHING}
@@ -117,6 +118,7 @@ class Quantile(BaseLoss):
     """
 
     name = "quantile"
+    is_robust = True
     degree = 1
     corner = "smoothing"
     _parameter_constraints: dict = {

@@ -67,6 +67,11 @@ class ColumnLosses:
         """Whether all parts do."""
         return all(part.takes_any_model for part in self.parts)
 
+    @property
+    def is_robust(self):
+        """Whether one of them is."""
+        return any(part.is_robust for part in self.parts)
+
     def at(self, kinds):
         """The same losses for data that lie otherwise."""
         return ColumnLosses(self.parts, kinds)

@@ -37,6 +37,7 @@ class Huber(BaseLoss):
     """
 
     name = "huber"
+    is_robust = True
     degree = 2
     corner = "delta"
     _parameter_constraints: dict = {"delta": [Interval(Real, 0, None, closed="neither")]}

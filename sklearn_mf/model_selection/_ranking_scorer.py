@@ -100,7 +100,7 @@ class RankingScorer(BaseEstimator):
         """
         self.check()
         self.check_data(X)
-        rows, _, values = observed_entries(X)
+        rows, _, values = entries = observed_entries(X)
         positive = np.flatnonzero(values > 0)
         rng = hiding_stream(self.random_state)
         hidden = positive[random_share_of_rows(rows[positive], self.fraction, rng)]
@@ -109,7 +109,8 @@ class RankingScorer(BaseEstimator):
                 "RankingScorer finds nothing to hide: no row of X has two positive entries. Score "
                 "more rows at once."
             )
-        return self.score_hidden(estimator, X, hide_entries(X, hidden), hidden)
+        truth = _truth(entries, hidden, X.shape)
+        return self._score(estimator, hide_entries(X, hidden), truth)
 
     def score_hidden(self, estimator, X, visible, hidden):
         """Score a fitted estimator on hidden entries, by ranking what it does not see.
@@ -130,11 +131,13 @@ class RankingScorer(BaseEstimator):
         score : float
             Higher is better.
         """
-        name, k = self.check()
+        self.check()
         self.check_data(X)
-        rows, columns, values = (array[hidden] for array in observed_entries(X))
-        truth = sparse.csr_array((values, (rows, columns)), shape=X.shape)
-        judged = np.unique(rows)
+        return self._score(estimator, visible, _truth(observed_entries(X), hidden, X.shape))
+
+    def _score(self, estimator, visible, truth):
+        name, k = self.check()
+        judged = np.flatnonzero(np.diff(truth.indptr))
         items = ranked_columns(estimator, visible[judged], k)
         score = ranking_report(truth[judged], items, k=k)[f"{name}@{k}"]
         return -score if name == "gini" else score
@@ -175,3 +178,9 @@ class RankingScorer(BaseEstimator):
                 "RankingScorer needs a sparse X, whose entries that are not stored are what there "
                 f"is to rank, got {type(X).__name__}. Use scipy.sparse.csr_array(X)."
             )
+
+
+def _truth(entries, hidden, shape):
+    """Hidden entries by themselves."""
+    rows, columns, values = (array[hidden] for array in entries)
+    return sparse.csr_array((values, (rows, columns)), shape=shape)

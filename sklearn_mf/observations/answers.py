@@ -33,7 +33,7 @@ def parabola_of(loss, x, m):
     Raises
     ------
     ValueError
-        If shapes differ, or a weight is negative or NaN.
+        If shapes differ, a weight is negative or NaN, or the model is NaN.
     """
     method = "quadratic" if hasattr(loss, "quadratic") else "curvature"
     weight, target = (
@@ -42,6 +42,11 @@ def parabola_of(loss, x, m):
     )
     wrong = ~(weight >= 0)
     if wrong.any() and (wrong := wrong & ~np.isnan(x)).any():
+        if np.isnan(m[wrong][0]):
+            raise ValueError(
+                "The model diverged: one of its values is NaN, so factors are infinite or far out of "
+                "proportion. Scale X, or give alpha_W and alpha_H like numbers above 0."
+            )
         raise ValueError(
             f"{type(loss).__name__}.{method} returned {weight[wrong][0]:g} as a weight, for data "
             f"of {x[wrong][0]:g} and a model value of {m[wrong][0]:g}. Weights must not be "

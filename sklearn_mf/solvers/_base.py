@@ -195,7 +195,8 @@ class BaseSolver(BaseEstimator):
             first, scale, floor = self._scale(problem, W, Ht)
             rng = check_random_state(random_state)
             state = State(W, Ht, first, random_state=rng, max_iter=max_iter)
-            limits = Limits(max_iter, tol, floor, began, tuple(monitors))
+            unexplained = scale if problem.loss.is_robust else np.inf
+            limits = Limits(max_iter, tol, floor, began, tuple(monitors), unexplained)
             record = _Record(self, state, scale, limits)
             if self.needs_start:
                 record.guard()
@@ -334,6 +335,9 @@ class Limits:
         Reading of the clock at the start.
     monitors : tuple of Monitor
         Told of every iteration.
+    unexplained : float
+        The objective without any component, where most of it may be a few entries that no model
+        explains: then `tol` is a share of how far it has fallen, if that is less. Else inf.
     """
 
     max_iter: int
@@ -341,6 +345,11 @@ class Limits:
     floor: float
     began: float
     monitors: tuple = ()
+    unexplained: float = np.inf
+
+    def least(self, objective):
+        """By which the objective must fall to go on, over `tol`."""
+        return max(min(objective, self.unexplained - objective), self.floor)
 
 
 class _Record:
@@ -421,12 +430,12 @@ class _Record:
             return self.state.violation <= self.limits.tol or history[-1] <= floor
         before = self.first if n_iter <= window else history[-1 - window]
         if isfinite(before):
-            self.to_fall = (before - history[-1]) / max(history[-1], floor, TINY)
+            self.to_fall = (before - history[-1]) / max(self.limits.least(history[-1]), TINY)
         if n_iter < window:
             return False
         if history[-1] > (1 + self.limits.tol) * max(self.first, floor):
             return False  # it rises: that is no rest
-        return before - history[-1] <= self.limits.tol * max(history[-1], floor)
+        return before - history[-1] <= self.limits.tol * self.limits.least(history[-1])
 
 
 def _missing_of_loss(kind, problem: Problem):
