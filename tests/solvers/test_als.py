@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
+from grids import pairwise
 from scipy import sparse
 
 from sklearn_mf import MatrixFactorization
@@ -22,9 +23,10 @@ def curve(X, solver, n_sweeps, **parameters):
 
 
 @minutes_on_reference
-@pytest.mark.parametrize("loss", ["squared", "huber"])
-@pytest.mark.parametrize("bias", [False, "both"])
-@pytest.mark.parametrize("kind", ["dense", "stored", "zero-filled"])
+@pytest.mark.parametrize(
+    ("kind", "bias", "loss"),
+    pairwise(["dense", "stored", "zero-filled"], [False, "both"], ["squared", "huber"]),
+)
 def test_conjugate_gradients_reach_the_exact_solvers_minimum(kind, bias, loss):
     X = holed()
     X, unstored = {

@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from conftest import fit_for, low_rank, punch_holes, store_observed
+from grids import pairwise
 from scipy.optimize import nnls
 from sklearn.decomposition import NMF
 
@@ -96,9 +97,9 @@ GOOD_RATES = {"gd": 0.01, "gd-momentum": 0.003, "gd-restarts": 0.003, "gd-precon
 
 
 @pytest.mark.filterwarnings("ignore:.*did not converge")
-@pytest.mark.parametrize("positive", [False, True])
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
-@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize(
+    ("name", "loss", "positive"), pairwise([*RATES], LOSSES, [False, True]), ids=str
+)
 def test_a_learning_rate_a_thousand_times_too_large_recovers_or_is_an_error(name, loss, positive):
     if positive and name == "gd-preconditioned":
         return  # refused, see test_gradient_descent.py
@@ -124,17 +125,23 @@ def test_a_learning_rate_a_thousand_times_too_large_recovers_or_is_an_error(name
 # Positive factors and absolute values ---------------------------------------------------------
 
 
+@cache
+def constrained(solver, l1_ratio, positive):
+    """A fit of positive data, and the data."""
+    X = punch_holes(np.abs(low_rank(25, 12, rank=2, noise=0.2)), share=0.2)
+    parameters = {"positive": positive, "l1_ratio": l1_ratio, "alpha_W": 0.05}
+    return fit(SOLVERS[solver], "squared", X, **parameters), X
+
+
 @pytest.mark.filterwarnings("ignore:.*did not converge")
-@pytest.mark.parametrize("positive", POSITIVE)
-@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
-@pytest.mark.parametrize("solver", CONSTRAINED)
+@pytest.mark.parametrize(
+    ("solver", "positive", "l1_ratio"), pairwise(CONSTRAINED, POSITIVE, [0.0, 0.5])
+)
 def test_constraints_hold_and_solvers_agree(solver, l1_ratio, positive):
     if solver.startswith("lbfgs") and l1_ratio and positive is not True:
         return  # refused, see test_lbfgs.py
-    X = punch_holes(np.abs(low_rank(25, 12, rank=2, noise=0.2)), share=0.2)
-    parameters = {"positive": positive, "l1_ratio": l1_ratio, "alpha_W": 0.05}
-    fitted = fit(SOLVERS[solver], "squared", X, **parameters)
-    best = fit(ALS(), "squared", X, **parameters)
+    fitted, X = constrained(solver, l1_ratio, positive)
+    best, _ = constrained("als", l1_ratio, positive)
     W = fitted.transform(X)
     if positive in (True, "W"):
         assert W.min() >= 0

@@ -366,7 +366,7 @@ def test_precision_stays(beta):
 @parametrize_with_checks(
     [
         NMF(solver="mu", beta_loss=beta, alpha_W=alpha, max_iter=1000, random_state=0)
-        for beta, alpha in ((2, 0.0), (1, 0.1), (1.5, 1.0), (3, 1.0))
+        for beta, alpha in ((2, 0.0), (1.5, 1.0))
     ]
 )
 def test_scikit_learn_checks(estimator, check):

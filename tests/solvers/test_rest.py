@@ -5,6 +5,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 from conftest import low_rank, minutes_on_reference, punch_holes
+from grids import pairwise
 from scipy.optimize import linprog
 
 from sklearn_mf import NMF, MatrixFactorization
@@ -15,10 +16,15 @@ QUIET = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarnin
 
 
 @QUIET
-@pytest.mark.parametrize("solver", ["als", "cd", "gd", "lbfgs", "adam"])
-@pytest.mark.parametrize("bias", ["features", "samples", "both"])
-@pytest.mark.parametrize("value", [1.0, 0.1, -1 / 3, 12345.678])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("solver", "bias", "value", "dtype"),
+    pairwise(
+        ["als", "cd", "gd", "lbfgs", "adam"],
+        ["features", "samples", "both"],
+        [1.0, 0.1, -1 / 3, 12345.678],
+        [np.float64, np.float32],
+    ),
+)
 def test_biases_that_explain_everything(solver, bias, value, dtype):
     X = punch_holes(np.full((8, 12), value, dtype=dtype), share=0.5)
     for init in ("auto", "random"):
@@ -30,12 +36,13 @@ def test_biases_that_explain_everything(solver, bias, value, dtype):
 
 
 @QUIET
-@pytest.mark.parametrize("positive", [False, "W", "H", True])
-@pytest.mark.parametrize("memory", [0, 3])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("positive", "memory", "dtype"),
+    pairwise([False, "W", "H", True], [0, 3], [np.float64, np.float32]),
+)
 def test_the_objective_never_rises_on_tiny_integers(positive, memory, dtype):
     rng = np.random.default_rng(0)
-    for _ in range(25):
+    for _ in range(15):
         shape = rng.integers(2, 9), rng.integers(2, 7)
         X = rng.integers(-2, 3, shape).astype(dtype)
         X[rng.random(shape) < rng.choice([0, 0.2, 0.5])] = np.nan
@@ -58,7 +65,7 @@ def test_the_objective_never_rises_on_tiny_integers(positive, memory, dtype):
 @pytest.mark.parametrize("positive", ["W", "H", True])
 def test_factors_do_not_run_away_without_a_penalty(solver, positive):
     rng = np.random.default_rng(1)
-    for _ in range(20):
+    for _ in range(10):
         X = rng.integers(-2, 3, (rng.integers(3, 9), rng.integers(3, 7))).astype(float)
         model = MatrixFactorization(
             2, solver=solver, positive=positive, max_iter=200, tol=0, random_state=0

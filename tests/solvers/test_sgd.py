@@ -241,7 +241,7 @@ def test_too_many_zeros_are_refused_with_the_alternatives():
 
 
 @minutes_on_reference
-@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("bias", [False, "both"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_it_reaches_the_objective_of_als(schedule, bias):
     X = punch_holes(low_rank(mean=1.0))

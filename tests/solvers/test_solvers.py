@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import fit_for, low_rank, minutes_on_reference, punch_holes, store_observed
+from grids import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -189,9 +190,10 @@ def test_spectral_leaves_components_beyond_the_rank_at_zero():
 
 
 @minutes_on_reference
-@pytest.mark.parametrize("loss", [name for name in LOSSES if hasattr(LOSSES[name], "quadratic")])
-@pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("bias", "alpha", "loss"),
+    pairwise(BIASES, [0.0, 0.1], [name for name in LOSSES if hasattr(LOSSES[name], "quadratic")]),
+)
 def test_als_never_raises_the_objective(holed, bias, alpha, loss):
     model = MatrixFactorization(
         3, loss=loss, bias=bias, alpha_W=alpha, solver="als", tol=0, max_iter=60, random_state=0
