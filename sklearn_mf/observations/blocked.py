@@ -9,7 +9,7 @@ visits is an *engine*, see `sklearn_mf.blocks`.
 from copy import copy
 from dataclasses import fields
 from functools import cached_property
-from hashlib import blake2b
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -429,7 +429,7 @@ def added(total, part):
 
 def _fingerprint(design, offsets):
     """By which regressions are known again, whatever array holds them."""
-    digest = blake2b(digest_size=16)
+    digest = sha256()
     for array in (design, offsets):
         digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
     return design.shape, digest.digest()

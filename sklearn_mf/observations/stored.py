@@ -34,6 +34,9 @@ class StoredObservations(ObservedMatrix):
         return self.n_observed / max(1, self.shape[0])
 
     def _transposed(self):
+        sides = self.column_weight, self.row_weight
+        if self.weights is None and self.kinds is None:
+            return StoredObservations(self.matrix(self.values).T.tocsr(), None, *sides)
         # The order of the entries by column, found once and applied to data and weights.
         order = sparse.csr_array(
             (np.arange(self.n_observed), self.indices, self.indptr), shape=self.shape
@@ -41,7 +44,7 @@ class StoredObservations(ObservedMatrix):
         X = sparse.csr_array((self.values[order.data], order.indices, order.indptr), order.shape)
         weights = None if self.weights is None else self.weights[order.data]
         kinds = None if self.kinds is None else self.kinds[order.data]
-        return StoredObservations(X, weights, self.column_weight, self.row_weight, kinds)
+        return StoredObservations(X, weights, *sides, kinds)
 
     def matrix(self, data):
         """Numbers in the layout of ``values`` as a sparse matrix."""

@@ -98,12 +98,14 @@ class PackedSystems:
 
     def value(self, rows):
         """Sum over all systems of ``1/2 v'G v - m'v`` at some rows v, in double precision."""
-        step, total = max(1, CHUNK // rows.shape[1] ** 2), 0.0
+        k, shared = rows.shape[1], self.shared.astype(np.float64)
+        step, total = max(1, CHUNK // k), 0.0
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
             v = rows[part].astype(np.float64)
-            half = 0.5 * self.of_rows(part).times(v) - self.moments[part]
-            total += float(np.vdot(v, half))
+            total += float(np.vdot(v, 0.5 * (v @ shared) - self.moments[part]))
+            if self.own is not None:
+                total += _half_of_squares(self.own[part], v)
         return total
 
     def of_rows(self, rows, penalty=None):
@@ -136,3 +138,14 @@ class PackedSystems:
         if self.own is None:
             return np.tile(shared, (len(self.moments[rows]), 1))
         return self.own[rows] + shared if shared.any() else self.own[rows]
+
+
+def _half_of_squares(packed, v):
+    """Half the sum of ``v'G v`` over matrices of which the upper triangles are packed."""
+    k, total, start = v.shape[1], 0.0, 0
+    for i in range(k):
+        row = packed[:, start : start + k - i]  # of which what is right of the diagonal counts twice
+        start += k - i
+        products = np.einsum("nj,nj->n", row, v[:, i:], dtype=np.float64)
+        total += float(np.vdot(v[:, i], products - 0.5 * row[:, 0] * v[:, i]))
+    return total
