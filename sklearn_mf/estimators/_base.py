@@ -263,11 +263,11 @@ default=None
 
             .. math::
 
-                \sigma^2 + h_j^\top \mathrm{Cov}(w_i) h_j + w_i^\top \mathrm{Cov}(h_j) w_i
+                \tau^2 + h_j^\top \mathrm{Cov}(w_i) h_j + w_i^\top \mathrm{Cov}(h_j) w_i
                 + \mathrm{tr}(\mathrm{Cov}(w_i) \mathrm{Cov}(h_j))
 
             where the covariances are those of the ridge regressions for :math:`w_i` and
-            :math:`h_j`, and the noise variance :math:`\sigma^2` is the sum of squared residuals of
+            :math:`h_j`, and the noise variance :math:`\tau^2` is the sum of squared residuals of
             `fit` divided by the degrees of freedom.
         """
         check_is_fitted(self)

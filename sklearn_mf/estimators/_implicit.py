@@ -41,18 +41,18 @@ class ImplicitFactorization(StreamedFactorization):
 
     .. math::
 
-        \tfrac12 \sum_{(i,j) \in S} s_i (a + c_{ij}) (p_{ij} - m_{ij})^2
-        + \tfrac12 \sum_{(i,j) \notin S} s_i\, a\, m_{ij}^2
+        \tfrac12 \sum_{(i,j) \in S} s_i (a + \kappa_{ij}) (p_{ij} - \hat{x}_{ij})^2
+        + \tfrac12 \sum_{(i,j) \notin S} s_i\, a\, \hat{x}_{ij}^2
         + \tfrac{\alpha_W}{2} \sum_i s_i n_i^g \|w_i\|^2
-        + \tfrac{\alpha_H}{2} \sum_j m_j^g \|h_j\|^2,
-        \qquad m_{ij} = b_j + c_i + w_i^\top h_j
+        + \tfrac{\alpha_H}{2} \sum_j n_j'^{\,g} \|h_j\|^2,
+        \qquad \hat{x}_{ij} = b_j + c_i + w_i^\top h_j
 
     where S are the stored entries with preferences :math:`p = 1` (0 for dislikes) and confidences
-    :math:`c_{ij}`, :math:`a` is the weight of all cells, :math:`s_i` are sample weights, and
-    :math:`n_i = a d + \sum_j c_{ij}` is the total weight of a row of d columns; :math:`m_j` is that
-    of a column. The time is proportional to the number of stored entries, and no dense matrix of
-    the shape of X is formed. On small data, :class:`MatrixFactorization` on the dense preferences,
-    with the same weights as `entry_weight`, minimizes the same objective.
+    :math:`\kappa_{ij}`, :math:`a` is the weight of all cells, :math:`s_i` are sample weights, and
+    :math:`n_i = a d + \sum_j \kappa_{ij}` is the total weight of a row of d columns; :math:`n'_j`
+    is that of a column. The time is proportional to the number of stored entries, and no dense
+    matrix of the shape of X is formed. On small data, :class:`MatrixFactorization` on the dense
+    preferences, with the same weights as `entry_weight`, minimizes the same objective.
 
     Read more in :ref:`implicit_feedback`.
 

@@ -52,14 +52,14 @@ class MatrixFactorization(StreamedFactorization):
         \sum_{(i,j)\ \mathrm{observed}} s_i e_{ij}\,
             \mathrm{loss}(x_{ij},\ b_j + c_i + w_i^\top h_j)
         + \alpha_W \sum_i s_i n_i^g\, \mathrm{pen}(w_i)
-        + \alpha_H \sum_j m_j^g\, \mathrm{pen}(h_j)
+        + \alpha_H \sum_j n_j'^{\,g}\, \mathrm{pen}(h_j)
 
     where :math:`\mathrm{pen}(v) = \rho \|v\|_1 + \frac{1 - \rho}{2} \|v\|_2^2` and
     :math:`\rho` is the parameter ``l1_ratio``. The default loss is
     :math:`\frac{1}{2}(x - \hat{x})^2`. Under the logistic loss and the Poisson loss, :math:`W H`
     models log-odds and logarithms of rates. Sample weights :math:`s_i` and entry weights
     :math:`e_{ij}` are 1 unless given, :math:`n_i = \sum_j e_{ij}` and
-    :math:`m_j = \sum_i s_i e_{ij}` are sums over observed entries, and :math:`g` is the parameter
+    :math:`n'_j = \sum_i s_i e_{ij}` are sums over observed entries, and :math:`g` is the parameter
     ``alpha_scaling``. The parameter `bias` describes how biases are penalized. For complete data
     and ``g = 1`` the penalties are those of :class:`sklearn.decomposition.NMF`.
 

@@ -33,17 +33,17 @@ class MiniBatchNMF(NonnegativeFactorization):
 
     .. math::
 
-        a_{cj} &\leftarrow \rho\, a_{cj} + h_{cj}^{1/\gamma}
-        \sum_{i \in B} s_i e_{ij}\, w_{ic}\, x_{ij} m_{ij}^{\beta - 2} \\
-        b_{cj} &\leftarrow \rho\, b_{cj}
-        + \sum_{i \in B} s_i e_{ij}\, w_{ic}\, m_{ij}^{\beta - 1}
-        + \lambda_1 + \lambda_2 h_{cj}
+        a_{pj} &\leftarrow \phi\, a_{pj} + h_{pj}^{1/\gamma}
+        \sum_{i \in B} s_i e_{ij}\, w_{ip}\, x_{ij} \hat{x}_{ij}^{\beta - 2} \\
+        b_{pj} &\leftarrow \phi\, b_{pj}
+        + \sum_{i \in B} s_i e_{ij}\, w_{ip}\, \hat{x}_{ij}^{\beta - 1}
+        + \lambda_1 + \lambda_2 h_{pj}
 
-    Then :math:`h_{cj} = (a_{cj} / b_{cj})^\gamma`. Here :math:`m` is the model, sample weights
-    :math:`s_i` and entry weights :math:`e_{ij}` are 1 unless given, :math:`\gamma` is the exponent
-    of multiplicative updates, and :math:`\lambda_1` and :math:`\lambda_2` are the strengths of the
-    penalty on absolute values and on squares, times the number of entries of the batch in column
-    j. A column without an entry in the batch keeps its sums and its components.
+    Then :math:`h_{pj} = (a_{pj} / b_{pj})^\gamma`. Here :math:`\hat{x}` is the model, sample
+    weights :math:`s_i` and entry weights :math:`e_{ij}` are 1 unless given, :math:`\gamma` is the
+    exponent of multiplicative updates, and :math:`\lambda_1` and :math:`\lambda_2` are the
+    strengths of the penalty on absolute values and on squares, times the number of entries of the
+    batch in column j. A column without an entry in the batch keeps its sums and its components.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class MiniBatchNMF(NonnegativeFactorization):
         squares.
     forget_factor : float, default=0.7
         Share of the weight of a batch that is left after one more pass over the data:
-        :math:`\rho` is `forget_factor` to the power ``batch_size / n_samples``. With 1, all batches
+        :math:`\phi` is `forget_factor` to the power ``batch_size / n_samples``. With 1, all batches
         count the same. In `partial_fit` a call counts as a pass, unless `fit` came before.
     fresh_restarts : bool, default=False
         Whether the codes of a batch are solved from scratch in every pass instead of being updated

@@ -33,12 +33,12 @@ class NMF(NonnegativeFactorization):
 
         \sum_{(i,j)\ \mathrm{observed}} s_i e_{ij}\, d_\beta(x_{ij},\ w_i^\top h_j)
         + \alpha_W \sum_i s_i n_i\, \mathrm{pen}(w_i)
-        + \alpha_H \sum_j m_j\, \mathrm{pen}(h_j)
+        + \alpha_H \sum_j n'_j\, \mathrm{pen}(h_j)
 
     where :math:`\mathrm{pen}(v) = \rho \|v\|_1 + \frac{1 - \rho}{2} \|v\|_2^2` and
     :math:`\rho` is the parameter ``l1_ratio``. The beta divergence :math:`d_\beta` is half the
     squared error by default. Sample weights :math:`s_i` and entry weights :math:`e_{ij}` are 1
-    unless given. The sums :math:`n_i = \sum_j e_{ij}` and :math:`m_j = \sum_i s_i e_{ij}` over
+    unless given. The sums :math:`n_i = \sum_j e_{ij}` and :math:`n'_j = \sum_i s_i e_{ij}` over
     observed entries are ``n_features`` and ``n_samples`` for complete data without weights.
 
     Parameters

@@ -31,8 +31,8 @@ class Logistic(BaseLoss):
 
     Notes
     -----
-    Rows or columns whose classes can be told apart without error have no finite best
-    factors. A penalty keeps them finite.
+    If the components separate the classes of a row perfectly, its optimum is infinite, and so
+    for columns. A penalty keeps factors finite.
 
     The quadratic bound is that of Jaakkola and Jordan, tighter than the one with the
     weight 1/4 everywhere.

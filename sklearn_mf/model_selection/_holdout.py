@@ -44,8 +44,8 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     estimator : estimator
         A factorization or an imputer, as in :func:`cross_val_entries`.
     test_size : float or int, default=0.2
-        Share of the observed entries to hide, in (0, 1), or their number. Every row and
-        every column keeps one.
+        Share of the observed entries to hide, in (0, 1), or their number. At least one
+        entry of each row and column stays visible.
     stratify : {"rows", "columns"} or None, default=None
         Whether the same share of each row, or of each column, is hidden.
     metric : str, callable or RankingScorer, default="r2"

@@ -30,8 +30,8 @@ class RankingScorer(BaseEstimator):
         "hit_rate@20", "map@20", "mrr@20", "ndcg@20" (values are gains), "binary_ndcg@20",
         "coverage@20", "gini@20", which is taken negative.
     fraction : float, default=0.2
-        Share of the positive entries to hide, in (0, 1). Each row keeps one at least, and rows with
-        a single one are not scored.
+        Share of the positive entries to hide, in (0, 1). At least one entry of each row
+        stays visible, and rows with a single one are not scored.
     random_state : int, RandomState instance or None, default=0
         Which entries are hidden. With an int they are the same ones for all candidates of a
         search, which can then be compared in pairs.

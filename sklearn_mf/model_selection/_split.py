@@ -24,7 +24,7 @@ class BaseEntrySplit(BaseEstimator, BaseCrossValidator):
     def split(self, X, y=None, groups=None):
         """Numbers of the entries to train on and to test with.
 
-        Every row and every column that has an observed entry keeps one to train on.
+        At least one observed entry of each row and column is in the training part.
 
         Parameters
         ----------
@@ -228,8 +228,8 @@ def train_test_entry_split(
     Returns
     -------
     X_train : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
-        X without the hidden entries. Every row and every column that has an observed entry
-        keeps one.
+        X without the hidden entries. At least one observed entry of each row and column
+        stays visible.
     X_test : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
         The hidden entries alone.
 

@@ -4,7 +4,7 @@ A model value is
 
 .. math::
 
-    m_{ij} = w_i^\top h_j + c_i + b_j + o
+    \hat{x}_{ij} = w_i^\top h_j + c_i + b_j + o
 
 with biases c of the rows and b of the columns, as far as there are any, and the offset o. Factors
 are tall: a row of the first is ``(w, c)``, one of the second ``(h, b)``. In full, as regressors of

@@ -40,10 +40,10 @@ class Problem:
 
         \sum_{(i,j)\ \mathrm{observed}} s_i e_{ij}\,
             \mathrm{loss}(x_{ij},\ b_j + c_i + w_i^\top h_j + o)
-        + \sum_i s_i n_i^g\, \mathrm{pen}_W(w_i) + \sum_j m_j^g\, \mathrm{pen}_H(h_j)
+        + \sum_i s_i n_i^g\, \mathrm{pen}_W(w_i) + \sum_j n_j'^{\,g}\, \mathrm{pen}_H(h_j)
 
-    with weights s of samples and e of entries, which add up to n in rows and m in columns. Factors
-    are tall: `W` has a row for each sample, ``Ht`` one for each feature. A bias, where a side
+    with weights s of samples and e of entries, which add up to n in rows and to n' in columns.
+    Factors are tall: `W` has a row for each sample, ``Ht`` one for each feature. A bias, where a side
     has one, is the last column of its factor. A problem does not change; `T` is the same problem
     with samples and features exchanged.
 

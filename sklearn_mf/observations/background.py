@@ -19,23 +19,23 @@ CHUNK = 4096
 class BackgroundObservations(ObservedMatrix):
     r"""Sparse data in CSR layout beside a background of zeros, which weigh less.
 
-    Stored entries x have the weight :math:`a + c`, all other cells are zeros of weight
+    Stored entries x have the weight :math:`a + \kappa`, all other cells are zeros of weight
     :math:`a`, the background. No matrix of the size of the data is formed, since
 
     .. math::
 
-        \sum_{ij} e_{ij} (x_{ij} - m_{ij})^2 = a \sum_{ij} m_{ij}^2
-        + \sum_{ij\ \mathrm{stored}} c_{ij} (t_{ij} - m_{ij})^2 + \mathrm{constant},
-        \qquad t = x (a + c) / c.
+        \sum_{ij} e_{ij} (x_{ij} - \hat{x}_{ij})^2 = a \sum_{ij} \hat{x}_{ij}^2
+        + \sum_{ij\ \mathrm{stored}} \kappa_{ij} (t_{ij} - \hat{x}_{ij})^2 + \mathrm{constant},
+        \qquad t = x (a + \kappa) / \kappa.
 
     The first sum is that of a Gram matrix, the same for all rows (Hu, Koren & Volinsky 2008,
     :doi:`10.1109/ICDM.2008.22`); the second is that of sparse data which miss all other cells,
-    with targets t and weights c: the *corrections*.
+    with targets t and weights :math:`\kappa`: the *corrections*.
 
     Parameters
     ----------
     corrections : StoredObservations
-        Targets t with weights c, all of them positive, and the weights of rows and columns.
+        Targets t with weights :math:`\kappa`, all of them positive, and the weights of rows and columns.
     background : float
         The weight a, positive.
     """

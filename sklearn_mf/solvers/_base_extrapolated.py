@@ -1,4 +1,4 @@
-"""Sweeps that go beyond their results, of solvers that improve one factor after the other."""
+"""Over-relaxed sweeps, with an adaptive step, of solvers that improve the factors in turn."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers._base import BaseSolver, Memory
 
-# The numbers of Ang & Gillis (2019): by how much a sweep first goes beyond its results, how
+# The numbers of Ang & Gillis (2019): by how much a sweep is first over-relaxed, how
 # that and its limit grow while the objective falls, and by what it is divided where it rose.
 FIRST_SHARE, GROWTH, GROWTH_OF_LIMIT, CUT = 0.5, 1.05, 1.01, 1.5
 
@@ -21,7 +21,7 @@ MOST_ROUNDS, ROUNDS_PER_ENTRY = 10, 2
 
 @dataclass
 class Extrapolation(Memory):
-    """How far sweeps go beyond their results.
+    """The state of over-relaxed sweeps.
 
     Attributes
     ----------

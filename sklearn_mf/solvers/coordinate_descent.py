@@ -31,7 +31,7 @@ class CoordinateDescent(ExtrapolatedSolver):
 
     .. math::
 
-        w_c \leftarrow \max\left(0,\; w_c - \frac{\partial_c}{G_{cc} + \alpha}\right)
+        w_p \leftarrow \max\left(0,\; w_p - \frac{\partial_p}{G_{pp} + \alpha}\right)
 
     for positive factors under a ridge; absolute values threshold it. This is the algorithm of
     scikit-learn's ``NMF(solver="cd")``, also known as HALS, with three differences: entries may

@@ -49,8 +49,8 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
 
     .. math::
 
-        w_c \leftarrow w_c \left(\frac{\sum_j h_{jc}\, x_j m_j^{\beta - 2}}
-        {\sum_j h_{jc}\, m_j^{\beta - 1} + \lambda_1 + \lambda_2 w_c}\right)^{\gamma(\beta)}
+        w_p \leftarrow w_p \left(\frac{\sum_j h_{pj}\, x_j \hat{x}_j^{\beta - 2}}
+        {\sum_j h_{pj}\, \hat{x}_j^{\beta - 1} + \lambda_1 + \lambda_2 w_p}\right)^{\gamma(\beta)}
 
     over the observed entries of the row, with :math:`\gamma = 1/(2 - \beta)` below 1,
     :math:`1/(\beta - 1)` above 2 and 1 in between. This is the algorithm of scikit-learn's

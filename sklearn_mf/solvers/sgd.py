@@ -56,8 +56,8 @@ class SGD(BaseSolver):
 
     .. math::
 
-        w_i \leftarrow w_i + \eta_i\, e\, h_j,\qquad h_j \leftarrow h_j + \eta_j\, e\, w_i,
-        \qquad e = e_{ij}\, (x_{ij} - \hat{x}_{ij})
+        w_i \leftarrow w_i + \eta_i\, r\, h_j,\qquad h_j \leftarrow h_j + \eta_j\, r\, w_i,
+        \qquad r = e_{ij}\, (x_{ij} - \hat{x}_{ij})
 
     and penalties by their proximal operators. Steps are implicit, divided by
     :math:`1 + \eta_i e_{ij} \|h_j\|^2` and its like: none overshoots, whatever the learning

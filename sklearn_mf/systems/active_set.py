@@ -53,7 +53,7 @@ def solve_active_set(systems: RowSystems, start):
         rows[moving] = after
         moved = np.abs(after - solved).max(axis=1, initial=0)
         rests = moved <= at_least(FINE, rows) * np.abs(after).max(axis=1, initial=0)
-        # Or its system was solved, and descent is content with its zeros: the rest is rounding.
+        # Or its system was solved, and signs are unchanged after a pass: the active set is optimal.
         rests |= (np.sign(after) == np.sign(solved)).all(axis=1) & (solved != before).any(axis=1)
         # What is held back rests where nothing falls; so do zeros that come and go.
         slow = held | (n_systems >= PATIENCE)
