@@ -12,6 +12,10 @@ from sklearn_mf.utils import _threads
 minutes_on_reference = pytest.mark.skipif(
     kernels.IMPLEMENTATION == "reference", reason="minutes on the reference kernels"
 )
+# What is done above the kernels is the same for both, and a kernel equals its reference.
+above_kernels = pytest.mark.skipif(
+    kernels.IMPLEMENTATION == "reference", reason="above the kernels, tried with compiled ones"
+)
 
 
 def pytest_report_header():

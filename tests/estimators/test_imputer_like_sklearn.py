@@ -13,6 +13,7 @@ Its tests are in ``sklearn/impute/tests``. These do not apply:
 
 import numpy as np
 import pytest
+from conftest import above_kernels
 from scipy import sparse
 from scipy.stats import kstest
 from sklearn.datasets import load_diabetes
@@ -48,6 +49,7 @@ def few_entries(n=100, d=10, seed=0):
     return sparse.random(n, d, density=0.1, random_state=np.random.RandomState(seed)).toarray()
 
 
+@above_kernels
 @too_few
 @left_out
 class TestIndicators:
@@ -151,6 +153,7 @@ class TestEmptyFeatures:
         np.testing.assert_array_equal(imputer().fit_transform(X), X[:, 1:])
 
 
+@above_kernels
 @too_few
 @left_out
 class TestLimits:
@@ -258,6 +261,7 @@ class Constant(MatrixFactorization):
         return np.full(len(rows), float(self.value))
 
 
+@above_kernels
 class TestPredictions:
     def test_draws_of_a_moving_seed_differ_and_means_do_not(self):
         X, rng = few_entries(), np.random.RandomState(0)

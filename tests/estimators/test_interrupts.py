@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import punch_holes, release_lock
+from conftest import above_kernels, punch_holes, release_lock
 
 import sklearn_mf
 from sklearn_mf import NMF, FactorizationImputer, MatrixFactorization, MiniBatchNMF, RankSearchCV
@@ -148,6 +148,7 @@ def check_the_last_good_factors(estimator, old, X):
         np.testing.assert_array_equal(estimator.components_, full.components_)
 
 
+@above_kernels
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", FITS)
 def test_a_second_fit_leaves_the_first_or_its_last_good_factors(name):
@@ -167,6 +168,7 @@ def test_a_second_fit_leaves_the_first_or_its_last_good_factors(name):
     assert kept > 0
 
 
+@above_kernels
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_second_fit_without_factors_of_its_own_leaves_the_first(name):
@@ -206,6 +208,7 @@ def test_a_batch_that_is_interrupted_never_was(name, fitted):
             np.testing.assert_array_equal(model.components_, full.components_)
 
 
+@above_kernels
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", [*FITS, *OTHERS])
 def test_a_first_fit_that_is_interrupted_leaves_nothing_or_all(name):

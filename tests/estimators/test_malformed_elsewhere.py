@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+from conftest import above_kernels
 from sklearn.model_selection import KFold
 from test_malformed_sparse import (
     METHODS,
@@ -134,6 +135,7 @@ OTHERS = {
 }
 
 
+@above_kernels
 @pytest.mark.parametrize("method", OTHERS)
 def test_every_other_method_refuses_malformed_matrices_by_name(method):
     name, call = OTHERS[method]

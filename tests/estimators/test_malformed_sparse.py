@@ -10,6 +10,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from conftest import above_kernels
 from scipy import sparse
 
 from sklearn_mf import (
@@ -387,6 +388,7 @@ def test_every_corruption_of_every_format_is_refused(name, form, kind, spoil):
         call(X)
 
 
+@above_kernels
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_refuses_malformed_matrices_by_name(method):
     name, call = METHODS[method]
@@ -408,6 +410,7 @@ DENSE = {
 }
 
 
+@above_kernels
 @pytest.mark.parametrize("method", sorted(set(METHODS) - DENSE))
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_every_method_takes_sound_matrices(method):
@@ -593,6 +596,7 @@ print(n_tried, n_refused)
 """
 
 
+@above_kernels
 def test_random_corruptions_end_no_process():
     trials = 300
     program = textwrap.dedent(CRASHES.format(trials=trials))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import above_kernels
 from scipy import sparse
 from sklearn.datasets import (
     load_breast_cancer,
@@ -87,6 +88,7 @@ def test_of_narrowed_factors_the_largest_components_stay(n_blocks):
         np.testing.assert_allclose(after, U[:, :2] * sizes[:2] @ Vt[:2], atol=1e-10)
 
 
+@above_kernels
 @pytest.mark.parametrize("load", [load_iris, load_wine, load_diabetes, load_breast_cancer])
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_few_points_are_tried(load, share, monkeypatch):
@@ -115,6 +117,7 @@ def test_the_full_rank_is_tried_whatever_smaller_ones_say(share):
     assert error < 0.59 * of_means
 
 
+@above_kernels
 @pytest.mark.parametrize("seed", range(3))
 def test_large_tables_are_judged_by_some_of_their_rows(seed):
     rng = np.random.default_rng(seed)

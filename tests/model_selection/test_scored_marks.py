@@ -5,7 +5,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from conftest import low_rank, punch_holes
+from conftest import above_kernels, low_rank, punch_holes
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -85,6 +85,7 @@ JUDGES = {
 }
 
 
+@above_kernels
 @pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize(
     ("model", "mark"),
@@ -112,6 +113,7 @@ CONTAINERS = {
 }
 
 
+@above_kernels
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("judge", JUDGES)
 def test_marks_in_every_container(judge, container):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import store_observed
+from conftest import above_kernels, store_observed
 from scipy import sparse
 from scipy.stats import binomtest
 from sklearn.datasets import make_low_rank_matrix
@@ -169,11 +169,13 @@ def check_that_the_seed_of_the_holes_is_no_special_one(user, way, seeds):
         assert abs(own / other - 1) < 0.1, (way, seed, own, other)
 
 
+@above_kernels
 @pytest.mark.parametrize("way", MASKS)
 def test_the_imputer_does_not_depend_on_how_holes_were_made(way):
     check_that_the_seed_of_the_holes_is_no_special_one(of_imputer, way, [0])
 
 
+@above_kernels
 @pytest.mark.parametrize(
     ("way", "seed"), [("RandomState, rand", 0), ("Generator, random", 1), ("seed, choice", 42)]
 )
@@ -213,6 +215,7 @@ def test_a_generator_shared_with_the_holes_serves_too(make):
     assert error(filled, X, mask) < 1.5 * NOISE
 
 
+@above_kernels
 @pytest.mark.parametrize("shape", [(20, 6), (50, 8)])
 def test_of_small_tables_enough_is_hidden(shape):
     """Two in a hundred would choose the rank by chance: all are hidden in turn."""

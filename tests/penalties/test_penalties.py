@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes, store_observed
+from conftest import above_kernels, low_rank, punch_holes, store_observed
 from grids import pairwise
 from scipy import sparse
 from scipy.linalg import block_diag
@@ -253,6 +253,7 @@ def test_momentum_starts_anew_where_it_turns_back():
 # Factorizations --------------------------------------------------------------------------------
 
 
+@above_kernels
 @QUIET
 @pytest.mark.parametrize(
     ("columns", "rows", "loss"),

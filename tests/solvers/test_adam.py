@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import fit_for, low_rank, punch_holes, store_observed
+from conftest import above_kernels, fit_for, low_rank, punch_holes, store_observed
 from scipy import sparse
 
 from sklearn_mf import MatrixFactorization
@@ -77,6 +77,7 @@ SOLVERS = [
 ]
 
 
+@above_kernels
 @pytest.mark.parametrize("solver", SOLVERS, ids=str)
 @pytest.mark.parametrize("bias", [False, "both"])
 def test_it_reaches_the_objective_of_als(holed, solver, bias):
