@@ -1,4 +1,4 @@
-"""The loop that all solvers share: stopping, the curve, the guard against divergence."""
+"""The iteration loop shared by all solvers: stopping rule, loss curve and divergence check."""
 
 from copy import copy
 from dataclasses import dataclass, field
@@ -23,11 +23,12 @@ from sklearn_mf.utils._warnings import warn
 
 SOLVERS = Registry("solver")
 
-# An objective this many times its start is beyond repair, though not yet infinite.
+# An objective this many times larger than the initial one cannot recover, even while it is finite.
 DIVERGED = 1e8
-# At the end, more than the objective without any component is no result either.
+# A final objective larger than that of the model without components is not a valid result either.
 WORSE_THAN_NOTHING = 1.001
-# How often the cost of the data is rounded in sums of it and in the solutions of linear systems.
+# Bound on the rounding errors that accumulate in sums of the data cost and in solutions of linear
+# systems, in units of the machine precision.
 ROUNDING = 100
 TINY = float(np.finfo(np.float64).tiny)
 EPSILON = float(np.finfo(np.float64).eps)
@@ -35,18 +36,18 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 @dataclass
 class Memory:
-    """Base of what a solver carries from one step to the next.
+    """Base class of the data that a solver carries from one step to the next.
 
     Attributes
     ----------
     to_fall : float or None
-        What was last compared with ``tol``, of solvers that compare it themselves.
+        The quantity last compared with ``tol``, for solvers with their own stopping rule.
     """
 
     to_fall: float | None = field(default=None, kw_only=True)
 
     def __copy__(self):
-        """Another memory of the same things."""
+        """Return a shallow copy."""
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         return other
@@ -54,41 +55,43 @@ class Memory:
 
 @dataclass
 class State:
-    """Where a solver is. It changes from iteration to iteration, and records itself.
+    """The current factors of a solver, together with the record of its iterations.
 
     Attributes
     ----------
     W : ndarray of shape (n_samples, k)
-        The samples' factor, their bias last where they have one.
+        Factor of the samples. If there is a sample bias, it is the last column.
     Ht : ndarray of shape (n_features, k)
-        The features' factor, likewise.
+        Factor of the features. If there is a feature bias, it is the last column.
     objective : float
-        At these factors.
+        Value of the objective at the current factors.
     loss : float or None
-        Its part without penalties, at the fold-in, where the solver knows it.
+        Loss without penalties, at the factors that the fold-in computes, if the solver knows it.
     spectrum : Spectrum or None
-        What the components explain, from a solver whose factors have the canonical form already.
+        Spectrum of the components, from solvers whose factors already have the canonical form.
     history : list of float
-        The objective after every iteration.
+        Value of the objective after each iteration.
     seconds : list of float
-        Time since the start, after every iteration.
+        Seconds since the start of the solve, after each iteration.
     violation : float or None
-        How far the solver is from rest, beside where it was at the start, if it can tell.
+        Distance from a stationary point relative to the distance at the start, if the solver can
+        measure it.
     validation_scores : list of float
-        The score of hidden entries after every iteration, where some are hidden.
+        Score of the hidden validation entries after each iteration, if entries were hidden.
     converged : bool
         Whether the stopping rule was met.
     stopped : bool
-        Whether a monitor asked to end.
+        Whether a monitor requested the end of the solve.
     interrupted : bool
-        Whether the user pressed Ctrl-C; the factors are those of the last iteration.
+        Whether the user pressed Ctrl-C. The factors are then those of the last complete iteration.
     random_state : RandomState or None
-        Where solvers that draw get their numbers from.
+        Source of random numbers for stochastic solvers.
     max_iter : int or None
-        Iterations at most, for solvers that plan ahead.
+        Maximum number of iterations, for solvers whose steps depend on it.
     memory : Memory or None
-        What a solver carries from one step to the next, of a class of its own; None before the
-        first step. A copy of it is kept with the factors, for the case of an interruption.
+        Data that the solver carries from one step to the next. Each solver defines its own class.
+        None before the first step. A copy is kept together with the factors, so that an
+        interruption can restore both.
     """
 
     W: np.ndarray
@@ -109,42 +112,43 @@ class State:
 
     @property
     def n_iter(self):
-        """Iterations done."""
+        """Number of completed iterations."""
         return len(self.history)
 
 
 class BaseSolver(BaseEstimator):
-    """Base of all solvers. A solver adds ``name`` and a short ``_step``.
+    """Base class of all solvers. A subclass defines ``name`` and ``_step``.
 
-    ``_step(problem, state)`` replaces ``state.W`` and ``state.Ht`` by better factors (never
-    writing into the old ones, so that an interrupted step loses nothing) and returns the
-    objective there.
+    ``_step(problem, state)`` replaces ``state.W`` and ``state.Ht`` by improved factors and returns
+    the objective at them. It must not write into the old arrays: then an interrupted step loses
+    nothing.
 
-    A solver whose library has a loop of its own overrides ``_run(problem, state, record)``
+    A solver that wraps a library with its own loop overrides ``_run(problem, state, record)``
     instead. After every iteration it replaces the factors in ``state`` and calls
-    ``record(objective)``, which says whether to end. If the library ends by itself, the solver
-    sets ``state.converged``.
+    ``record(objective)``, which returns True when the solve must end. If the library stops by
+    itself, the solver sets ``state.converged``.
 
     Attributes
     ----------
     name : str
-        Under which strings find the solver.
+        The string that selects the solver.
     requires_loss : tuple of str
-        Methods that the loss must have, or attributes of it that must be true.
+        Methods that the loss must define, or attributes of the loss that must be true.
     requires_penalty : tuple of str
-        The same of the penalties of both factors.
+        Methods or attributes that the penalties of both factors must have.
     init : str
-        The start that ``init="auto"`` takes under the squared loss.
+        The initialization that ``init="auto"`` selects under the squared loss.
     window : int
-        Iterations over which the decrease is judged: more for solvers of many short steps.
+        Number of iterations over which the decrease is measured. Solvers that make many small steps
+        need more.
     measure : str
-        What is judged, in words.
+        Description of the quantity that is compared with ``tol``, for messages.
     allows_missing : bool
-        Whether the data may have holes.
+        Whether the data may contain missing values.
     draws : bool
-        Whether entries, or rows, are visited in random order, for which all must be in memory.
+        Whether entries or rows are visited in random order, so that all of them must be in memory.
     needs_start : bool
-        Whether the factors that are handed in matter.
+        Whether the result depends on the initial factors.
     """
 
     requires_loss = ("gradient", "takes_any_model")
@@ -154,40 +158,42 @@ class BaseSolver(BaseEstimator):
     needs_start = True
     init = "svd"
     window = 1
-    measure = "the share by which the objective decreases"
+    measure = "the relative decrease of the objective"
 
     def solve(
         self, problem: Problem, W, Ht, *, max_iter=200, tol=1e-4, random_state=None, monitors=()
     ):
-        """Minimise the objective of a problem.
+        """Minimize the objective of a problem.
 
         Parameters
         ----------
         problem : Problem
-            What to minimise.
+            The problem to minimize.
         W : ndarray of shape (n_samples, k)
-            Where to start.
+            Initial factor of the samples.
         Ht : ndarray of shape (n_features, k)
-            Where to start.
+            Initial factor of the features.
         max_iter : int, default=200
-            Iterations at most.
+            Maximum number of iterations.
         tol : float, default=1e-4
-            Stop when the objective falls by less than this share of it. 0: never.
+            Tolerance of the stopping rule: the solver stops when an iteration decreases the
+            objective by less than this fraction. With 0, it never stops early.
         random_state : int, RandomState instance or None, default=None
-            Source of random numbers, for solvers that draw.
+            Source of random numbers, for stochastic solvers.
         monitors : sequence of Monitor, default=()
-            Told of every iteration, in this order; any of them may end the solve.
+            Objects that are called after every iteration, in this order. Each of them may end the
+            solve.
 
         Returns
         -------
         state : State
-            The factors and how they came about. Codes are not this W, but the fold-in at the
-            final H.
+            The final factors and the record of the iterations. The transformed data (codes) are not
+            this W: they are computed by the fold-in at the final H.
 
         Raises
         ------
         ValueError
-            If the solver cannot serve the problem, or diverges.
+            If the solver does not support the problem, or diverges.
         """
         self.check(problem)
         began = perf_counter()
@@ -213,92 +219,95 @@ class BaseSolver(BaseEstimator):
         if tol > 0 and not (state.converged or state.stopped or state.interrupted):
             known = getattr(state.memory, "to_fall", None)
             to_fall = record.to_fall if known is None else known
-            close = "" if to_fall is None else f", it was {to_fall:.2g} at last"
+            close = "" if to_fall is None else f" (the last value was {to_fall:.2g})"
             warn(
                 f"solver={self.name!r} did not converge in max_iter={max_iter} iterations: "
-                f"{self.measure} did not fall to tol={tol:g}{close}. Increase max_iter, or tol.",
+                f"{self.measure} did not fall below tol={tol:g}{close}. Increase max_iter or tol.",
                 ConvergenceWarning,
             )
         return state
 
     @property
     def advice(self):
-        """What to change if the solver diverges."""
+        """Advice for the user when the solver diverges."""
         rate = getattr(self, "learning_rate", "auto")
         if rate == "auto":
-            return "Scale X, or raise alpha_W and alpha_H."
+            return "Scale X, or increase alpha_W and alpha_H."
         return f"Lower learning_rate (now {rate}), or use learning_rate='auto'."
 
     def check(self, problem: Problem):
-        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        """Raise a ValueError naming the parameter if the solver does not support the problem."""
         if not hasattr(self, "name"):
             raise ValueError(
-                f"solver={self!r} has no name: set `name`, a string, in its class, see BaseSolver."
+                f"solver={self!r} has no name: define the class attribute `name`, a string. "
+                "See BaseSolver."
             )
         if type(self)._step is BaseSolver._step and type(self)._run is BaseSolver._run:
             raise ValueError(
-                f"solver={self!r} does nothing: define _step(problem, state), see BaseSolver."
+                f"solver={self!r} defines neither _step nor _run: define _step(problem, state). "
+                "See BaseSolver."
             )
         missing = _missing_of_loss(type(self), problem)
         if missing:
             culprits = [p for p in problem.loss.parts if not has_ability(p, missing, BaseLoss)]
             if culprits:
-                what = f"a loss with {missing!r}, which {type(culprits[0]).__name__} has not"
+                what = f"a loss with {missing!r}, which {type(culprits[0]).__name__} does not have"
             else:
-                what = "one loss for all columns, not a list or dict of losses"
+                what = "the same loss for all columns, not a list or dict of losses"
             raise ValueError(f"solver={self.name!r} needs {what}. {_others(problem)}")
         lacking = _missing_of_penalties(type(self), problem)
         if lacking:
             side, need = lacking
             raise ValueError(
                 f"solver={self.name!r} needs penalties with {need!r}, which "
-                f"{type(_unwrapped(side.penalty)).__name__} has not. {_others(problem)}"
+                f"{type(_unwrapped(side.penalty)).__name__} does not have. {_others(problem)}"
             )
         _check_penalties(problem)
         if self.draws and isinstance(problem.observations, BlockedObservations):
             raise ValueError(
-                f"solver={self.name!r} visits X in random order, and X lies in blocks of rows. Use "
-                "solver='als' or solver='lbfgs'."
+                f"solver={self.name!r} visits X in random order, but X consists of blocks of rows. "
+                "Use solver='als' or solver='lbfgs'."
             )
 
     def unit_of(self, problem: Problem):
-        """The unit in which the data are to be solved.
+        """Return the unit in which the data are scaled before solving.
 
         Parameters
         ----------
         problem : Problem
-            What is to be minimised.
+            The problem to minimize.
 
         Returns
         -------
         unit : Unit
-            One, where a parameter of the solver has a unit of its own.
+            The unit of the data. It is 1 if a parameter of the solver has a unit of its own.
         """
         return Unit.of(problem)
 
     def uses_kernels(self, problem: Problem):
-        """Whether kernels, or threads of Python, take turns with products on complete data too.
+        """Return whether kernels or Python threads alternate with BLAS products on complete data.
 
-        BLAS is held to one thread for all of the fit then, as its threads spin after their work.
+        If so, BLAS is limited to one thread during the whole fit, because its threads keep spinning
+        after a product and would slow the others down.
 
         Parameters
         ----------
         problem : Problem
-            What is to be minimised.
+            The problem to minimize.
 
         Returns
         -------
         uses_kernels : bool
-            Whether they do.
+            Whether kernels or Python threads alternate with BLAS products.
         """
         return False
 
     def codes(self, problem: Problem, state):
-        """W for the components of a state: its own, in solvers that move both at once."""
+        """Return W for the components of a state: ``state.W`` if both factors change together."""
         return state.W
 
     def _run(self, problem: Problem, state, record):
-        """All iterations; ``record`` is to be told the objective after each."""
+        """Run all iterations and call ``record`` with the objective after each of them."""
         while not record(self._step(problem, state)):
             pass
 
@@ -306,38 +315,40 @@ class BaseSolver(BaseEstimator):
         raise NotImplementedError
 
     def _scale(self, problem: Problem, W, Ht):
-        """Objective at the start, what is beyond repair beside it, and its rounding error."""
+        """Return the initial objective, the reference for divergence, and its rounding error."""
         if not self.needs_start:
             return np.inf, np.inf, np.inf
         first = problem.value(W, Ht)
         if not problem.loss.takes_any_model:
-            # There is no model without components, and at a start near zero any cost is possible.
+            # There is no model without components to compare with, and near an initialization of
+            # zero the objective may take any value.
             return first, first, EPSILON * min(first, _cost_of_mean(problem))
         scale = max(first, problem.value(np.zeros_like(W), Ht)) if W.any() else first
-        # Where biases explain everything, what is left is rounding error of the data.
+        # If the biases explain everything, the residuals are only rounding errors of the data.
         scale = max(scale, _rounding_error(problem, W, Ht))
         return first, scale, EPSILON * scale
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a solve is over, and who looks on.
+    """Stopping criteria of a solve, and its observers.
 
     Attributes
     ----------
     max_iter : int
-        Iterations at most.
+        Maximum number of iterations.
     tol : float
-        Share of the objective by which it must fall to go on. 0: it need not.
+        Fraction by which the objective must decrease for the solve to go on. With 0, it need not.
     floor : float
-        Below it neither gradients nor the objective say anything any more.
+        Below this value, gradients and objective consist of rounding error.
     began : float
-        Reading of the clock at the start.
+        Clock reading at the start.
     monitors : tuple of Monitor
-        Told of every iteration.
+        Objects that are called after every iteration.
     unexplained : float
-        The objective without any component, where most of it may be a few entries that no model
-        explains: then `tol` is a share of how far it has fallen, if that is less. Else inf.
+        The objective without any component, for losses whose objective may consist mainly of a few
+        entries that no model explains: `tol` is then relative to its decrease, if that is smaller.
+        Otherwise inf.
     """
 
     max_iter: int
@@ -353,9 +364,9 @@ class Limits:
 
 
 class _Record:
-    """What a solver calls after every iteration: it keeps the books and says when to end.
+    """The callback after every iteration: it records the objective and decides when to end.
 
-    Solvers of a few numbers spend most of their time here, so it does without arrays.
+    Small problems spend most of their time here, so it avoids NumPy arrays.
     """
 
     def __init__(self, solver, state, scale, limits):
@@ -364,16 +375,16 @@ class _Record:
         self.first = state.objective
         self.kept = state.W, state.Ht, copy(state.memory)
         self.n_kept = 0
-        self.to_fall = None  # what was last compared with tol
+        self.to_fall = None  # the quantity last compared with tol
 
     def __call__(self, objective):
-        """Take down the objective at the factors of the state; whether the solve is over."""
+        """Record the objective at the current factors and return whether the solve is over."""
         state, limits = self.state, self.limits
         shapes = getattr(state.W, "shape", None), getattr(state.Ht, "shape", None)
         if shapes != self.shapes:
             raise ValueError(
-                f"{type(self.solver).__name__} made factors of shapes {shapes[0]} and "
-                f"{shapes[1]} of some of {self.shapes[0]} and {self.shapes[1]}."
+                f"{type(self.solver).__name__} returned factors of shapes {shapes[0]} and "
+                f"{shapes[1]}, but {self.shapes[0]} and {self.shapes[1]} are expected."
             )
         if objective is None:
             raise ValueError(f"{type(self.solver).__name__}._step must return the objective.")
@@ -393,12 +404,12 @@ class _Record:
         return over
 
     def begin(self):
-        """Announce an iteration."""
+        """Notify the monitors that an iteration begins."""
         for monitor in self.limits.monitors:
             monitor.begin(self.state)
 
     def undo_half_a_step(self):
-        """Take back factors that an interrupted step may have moved already."""
+        """Restore the last complete factors if an interrupted step has changed only some."""
         state = self.state
         del state.history[len(state.seconds) :]
         if state.n_iter == self.n_kept:
@@ -406,7 +417,7 @@ class _Record:
             state.loss = None
 
     def guard(self, limit=DIVERGED):
-        """Raise a ValueError where no solver should be."""
+        """Raise a ValueError if the objective has diverged beyond a limit."""
         state = self.state
         if (
             isfinite(state.objective)
@@ -417,7 +428,7 @@ class _Record:
             return
         raise ValueError(
             f"solver={self.solver.name!r} diverged in iteration {state.n_iter + 1}: the "
-            f"objective is {state.objective:.3g}, without any component it is "
+            f"objective is {state.objective:.3g}, while without any component it is "
             f"{self.scale:.3g}. {self.solver.advice}"
         )
 
@@ -434,18 +445,18 @@ class _Record:
         if n_iter < window:
             return False
         if history[-1] > (1 + self.limits.tol) * max(self.first, floor):
-            return False  # it rises: that is no rest
+            return False  # an increasing objective is not convergence
         return before - history[-1] <= self.limits.tol * self.limits.least(history[-1])
 
 
 def _missing_of_loss(kind, problem: Problem):
-    """The first ability that a class of solvers needs and the loss has not, or None."""
+    """Return the first ability that a solver class requires and the loss lacks, or None."""
     lacks = (need for need in kind.requires_loss if not has_ability(problem.loss, need, BaseLoss))
     return next(lacks, None)
 
 
 def _missing_of_penalties(kind, problem: Problem):
-    """The first side whose penalty has not what a class of solvers needs, and that, or None."""
+    """Return the first side whose penalty lacks a required ability, and the ability, or None."""
     for side in (problem.rows, problem.columns):
         for need in kind.requires_penalty:
             if not has_ability(side.penalty, need, BasePenalty):
@@ -454,47 +465,47 @@ def _missing_of_penalties(kind, problem: Problem):
 
 
 def _others(problem: Problem):
-    """Which registered solvers have what they need."""
+    """Name the registered solvers that support the problem."""
     others = sorted(
         name
         for name, kind in SOLVERS.items()
         if not (_missing_of_loss(kind, problem) or _missing_of_penalties(kind, problem))
     )
-    return f"Use one of solver={others}." if others else "No registered solver serves both."
+    return f"Use one of solver={others}." if others else "No registered solver supports both."
 
 
 def _check_penalties(problem: Problem):
-    """Refuse penalties that no solver can take into account as they are meant."""
+    """Refuse penalties that no solver can handle correctly."""
     if not (problem.is_elastic or problem.loss.takes_any_model):
         raise ValueError(
-            f"{type(problem.loss).__name__} needs model values that are not negative, which is "
-            "known to be served under ridge penalties and absolute values only."
+            f"{type(problem.loss).__name__} needs non-negative model values, which are supported "
+            "only with ridge and L1 penalties: use alpha_W, alpha_H and l1_ratio."
         )
     for one in (problem, problem.T):
         penalty, weights = one.rows.penalty, one.observations.row_weight
         if not penalty.is_rowwise and weights is not None:
             raise ValueError(
-                f"{type(_unwrapped(penalty)).__name__} compares rows with one another, and rows "
-                "that have weights cannot be compared. Use no sample_weight."
+                f"{type(_unwrapped(penalty)).__name__} compares rows with one another, which is "
+                "not possible if rows have weights. Do not pass sample_weight."
             )
 
 
 def _unwrapped(penalty):
-    """The penalty that the user knows, whatever unit it is in."""
+    """Return the penalty as the user passed it, without the conversion of units."""
     return getattr(penalty, "penalty", penalty)
 
 
 def _cost_of_mean(problem: Problem):
-    """Of a model that is the mean of the data everywhere."""
+    """Return the cost of the model that equals the mean of the data everywhere."""
     samples, mean = problem.observations, overall_constant(problem)
     ones, means = (np.ones((n, 1), dtype=samples.dtype) for n in samples.shape)
     return samples.total_loss(ones, samples.dtype.type(mean) * means, problem.loss)
 
 
 def _rounding_error(problem: Problem, W, Ht):
-    """Of the objective: a share of what the data cost if the model is zero."""
+    """Bound the rounding error of the objective by a fraction of the cost of a zero model."""
     if problem.loss.is_squared:
-        cost = 0.5 * problem.observations.total_squares  # known already
+        cost = 0.5 * problem.observations.total_squares  # already computed
     else:
         nothing = np.zeros_like(W, shape=(len(W), 1)), np.zeros_like(Ht, shape=(len(Ht), 1))
         cost = problem.observations.total_loss(*nothing, problem.loss)
@@ -502,5 +513,5 @@ def _rounding_error(problem: Problem, W, Ht):
 
 
 def _is_finite(factor):
-    # A sum of squares costs one call; where it overflows, the numbers themselves decide.
+    # One sum of squares is cheap. If it overflows, the plain sum decides.
     return isfinite(np.vdot(factor, factor)) or isfinite(factor.sum())

@@ -1,4 +1,4 @@
-"""Over-relaxed sweeps, with an adaptive step, of solvers that improve the factors in turn."""
+"""Base of the solvers that alternate between the factors with over-relaxed sweeps."""
 
 from dataclasses import dataclass
 
@@ -7,34 +7,35 @@ import numpy as np
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers._base import BaseSolver, Memory
 
-# The numbers of Ang & Gillis (2019): by how much a sweep is first over-relaxed, how
-# that and its limit grow while the objective falls, and by what it is divided where it rose.
+# Parameters of Ang & Gillis (2019): the first extrapolation step, the growth of the step and of its
+# limit while the objective decreases, and the divisor of the step after an increase.
 FIRST_SHARE, GROWTH, GROWTH_OF_LIMIT, CUT = 0.5, 1.05, 1.01, 1.5
 
-# Sweeps after which components without penalties are looked at: they drift slowly, if at all.
+# Number of sweeps between two rescalings of unpenalized components, which drift slowly or not at
+# all.
 SELDOM = 10
 
-# Rounds that repay the product with X which they share: their cost is that of a square of the
-# rank for each row, the product's that of the row's entries (Gillis & Glineur 2012).
+# The number of rounds that share one product with X. A round costs the square of the rank for each
+# row, the product costs the number of entries of the row (Gillis & Glineur 2012).
 MOST_ROUNDS, ROUNDS_PER_ENTRY = 10, 2
 
 
 @dataclass
 class Extrapolation(Memory):
-    """The state of over-relaxed sweeps.
+    """State of the adaptive extrapolation of sweeps.
 
     Attributes
     ----------
     ahead : ndarray of shape (n_features, k)
-        Where the next sweep starts.
+        Factor of the features at which the next sweep starts.
     limit : float
-        What `share` may grow to.
+        Upper limit of `share`.
     share : float
-        Of a sweep's own step by which it goes beyond it.
+        Extrapolation step, as a fraction of the step of a sweep.
     last_share : float
-        The last one that did not lead astray.
+        The last value of `share` that decreased the objective.
     violation : float or None
-        How far the factors were from rest in the first sweep.
+        Distance of the factors from a stationary point in the first sweep.
     """
 
     ahead: np.ndarray
@@ -45,28 +46,29 @@ class Extrapolation(Memory):
 
 
 class ExtrapolatedSolver(BaseSolver):
-    """Base of solvers that improve the rows of W, then those of H, from where they are heading.
+    """Base of solvers that alternately improve the rows of W and of H, with extrapolation.
 
-    A solver adds ``_improve(problem, fixed, rows, state)``, which returns better rows for the
-    fixed factor, as something with ``rows`` and ``violation``, and ``_value(problem, improved,
-    fixed)``, the objective there. Both serve either side, by ``problem.T``.
+    A subclass defines ``_improve(problem, fixed, rows, state)``, which returns improved rows for
+    the fixed factor as an object with ``rows`` and ``violation``, and ``_value(problem, improved,
+    fixed)``, which returns the objective there. Both work for either factor: for H, they are called
+    with ``problem.T``.
 
-    Each factor moves beyond its improved rows by a share of the step from where it was improved:
-    over-relaxation, under which the objective falls by itself if shares are below one and rows
-    are the best (Wen, Yin & Zhang 2012, :doi:`10.1007/s12532-012-0044-1`). Where it rises after
-    all, the sweep is thrown away and another one starts from the last factors, which the solver
-    must not make worse. After a sweep each component is scaled so that its penalties are least,
-    which alternation would find only slowly.
+    Each factor moves beyond its improved rows by a fraction of the last step. This is
+    over-relaxation: the objective decreases monotonically if the fraction is below one and the rows
+    are exact minimizers (Wen, Yin & Zhang 2012, :doi:`10.1007/s12532-012-0044-1`). If the objective
+    nevertheless increases, the sweep is discarded and repeated without extrapolation from the last
+    factors, which must not increase the objective. After each sweep the components are rescaled so
+    that their penalties are smallest, because alternation alone would find this scale only slowly.
     """
 
     extrapolated = True
     memory_class = Extrapolation
-    measure = "the projected gradients beside those of the first iteration"
-    # Beyond the improved factors by this share of the step at most.
+    measure = "the projected gradient relative to that of the first iteration"
+    # Maximum extrapolation beyond the improved factors, as a fraction of the step.
     most_share = 1.0
 
     def uses_kernels(self, problem: Problem):
-        """See `BaseSolver.uses_kernels`: rows descend between the products."""
+        """See `BaseSolver.uses_kernels`: coordinate descent alternates with products."""
         return True
 
     def _step(self, problem: Problem, state):
@@ -105,7 +107,7 @@ class ExtrapolatedSolver(BaseSolver):
         return W, Ht, objective, violation
 
     def _beyond(self, problem: Problem, after, before, share):
-        """Where rows are that go on as they went."""
+        """Extrapolate rows along their last step."""
         if not share:
             return after
         beyond = after - before
@@ -114,11 +116,11 @@ class ExtrapolatedSolver(BaseSolver):
         return problem.feasible(beyond)
 
     def _ahead(self, problem: Problem, after, before, share):
-        """Where the next sweep starts."""
+        """Return the point at which the next sweep starts."""
         return self._beyond(problem, after, before, share)
 
     def _rest(self, problem: Problem, state, objective, violation):
-        """How far from rest the solver is, where it began at one."""
+        """Return the distance from a stationary point, relative to the one at the start."""
         return violation
 
     def _improve(self, problem: Problem, fixed, rows, state):
@@ -129,9 +131,9 @@ class ExtrapolatedSolver(BaseSolver):
 
     @staticmethod
     def _worthwhile_rounds(problem: Problem):
-        """How many rounds over the rows of a side are worth one product with X."""
+        """Return how many rounds over the rows of a factor are worth one product with X."""
         samples = problem.observations
-        if not samples.complete:  # Gram matrices of their own are worth many rounds
+        if not samples.complete:  # each row has its own Gram matrix, which costs many rounds
             return MOST_ROUNDS
         worth = ROUNDS_PER_ENTRY * samples.stored_per_row / problem.width
         return min(1 + round(worth), MOST_ROUNDS)

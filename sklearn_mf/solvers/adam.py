@@ -1,4 +1,4 @@
-"""Adam: descent with a step of its own for every coefficient."""
+"""Adam: gradient descent with a separate step size for every coefficient."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,36 +10,38 @@ from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver, Memory
 from sklearn_mf.utils._validation import Integral, Interval, Real, StrOptions
 
-# Where learning_rate is "auto": the first step beside the size of the start.
+# With learning_rate="auto": the first step relative to the size of the initial factor.
 FIRST_STEP = 0.1
-# "adaptive" goes back to the best factors when the objective is so many times the lowest, or
-# has not been lower for so many iterations: fewer where batches make it jump.
+# "adaptive" returns to the best factors when the objective exceeds this multiple of the lowest
+# value, or when it has not decreased for this number of iterations. With batches the number is
+# smaller, because the objective fluctuates.
 TOO_HIGH, PATIENCE, PATIENCE_WITH_BATCHES = 2.0, 10, 5
-# Rounding error over its own size would be a step as long as any, as long as there is no memory
-# of larger gradients: what is so many units of it beside the largest is zero.
+# In the first steps there is no average of larger gradients, and rounding errors divided by their
+# own size would give full steps. Gradients below this multiple of the machine precision, relative
+# to the largest one, are therefore set to zero.
 FIRST_STEPS, ROUNDING = 20, 1000
 
 
 @dataclass
 class Averages(Memory):
-    """What is known of gradients, and how it goes.
+    """Moving averages of the gradients, and the state of the schedule.
 
     Attributes
     ----------
     factors : ndarray
-        Both factors as one vector, where the next step starts.
+        Both factors as one vector, at the start of the next step.
     sums : tuple of two ndarrays
-        Discounted sums of gradients, and of their squares.
+        Discounted sums of the gradients and of their squares.
     rate : float
-        Length of the next steps.
+        Current step size.
     lowest : float
-        The lowest objective so far.
+        Lowest objective so far.
     gradient : ndarray or None
-        At these factors, if it is known.
+        Gradient at these factors, if it is known.
     steps, epochs : int
-        Steps, and passes over all batches, since the sums were zero.
+        Number of steps, and of passes over all batches, since the sums were reset.
     waited : int
-        Iterations since the objective was the lowest.
+        Number of iterations since the lowest objective.
     """
 
     factors: np.ndarray
@@ -53,15 +55,15 @@ class Averages(Memory):
 
     @classmethod
     def at(cls, factors, rate, lowest):
-        """Where nothing is known yet."""
+        """Return the state before the first gradient."""
         return cls(factors, (np.zeros_like(factors), np.zeros_like(factors)), rate, lowest)
 
 
 @SOLVERS.register
 class Adam(BaseSolver):
-    r"""Adam: both factors step by moving averages of their gradients, each over its own size.
+    r"""Adam: gradient descent with steps scaled by moving averages of squared gradients.
 
-    With g the gradient of both factors and :math:`\eta_t` the learning rate,
+    With g the gradient of both factors and :math:`\eta_t` the learning rate, the updates are
 
     .. math::
 
@@ -70,38 +72,40 @@ class Adam(BaseSolver):
         \theta \leftarrow \theta - \eta_t\,
         \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
 
-    with the objective a sum over entries, not a mean. Absolute values in the penalties and
-    positive factors are taken into account after every step (proximal gradient).
+    where the objective is a sum over entries, not a mean. L1 penalties and non-negative factors are
+    handled after every step by their proximal operators (proximal gradient).
 
     Parameters
     ----------
     learning_rate : float or "auto", default="auto"
-        Length of a step, in the units of the factors. "auto": a tenth of the root mean square
-        of H at the start.
+        Step size, in the unit of the factors. With "auto", it is a tenth of the root mean square of
+        the initial H.
     schedule : {"adaptive", "constant", "cosine"}, default="adaptive"
-        "adaptive": back to the best factors so far, with half the learning rate, when the
-        objective is twice the lowest or has not fallen below it for ten iterations, five with
-        batches; the result is the best. "constant". "cosine": down to zero at ``max_iter``,
-        along a cosine.
+        How the step size changes. "adaptive" returns to the best factors so far and halves the
+        learning rate when the objective is twice the lowest value, or has not decreased for ten
+        iterations (five with batches). The result is the best of all iterations. "constant" keeps
+        the step size. "cosine" decreases it to zero at ``max_iter``, along a cosine.
     beta_1 : float, default=0.9
-        Memory of the mean of gradients, in [0, 1).
+        Decay rate of the moving average of the gradients, in [0, 1).
     beta_2 : float, default=0.999
-        Memory of the mean of their squares, in [0, 1).
+        Decay rate of the moving average of the squared gradients, in [0, 1).
     epsilon : float, default=1e-8
-        Added to the size of gradients.
+        Constant added to the root of the average squared gradient.
     weight_decay : float, default=0.0
-        Share of every coefficient, times the learning rate, that is taken off at each step,
-        apart from the gradient (AdamW). Changes the minimum; penalties do not need it.
+        Fraction of every coefficient, multiplied by the learning rate, that is subtracted at each
+        step, separately from the gradient (AdamW). This changes the minimum; the penalties do not
+        need it.
     batch_size : int or None, default=None
-        Rows, or entries, of a mini-batch. None: all. An iteration is a pass over all batches.
+        Number of rows, or of entries, in a mini-batch. None uses all of them. An iteration is one
+        pass over all batches.
     batches : {"rows", "entries"}, default="rows"
-        Whether a batch holds rows of X or entries. Batches are drawn once and visited in a new
-        order each time.
+        Whether a batch consists of rows or of entries of X. The batches are drawn once and visited
+        in a new order in every iteration.
 
     See Also
     --------
-    GradientDescent : One step size for all coefficients.
-    SGD : One entry at a time.
+    GradientDescent : Uses one step size for all coefficients.
+    SGD : Uses one entry at a time.
 
     References
     ----------
@@ -126,7 +130,7 @@ class Adam(BaseSolver):
     name = "adam"
     draws = True
     requires_penalty = ("takes_any_step",)
-    # So that the learning rate may be halved a few times before that is called rest.
+    # The learning rate may be halved a few times before this counts as convergence.
     window = 3 * PATIENCE
     _parameter_constraints: dict = {
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
@@ -161,18 +165,18 @@ class Adam(BaseSolver):
         self.batches = batches
 
     def check(self, problem: Problem):
-        """See `BaseSolver.check`: what compares rows needs all of them."""
+        """See `BaseSolver.check`: a penalty that compares rows needs all of them in a batch."""
         super().check(problem)
         deals_rows = self.batch_size is not None and self.batches == "rows"
         if deals_rows and not problem.rows.penalty.is_rowwise:
             raise ValueError(
-                f"Adam(batches='rows') sees some rows at a time, and "
-                f"{type(problem.rows.penalty).__name__} compares all of them. Use "
-                "batch_size=None or batches='entries'."
+                f"Adam(batches='rows') uses some of the rows in each step, but "
+                f"{type(problem.rows.penalty).__name__} compares all rows. Use batch_size=None or "
+                "batches='entries'."
             )
 
     def unit_of(self, problem: Problem):
-        """See `BaseSolver.unit_of`: a learning rate has that of the factors."""
+        """See `BaseSolver.unit_of`: a learning rate has the unit of the factors."""
         return Unit() if self.learning_rate != "auto" else Unit.of_size(problem)
 
     def _step(self, problem: Problem, state):
@@ -216,7 +220,8 @@ class Adam(BaseSolver):
         factors = memory.factors.copy()
         W, Ht = problem.unpack(factors)
         sums = [problem.unpack(total) for total in memory.sums]
-        # A row of W meets as many batches as it has parts in: one an epoch, or all of them.
+        # A row of W occurs in one batch per epoch if batches are rows, and possibly in all of them
+        # otherwise.
         memory.epochs += 1
         batches = problem.batches(self.batches, self.batch_size, state.random_state)
         for rows, part in batches:
@@ -237,10 +242,10 @@ class Adam(BaseSolver):
         return problem.value(W, Ht)
 
     def _lengths(self, sums, gradient, n_steps, rate):
-        """Add a gradient to the discounted sums; what the first is multiplied with for a step.
+        """Add a gradient to the discounted sums and return the step size of each coefficient.
 
-        The averages of Kingma & Ba are these sums times ``1 - beta``, and with their correction
-        times ``(1 - beta) / (1 - beta**n_steps)``.
+        A step is this step size times the first sum. The averages of Kingma & Ba are the discounted
+        sums times ``1 - beta``; with bias correction, times ``(1 - beta) / (1 - beta**n_steps)``.
         """
         first, second = sums
         if n_steps <= FIRST_STEPS:
@@ -260,7 +265,7 @@ class Adam(BaseSolver):
         return factors * (1 - rate * self.weight_decay) if self.weight_decay else factors
 
     def _best(self, problem: Problem, state, objective):
-        """Stay at the lowest objective; start from there again, slower, where it does not fall."""
+        """Keep the best factors, and restart from them with a smaller step if progress stalls."""
         memory = state.memory
         if objective <= memory.lowest:
             memory.lowest, memory.waited = objective, 0

@@ -11,25 +11,26 @@ from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, TINY, BaseSolver, Memory
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
-# Rank from which conjugate gradients reach a tolerance sooner than exact solutions.
+# Rank from which conjugate gradients are faster than exact solutions at the same tolerance.
 CG_RANK = 100
-# What they leave of a row's residual in the first sweeps, where weak directions are lost for
-# good, and later at least and at most.
+# Relative residual at which conjugate gradients stop: in the first sweeps, where weak directions
+# would otherwise be lost for good, and the smallest and largest value later.
 FIRST_REDUCTION, LEAST_REDUCTION, LARGEST_REDUCTION = 0.01, 0.001, 0.03
-# Share of their squares that keeps a history of parallel steps from giving noise.
+# Regularization of the Anderson acceleration, relative to the squared steps: nearly parallel steps
+# would otherwise give noise.
 PARALLEL = 1e-10
-# Numbers of a step that are looked at together.
+# Number of coefficients of a step that are processed together.
 CHUNK = 1 << 14
 
 
 @dataclass
 class Sweeps(Memory):
-    """Where the last sweeps started, and where they led.
+    """The initial points and the results of the last sweeps.
 
     Attributes
     ----------
     points, images : list of ndarray of shape (n_features, k)
-        Features' factors before and after each sweep.
+        Factors of the features before and after each sweep.
     """
 
     points: list = field(default_factory=list)
@@ -38,40 +39,43 @@ class Sweeps(Memory):
 
 @SOLVERS.register
 class ALS(BaseSolver):
-    """Alternating least squares: each factor in turn solved exactly, the other fixed.
+    """Alternating least squares: solve exactly for one factor while the other is fixed.
 
-    With H fixed the rows of W are independent ridge regressions on their observed
-    entries, solved by Cholesky's method; rows without entries and singular systems take
-    the minimum-norm solution. For large ranks a few conjugate gradients from the last
-    factors come close enough sooner. Factors that are positive or penalized by absolute values
-    take a few rounds of coordinate descent, and under penalties of another kind a few steps of
-    accelerated proximal gradient descent. Other losses than the squared are replaced by their
-    quadratic bound at the current factors.
+    With H fixed, the rows of W are independent ridge regressions on their observed entries, solved
+    by Cholesky factorization. Rows without entries and singular systems get the minimum-norm
+    solution. For large ranks, a few conjugate gradient steps from the last factors are accurate
+    enough and faster. Non-negative factors and factors with an L1 penalty are updated by a few
+    rounds of coordinate descent, factors with other penalties by a few steps of accelerated
+    proximal gradient descent. Losses other than the squared one are replaced by a quadratic upper
+    bound at the current factors.
 
-    Each sweep starts where the last ones are heading (Anderson's acceleration), and from the
-    last factors again if that led astray: the objective never rises.
+    Each sweep starts from a point extrapolated from the last sweeps (Anderson acceleration). If the
+    objective would increase, the sweep is repeated from the last factors, so the objective never
+    increases.
 
-    A sweep costs ``O(n_observed * k**2 + (n_samples + n_features) * k**3)``, with conjugate
-    gradients ``O(n_observed * k)`` a step.
+    A sweep costs ``O(n_observed * k**2 + (n_samples + n_features) * k**3)``, or ``O(n_observed *
+    k)`` for each step of conjugate gradients.
 
     Parameters
     ----------
     inner : {"auto", "cholesky", "cg", "blocks", "cd"}, default="auto"
-        How a row is solved, the other factor fixed: exactly, or by conjugate gradients until
-        the share of its residual that is left is the share of the objective that the last
-        sweep brought (0.1 to 3 %), or by solving blocks of its coefficients in turn ("blocks"), or
-        by coordinate descent, which alone serves positive factors and ``l1_ratio > 0``. "auto":
-        "cd" where it is needed, else "cg" from 100 components. The codes of ``transform`` are exact
-        in any case.
+        How a row is solved while the other factor is fixed. "cholesky" solves it exactly. "cg" uses
+        conjugate gradients until the relative residual equals the relative decrease of the
+        objective in the last sweep (between 0.1 and 3 %). "blocks" solves for blocks of its
+        coefficients in turn. "cd" uses coordinate descent, the only choice for non-negative factors
+        and ``l1_ratio > 0``. "auto" is "cd" where it is required, otherwise "cg" from 100
+        components on and "cholesky" below. The codes returned by ``transform`` are exact in any
+        case.
     block_size : int, default=64
-        Components of a block, for "blocks".
+        Number of components in a block, for ``inner="blocks"``.
     memory : int, default=3
-        Sweeps beside the last that tell where the next one starts; 0 for plain alternation.
+        Number of earlier sweeps used by the Anderson acceleration. With 0, plain alternation is
+        used.
 
     See Also
     --------
-    Spectral : Exact where nothing is missing.
-    GradientDescent : For losses without a quadratic bound.
+    Spectral : Exact solution for complete data.
+    GradientDescent : For losses without a quadratic upper bound.
 
     References
     ----------
@@ -117,12 +121,12 @@ class ALS(BaseSolver):
         self.memory = memory
 
     def check(self, problem: Problem):
-        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        """Raise a ValueError naming the parameter if the solver does not support the problem."""
         super().check(problem)
         if self.inner != "auto" and not problem.is_elastic:
             raise ValueError(
-                f"ALS(inner={self.inner!r}) needs penalties of squares and absolute values, that "
-                "are Ridge or ElasticNet. Use inner='auto'."
+                f"ALS(inner={self.inner!r}) supports only squared and L1 penalties, Ridge or "
+                "ElasticNet. Use inner='auto'."
             )
         if self.inner in ("cholesky", "cg", "blocks") and not problem.is_smooth:
             raise ValueError(
@@ -131,7 +135,7 @@ class ALS(BaseSolver):
             )
 
     def uses_kernels(self, problem: Problem):
-        """See `BaseSolver.uses_kernels`: rows that no linear system gives descend."""
+        """See `BaseSolver.uses_kernels`: some rows need coordinate descent or proximal steps."""
         return self.inner == "cd" or not problem.is_smooth
 
     def _step(self, problem: Problem, state):
@@ -144,13 +148,15 @@ class ALS(BaseSolver):
         W_next, Ht_next = self._sweep(problem, state, Ht)
         objective = problem.value(W_next, Ht_next)
         if Ht is not state.Ht and not objective <= state.objective:
-            # Led astray: forget what led there, and sweep from where we are.
+            # The extrapolation increased the objective: forget it and sweep from the current
+            # factors.
             points.clear()
             images.clear()
             Ht = state.Ht
             W_next, Ht_next = self._sweep(problem, state, Ht)
             objective = problem.value(W_next, Ht_next)
-        # Rows that are solved as if their design had no weak directions may cost more than before.
+        # The minimum-norm solution of rows with weak directions may cost more than the previous
+        # factors.
         if not objective <= state.objective * (1 + np.finfo(Ht.dtype).eps):
             return state.objective
         points.append(Ht)
@@ -160,11 +166,11 @@ class ALS(BaseSolver):
         return objective
 
     def unit_of(self, problem: Problem):
-        """See `BaseSolver.unit_of`: some solutions of rows weigh biases beside components."""
+        """See `BaseSolver.unit_of`: some row solutions compare biases with components."""
         iterates = (
             self._takes_cg(problem) or self.inner in ("blocks", "cd") or not problem.is_quadratic
         )
-        # Where nothing is penalized, rows of few entries take their minimum-norm solution.
+        # Without penalties, rows with few entries get the minimum-norm solution.
         may_lack = problem.rows.has_bias or not problem.observations.complete
         sides = problem.rows, problem.columns
         is_free = may_lack and any(side.penalty.is_free for side in sides)
@@ -176,7 +182,7 @@ class ALS(BaseSolver):
         return wanted and problem.is_quadratic
 
     def codes(self, problem: Problem, state):
-        """W for the components of a state, whose own W belongs to those before."""
+        """Return W for the current components: ``state.W`` belongs to the previous ones."""
         return self._improve(problem, state)(problem, state.Ht, state.W)
 
     def _sweep(self, problem: Problem, state, Ht):
@@ -185,7 +191,7 @@ class ALS(BaseSolver):
         return problem.balanced(W, improve(problem.T, W, Ht))
 
     def _improve(self, problem: Problem, state):
-        """How the rows of one factor are improved, the other fixed: a method of the problem."""
+        """Return the method of the problem that improves the rows of one factor."""
         if self.inner == "cd":
             return Problem.descend_rows
         if self.inner == "blocks":
@@ -196,9 +202,9 @@ class ALS(BaseSolver):
 
 
 def _reduction(state):
-    """What conjugate gradients may leave of a residual: as much as the last sweep brought.
+    """Return the relative residual at which conjugate gradients stop, as decided by progress.
 
-    So rows take few steps while much changes, and more when progress stalls.
+    The rows need few steps while the objective decreases much, and more when progress stalls.
     """
     if state.n_iter < 2:
         return FIRST_REDUCTION
@@ -207,9 +213,9 @@ def _reduction(state):
 
 
 def _metric(problem: Problem, W):
-    """What changes of a feature's components, and of its bias, mean for the model.
+    """Return the metric of changes of Ht: by how much they change the model.
 
-    Components are multiplied with codes, biases are not, and have another unit.
+    Components are multiplied by codes. Biases are not, and have a different unit.
     """
     codes = problem.layout.components(W)
     weight = problem.row_weight * (problem.observations.row_totals() > 0)
@@ -219,10 +225,10 @@ def _metric(problem: Problem, W):
 
 
 def _extrapolated(points, images, metric):
-    """Where an iteration that took its last points to these images is heading.
+    """Return the point to which an iteration with these points and images is heading.
 
-    Of the affine combinations of the steps the shortest is found; the same combination of the
-    images is the next point (Anderson 1965; Walker & Ni 2011, :doi:`10.1137/10078356X`).
+    Among the affine combinations of the steps, the shortest one is found. The same combination of
+    the images is the next point (Anderson 1965; Walker & Ni 2011, :doi:`10.1137/10078356X`).
     """
     last = images[-1]
     if len(images) == 1:
@@ -235,7 +241,7 @@ def _extrapolated(points, images, metric):
     gram, pull = np.zeros((len(images) - 1, len(images) - 1)), np.zeros(len(images) - 1)
     rows = max(1, CHUNK // last.shape[1])
     parts = [slice(start, start + rows) for start in range(0, len(last), rows)]
-    for part in parts:  # few at a time stay in the cache
+    for part in parts:  # chunks that stay in the cache
         steps = np.array(
             [
                 (image[part] - point[part]) * metric[part]

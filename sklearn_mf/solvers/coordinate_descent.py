@@ -1,4 +1,4 @@
-"""Coordinate descent on one factor after the other: HALS and its faster descendants."""
+"""Coordinate descent, alternating between the factors (HALS with acceleration)."""
 
 from math import sqrt
 from typing import Literal
@@ -11,56 +11,58 @@ from sklearn_mf.solvers._base import SOLVERS, TINY
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
-# The first sweep takes one round: whole solutions at a start that knows little throw components
-# away that would be needed.
+# The first sweep makes one round only: exact solutions for a poor initialization would set
+# components to zero that are needed later.
 SINGLE_ROUNDS = 1
-# What is left of a component that the other factor does not use, sweep by sweep: it may yet be.
+# Factor by which a component that the other factor does not use shrinks per sweep: it is not set to
+# zero, because it may still be needed.
 FADING = 0.5
-# A row ends its rounds when none of its coefficients moves by more than this share of the largest:
-# going beyond rows helps most where they are all but the best.
+# A row ends its rounds when no coefficient moves by more than this fraction of the largest one.
+# Extrapolation helps most when the rows are nearly optimal.
 LEAST_MOVE = 1e-4
 
 
 @SOLVERS.register
 class CoordinateDescent(ExtrapolatedSolver):
-    r"""Coordinate descent on the rows of W, then on those of H, and so on.
+    r"""Coordinate descent, alternating between the rows of W and the rows of H.
 
-    With H fixed the objective of a row of W is a quadratic form, whose Gram matrix and moments
-    are found once. Then its coefficients go in turn to where the objective is least, the others
-    fixed:
+    With H fixed, the objective of a row of W is a quadratic form. Its Gram matrix and moments are
+    computed once. Then the coefficients of the row are minimized one after the other, with the
+    others fixed:
 
     .. math::
 
         w_p \leftarrow \max\left(0,\; w_p - \frac{\partial_p}{G_{pp} + \alpha}\right)
 
-    for positive factors under a ridge; absolute values threshold it. This is the algorithm of
-    scikit-learn's ``NMF(solver="cd")``, also known as HALS, with three differences: entries may
-    be missing; a few rounds share the product with X, which costs most; and each factor goes on
-    beyond where they led, by over-relaxation. It serves factors of either sign as well, and is
-    made for positive ones and for ``l1_ratio > 0``.
+    for non-negative factors with a ridge penalty; an L1 penalty adds a threshold. This is the
+    algorithm of scikit-learn's ``NMF(solver="cd")``, also known as HALS, with three differences:
+    entries may be missing; several rounds share one product with X, the most expensive operation;
+    and each factor is extrapolated beyond its solution (over-relaxation). The solver also supports
+    factors of either sign, but is designed for non-negative ones and for ``l1_ratio > 0``.
 
-    It stops when the sum of the absolute projected gradients is `tol` times that of the first
-    sweep, as in scikit-learn; extrapolated sweeps, of which a few may pass where gradients are
-    small, only when the objective falls by no more than `tol` of itself, either.
+    As in scikit-learn, it stops when the sum of the absolute projected gradients is less than `tol`
+    times that of the first sweep. With extrapolation a few sweeps may have small gradients by
+    accident, so the relative decrease of the objective must also be at most `tol`.
 
-    A sweep costs ``O(n_stored * k)`` where every row counts the same columns, else
+    A sweep costs ``O(n_stored * k)`` if all rows are observed in the same columns, otherwise
     ``O(n_observed * k**2)``.
 
     Parameters
     ----------
     rounds : "auto" or int, default="auto"
-        Rounds over the coefficients of a row before the other factor's turn, at most. "auto": as
-        many as the product with X is worth, up to ten; one in the first sweep.
+        Maximum number of rounds over the coefficients of a row before the other factor is updated.
+        With "auto", there are as many rounds as one product with X is worth, at most ten, and a
+        single one in the first sweep.
     extrapolated : bool, default=True
-        Whether each factor goes on beyond where descent led. The objective never rises in any
-        case.
+        Whether each factor is extrapolated beyond the result of coordinate descent. The objective
+        never increases in either case.
     shuffle : bool, default=False
-        Whether the coefficients are visited in another random order in every half sweep.
+        Whether the coefficients are visited in a new random order in every half sweep.
 
     See Also
     --------
     MultiplicativeUpdate : For other losses of non-negative data.
-    ALS : Solves for whole rows.
+    ALS : Solves for whole rows at a time.
 
     References
     ----------
@@ -113,7 +115,7 @@ class CoordinateDescent(ExtrapolatedSolver):
         self.shuffle = shuffle
 
     def unit_of(self, problem: Problem):
-        """See `BaseSolver.unit_of`: rounds end by moves of biases beside those of components."""
+        """See `BaseSolver.unit_of`: the stopping rule compares biases with components."""
         has_bias = problem.rows.has_bias or problem.columns.has_bias
         return Unit.of_size(problem) if has_bias else Unit.of(problem)
 
@@ -135,10 +137,11 @@ class CoordinateDescent(ExtrapolatedSolver):
     def _rest(self, problem: Problem, state, objective, violation):
         decrease = state.objective - objective
         if decrease <= finfo(state.W.dtype).eps * objective:
-            return 0.0  # a start may be the minimum but for rounding error
+            return 0.0  # the initialization may be the minimum up to rounding error
         if not self.extrapolated:
             return violation
-        # Towards zero the objective may fall by the same share for ever; gradients as its root.
+        # An objective that tends to zero may keep decreasing by the same fraction; the gradients
+        # decrease like its root.
         nothing = 0.5 * problem.observations.total_squares
         share = max(objective, 0) / max(nothing, TINY)
         return max(violation, min(decrease / max(objective, TINY), sqrt(share)))

@@ -11,24 +11,25 @@ from sklearn_mf.objective.units import Unit
 from sklearn_mf.solvers._base import SOLVERS, BaseSolver, Memory
 from sklearn_mf.utils._validation import Interval, Real, StrOptions
 
-# Share of its mean eigenvalue that is added to a metric, in units of rounding error.
+# Multiple of the mean eigenvalue that is added to a metric, in units of the machine precision.
 DAMPING = 1000
-# Share of the fall that its gradients promise to a step that is not too long (Armijo's rule).
+# A step is accepted if it achieves this fraction of the decrease predicted by the gradients
+# (Armijo).
 ENOUGH = 0.25
 
 
 @dataclass
 class Motion(Memory):
-    """The last step, and what the next one may be.
+    """The last step, and the state of the step size rule.
 
     Attributes
     ----------
     velocity : list of two ndarrays
         The last step of each factor.
     share : float
-        Of the length that the curvature allows.
+        Step size as a fraction of the one that the curvature allows.
     age : float
-        Of Nesterov's sequence since its last restart.
+        Value of Nesterov's sequence since its last restart.
     """
 
     velocity: list
@@ -38,33 +39,34 @@ class Motion(Memory):
 
 @SOLVERS.register
 class GradientDescent(BaseSolver):
-    """Gradient descent: both factors step against their gradient, at the same time.
+    """Gradient descent: both factors move against their gradients at the same time.
 
-    ``W <- W - learning_rate * dW`` and ``H <- H - learning_rate * dH``, with dW and dH
-    the derivatives of the objective (a sum over entries, not a mean). Absolute values in the
-    penalties and positive factors are taken into account after every step (proximal gradient).
+    The updates are ``W <- W - learning_rate * dW`` and ``H <- H - learning_rate * dH``, where dW
+    and dH are the derivatives of the objective (a sum over entries, not a mean). L1 penalties and
+    non-negative factors are handled after every step by their proximal operators (proximal
+    gradient).
 
     Parameters
     ----------
     learning_rate : float or "auto", default="auto"
-        Length of a step. "auto": from the curvature of the objective, halved until it falls
-        enough: it never diverges.
+        Step size. With "auto", it is derived from the curvature of the objective and halved until
+        the objective decreases enough, so that it never diverges.
     momentum : float or "auto", default=0.0
-        Share of the last step that is added to the next, in [0, 1). "auto": Nesterov's
-        sequence, which grows towards 1 and starts anew when the objective rises; the gradient
-        is taken where it leads.
+        Fraction of the last step that is added to the next one, in [0, 1). With "auto", it follows
+        Nesterov's sequence, which grows towards 1 and restarts when the objective increases; the
+        gradient is then evaluated at the extrapolated point.
     nesterov : bool, default=False
-        Whether the gradient is taken where the momentum leads.
+        Whether the gradient is evaluated at the point extrapolated by the momentum.
     preconditioned : bool, default=False
-        Whether the gradient of each factor is multiplied with the inverse of the other one's
-        Gram matrix (ScaledGD): the number of steps then does not depend on the condition
-        number of X, and ``learning_rate`` has no unit: 0.5 suits most data. For smooth
-        penalties without ``positive``.
+        Whether the gradient of each factor is multiplied by the inverse of the Gram matrix of the
+        other factor (ScaledGD). The number of iterations then does not depend on the condition
+        number of X, and ``learning_rate`` has no unit: 0.5 suits most data. This requires smooth
+        penalties and ``positive=False``.
 
     See Also
     --------
     ALS : Needs no step size.
-    LBFGS : Learns the curvature from the steps.
+    LBFGS : Estimates the curvature from previous steps.
 
     References
     ----------
@@ -115,7 +117,7 @@ class GradientDescent(BaseSolver):
         self.preconditioned = preconditioned
 
     def check(self, problem: Problem):
-        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        """Raise a ValueError naming the parameter if the solver does not support the problem."""
         super().check(problem)
         if self.preconditioned and not problem.is_quadratic:
             raise ValueError(
@@ -124,7 +126,7 @@ class GradientDescent(BaseSolver):
             )
 
     def unit_of(self, problem: Problem):
-        """See `BaseSolver.unit_of`: a learning rate has one, unless Gram matrices take it away."""
+        """See `BaseSolver.unit_of`: a learning rate has a unit, unless it is preconditioned."""
         if self.learning_rate != "auto" and not self.preconditioned:
             return Unit()
         return Unit.of_size(problem)
@@ -148,7 +150,7 @@ class GradientDescent(BaseSolver):
         return objective
 
     def _share_of_velocity(self, memory):
-        """Momentum; where it is "auto", Nesterov's sequence since the last restart."""
+        """Return the momentum, by Nesterov's sequence since the last restart if it is "auto"."""
         if self.momentum != "auto":
             return self.momentum
         age = memory.age
@@ -162,14 +164,14 @@ class GradientDescent(BaseSolver):
         return there, problem.value(*there)
 
     def _automatic_move(self, problem: Problem, state, ahead, base):
-        """With the momentum if the objective falls; else without it, by Armijo's rule."""
+        """Use the momentum if the objective decreases, else take a plain step by Armijo's rule."""
         here, memory = (state.W, state.Ht), state.memory
         metrics = self._metrics(problem, here)
-        # In its metric each factor alone could go all the way; both at once go half.
+        # In its metric, each factor alone could take a full step; both together take half a step.
         lengths = (0.5, 0.5) if self.preconditioned else _lipschitz_lengths(problem, *here)
         share = min(1.0, 2 * memory.share)
         directions = _directions(problem, base, metrics)
-        # A smaller fall cannot be told from rounding error of the objective.
+        # A smaller decrease cannot be distinguished from the rounding error of the objective.
         rounding = np.finfo(here[0].dtype).eps * abs(state.objective)
         steps = [share * length for length in lengths]
         there = _moved(problem, ahead, directions, steps)
@@ -194,14 +196,14 @@ class GradientDescent(BaseSolver):
             share /= 2
 
     def _metrics(self, problem: Problem, factors):
-        """What lengths are measured with on either side; None for the usual way."""
+        """Return the metric of either factor, or None for the Euclidean one."""
         if not self.preconditioned:
             return None, None
         return _metric(problem, factors[1]), _metric(problem.T, factors[0])
 
 
 def _metric(problem: Problem, other):
-    """Curvature along the rows of a factor, safe to invert."""
+    """Return the curvature along the rows of a factor, regularized so that it can be inverted."""
     metric = problem.row_metric(other).astype(np.float64)
     mean = np.trace(metric) / len(metric) or 1.0
     return metric + DAMPING * np.finfo(other.dtype).eps * mean * np.eye(len(metric))
@@ -218,7 +220,7 @@ def _directions(problem: Problem, factors, metrics):
 
 
 def _moved(problem: Problem, start, directions, steps):
-    """Against the directions, and to where the penalties allow."""
+    """Move the factors against the directions and apply the proximal operators."""
     moved = [
         factor - factor.dtype.type(step) * direction
         for factor, direction, step in zip(start, directions, steps, strict=True)
@@ -227,10 +229,10 @@ def _moved(problem: Problem, start, directions, steps):
 
 
 def _squared_length(problem: Problem, here, there, metrics, steps):
-    """Of a move, in its metrics and over its steps: the fall that its gradients promise.
+    """Return the squared length of a move in its metrics, divided by its steps.
 
-    ``<gradient, move>`` where the penalties are smooth, less where they are not (Beck &
-    Teboulle 2009, Lemma 2.3, :doi:`10.1137/080716542`).
+    This is the decrease that the gradients predict: ``<gradient, move>`` if the penalties are
+    smooth, and a lower bound otherwise (Beck & Teboulle 2009, Lemma 2.3, :doi:`10.1137/080716542`).
     """
     moves = [before - after for before, after in zip(here, there, strict=True)]
     slopes = [
@@ -241,9 +243,9 @@ def _squared_length(problem: Problem, here, there, metrics, steps):
 
 
 def _lipschitz_lengths(problem: Problem, W, Ht):
-    """Step of each factor: the inverse of the curvature along it.
+    """Return the step size of each factor: the inverse of the curvature along it.
 
-    Exact bounds for the squared loss (Bolte, Sabach & Teboulle 2014, PALM); for both
+    The bounds are exact for the squared loss (Bolte, Sabach & Teboulle 2014, PALM). For both
     factors at once, other losses and weights above one, the caller halves them.
     """
     curvatures = problem.row_curvature(Ht), problem.T.row_curvature(W)

@@ -1,4 +1,4 @@
-"""SciPy's L-BFGS, on both factors or on one with the other solved out."""
+"""SciPy's L-BFGS, on both factors or on H alone with W eliminated."""
 
 from typing import Literal
 
@@ -11,37 +11,37 @@ from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.utils._validation import Integral, Interval, Options
 
 LARGE = 1e30
-# Evaluations that an iteration may take, on average.
+# Average number of function evaluations allowed per iteration.
 EVALUATIONS = 20
 
 
 @SOLVERS.register
 class LBFGS(BaseSolver):
-    r"""L-BFGS: curvature learned from the last steps, by :func:`scipy.optimize.minimize`.
+    r"""L-BFGS: a quasi-Newton method, by :func:`scipy.optimize.minimize`.
 
-    It works on both factors, or on H alone with W solved out (variable projection),
+    The variables are both factors, or H alone with W eliminated (variable projection),
 
     .. math::
 
         f(H) = \min_W \mathrm{objective}(W, H), \qquad
         \nabla f(H) = \partial_H\, \mathrm{objective}(W^*(H), H),
 
-    which needs fewer iterations, each with an exact solution for every row of W.
+    which needs fewer iterations, each of which solves exactly for every row of W.
 
-    Serves smooth penalties, and positive factors. Of L1 penalties only those of positive
-    factors, where absolute values are smooth.
+    The solver supports smooth penalties and non-negative factors. It supports L1 penalties only on
+    non-negative factors, where the absolute value is smooth.
 
     Parameters
     ----------
     memory : int, default=10
-        Steps that tell the curvature.
+        Number of previous steps from which the curvature is estimated.
     projected : bool or "auto", default="auto"
-        Whether W is solved out. "auto": under the squared loss, where a row is one linear
-        system.
+        Whether W is eliminated. With "auto", this is done under the squared loss, where each row of
+        W is the solution of one linear system.
 
     See Also
     --------
-    ALS : Solves each factor in turn.
+    ALS : Solves exactly for each factor in turn.
 
     References
     ----------
@@ -77,17 +77,17 @@ class LBFGS(BaseSolver):
 
     @staticmethod
     def obstacle(problem: Problem):
-        """Why this solver cannot serve the penalties of a problem; None if it can."""
+        """Return why this solver does not support the penalties of a problem, or None."""
         for penalty in (problem.rows.penalty, problem.columns.penalty):
             if penalty.is_smooth_where_allowed:
                 continue
             if penalty.is_elastic:
-                return "serves l1_ratio > 0 only where factors are positive"
-            return f"needs smooth penalties, and {type(penalty).__name__} is not"
+                return "supports l1_ratio > 0 only for non-negative factors"
+            return f"needs smooth penalties, but {type(penalty).__name__} is not smooth"
         return None
 
     def check(self, problem: Problem):
-        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        """Raise a ValueError naming the parameter if the solver does not support the problem."""
         super().check(problem)
         obstacle = self.obstacle(problem)
         if obstacle:
@@ -97,7 +97,7 @@ class LBFGS(BaseSolver):
             )
 
     def unit_of(self, problem: Problem):
-        """See `BaseSolver.unit_of`: the first step, and its curvature, have one."""
+        """See `BaseSolver.unit_of`: the first step and its curvature depend on the unit."""
         return Unit.of_size(problem)
 
     def _run(self, problem: Problem, state, record):
@@ -122,37 +122,37 @@ class LBFGS(BaseSolver):
             )
         except _Over:
             return
-        state.converged = True  # no step leads lower any more
+        state.converged = True  # the line search finds no lower objective
         if state.n_iter == 0:
             record(state.objective)
 
 
 class _Over(Exception):
-    """Leaves the loop of the library, whatever its release."""
+    """Leave the loop of SciPy, in any of its versions."""
 
 
 class _Function:
-    """What SciPy minimises. The last evaluation is kept: it is the one a step ends with."""
+    """The function that SciPy minimizes. It keeps its last evaluation, which ends a step."""
 
     def __init__(self, problem: Problem):
         self.problem = problem
         self.last = None
 
     def __call__(self, point):
-        """Objective and gradient at a point."""
+        """Return the objective and its gradient at a point."""
         W, Ht, objective, gradient = self._evaluate(point.astype(self.problem.observations.dtype))
         self.last = point.copy(), (W, Ht, objective)
-        # An infinite objective would leave the line search without a way back.
+        # The line search cannot recover from an infinite objective.
         return min(objective, LARGE), np.nan_to_num(gradient).astype(np.float64)
 
     def at(self, point):
-        """Factors and objective at a point."""
+        """Return the factors and the objective at a point."""
         if self.last is None or not np.array_equal(point, self.last[0]):
             self(point)
         return self.last[1]
 
     def bounds(self):
-        """The least values of all coefficients, None if there are none."""
+        """Return the lower bounds of all coefficients, or None if there are none."""
         least = np.concatenate(
             [np.tile(_lower(side), side.observations.shape[0]) for side in self.sides]
         )
@@ -162,9 +162,9 @@ class _Function:
 
 
 class _OfBoth(_Function):
-    """The factors as one vector, rows of W times the root of their weight.
+    """Both factors as one vector, with the rows of W multiplied by the root of their weight.
 
-    So a row of weight two has the length of the same row twice, and steps are the same.
+    A row with weight two then has the same norm as two copies of it, and the steps are the same.
     """
 
     def __init__(self, problem: Problem):
@@ -185,7 +185,7 @@ class _OfBoth(_Function):
 
 
 class _OfFeatures(_Function):
-    """The features' factor as one vector, the samples' solved out."""
+    """The factor of the features as one vector, with the factor of the samples eliminated."""
 
     def __init__(self, problem: Problem):
         super().__init__(problem)
@@ -207,6 +207,6 @@ def _lower(problem: Problem):
 
 
 def _l1_slope(problem: Problem):
-    """Derivative of the absolute values of positive coefficients."""
+    """Return the derivative of the L1 penalty at non-negative coefficients."""
     penalty = problem.row_penalty
     return penalty.scale[:, None] * penalty.l1 if penalty.is_elastic else 0

@@ -1,4 +1,4 @@
-"""Multiplicative updates in batches of rows, of which later ones count more."""
+"""Online multiplicative updates: batches of rows, with less weight on older batches."""
 
 from dataclasses import dataclass, field, replace
 
@@ -19,16 +19,16 @@ from sklearn_mf.utils._validation import Integral, Interval, Real
 
 @dataclass(frozen=True)
 class RunningSums:
-    """What the batches so far want of the components.
+    """Discounted sums over the batches that determine the components.
 
     Attributes
     ----------
     negative, positive : ndarray of shape (n_features, k)
-        Sums over batches of the parts of the derivative to Ht, see `GradientParts`, the first
-        times Ht to the power of one over the exponent of the updates: the ratio to that exponent
-        is the new Ht.
+        Sums over batches of the parts of the derivative with respect to Ht, see `GradientParts`.
+        The first is multiplied by Ht to the power of one over the exponent of the updates, so that
+        the ratio to that exponent is the new Ht.
     kept : float
-        What these sums count for when a batch is added.
+        Factor by which these sums are multiplied when a batch is added.
     """
 
     negative: np.ndarray
@@ -37,32 +37,32 @@ class RunningSums:
 
     @classmethod
     def before(cls, Ht, kept, size, beta):
-        """Before the first batch: the start alone."""
-        # It counts as a batch whose parts of the derivative are one, as in scikit-learn, but of
-        # data of size one: they go as the size to the power of beta - 1/2.
+        """Return the sums before the first batch, which represent the initialization."""
+        # As in scikit-learn, the initialization counts as a batch whose parts of the derivative are
+        # one. For data of another size, the parts scale like the size to the power of beta - 1/2.
         count = np.full_like(Ht, size ** (beta - 0.5))
         return cls(count * Ht, count, kept)
 
     def added(self, batch, W, Ht):
-        """Add a batch. Features without an entry in it keep what they have.
+        """Add a batch. Features without an observed entry in the batch do not change.
 
         Parameters
         ----------
         batch : Problem
             The batch as a problem of its own.
         W : ndarray of shape (n_rows, k)
-            Its rows.
+            Factor of the rows of the batch.
         Ht : ndarray of shape (n_features, k)
-            The components so far.
+            Current components.
 
         Returns
         -------
         sums : RunningSums
-            With the batch.
+            Sums that include the batch.
         Ht : ndarray of shape (n_features, k)
-            The components that they mean.
+            Components that these sums determine.
         loss : float
-            Of the batch, at the components so far.
+            Loss of the batch at the previous components.
         """
         loss, dtype = batch.loss, Ht.dtype.type
         at = batch.T.gradient_parts(Ht, W, with_loss=True)
@@ -85,16 +85,16 @@ class RunningSums:
 
 @dataclass
 class Smoothed:
-    """A moving average of the batches' costs, and for how long it has not fallen.
+    """A moving average of the batch costs, and the number of batches since it last decreased.
 
     Attributes
     ----------
     value : float or None
-        The average.
+        The moving average.
     least : float
-        The lowest so far.
+        Its lowest value so far.
     n_without : int
-        Batches since then.
+        Number of batches since the lowest value.
     """
 
     value: float | None = None
@@ -102,7 +102,7 @@ class Smoothed:
     n_without: int = 0
 
     def include(self, cost, share):
-        """Take a batch's cost into the average, with this share of it."""
+        """Update the moving average with the cost of a batch, which gets this weight."""
         self.value = cost if self.value is None else (1 - share) * self.value + share * cost
         self.n_without = 0 if self.value < self.least else self.n_without + 1
         self.least = min(self.least, self.value)
@@ -110,18 +110,18 @@ class Smoothed:
 
 @dataclass
 class Batches(Memory):
-    """The data in batches, and what those so far have left.
+    """The batches of rows, and the running state over them.
 
     Attributes
     ----------
     sums : RunningSums
-        Of the passes so far.
+        Sums over all batches so far.
     batches : list of (rows, Problem), or None
-        In their order; None when all is over.
+        Batches in their order; None after the last iteration.
     n_steps : int
-        Batches seen.
+        Number of batches processed.
     cost : Smoothed
-        Of a row.
+        Moving average of the cost per row.
     """
 
     sums: RunningSums
@@ -131,33 +131,34 @@ class Batches(Memory):
 
 
 class MiniBatchUpdate(BaseSolver):
-    """The online multiplicative updates of scikit-learn's ``MiniBatchNMF``, with holes.
+    """The online multiplicative updates of scikit-learn's ``MiniBatchNMF``, with missing values.
 
-    An iteration is a pass over the data, batch by batch in their order. Of a batch come better
-    rows of W, and of these two sums for each coefficient of H, which are added to those of the
-    batches before, the more faded the older they are. It is no solver for other estimators, and
-    has no name in the registry.
+    An iteration is a pass over the data, batch by batch and in order. Each batch first gets
+    improved rows of W. They determine two sums for each coefficient of H, which are added to the
+    sums of the previous batches, discounted by their age. This solver serves `MiniBatchNMF` only
+    and cannot be selected by a name.
 
     Parameters
     ----------
     batch_size : int
-        Rows of a batch.
+        Number of rows in a batch.
     forget_factor : float
-        What a batch counts for after a pass over as many rows as the data have.
+        Weight of a batch after a pass over as many rows as the data have.
     fresh_restarts : bool
-        Whether the rows of W are solved anew in every batch, not updated once.
+        Whether the rows of W are solved anew in every batch, instead of being updated once.
     fresh_restarts_max_iter : int
-        Updates of them at most.
+        Maximum number of updates of the rows of W with fresh restarts.
     max_no_improvement : int or None
-        Batches without a lower average cost after which it stops.
+        Number of consecutive batches without a lower average cost after which the solver stops.
     tol : float
-        Share of the norm of H by which it must change, of W in fresh restarts.
+        The solver stops when the change of H, relative to its norm, is at most this number. With
+        fresh restarts, the same holds for W within a batch.
     """
 
     requires_loss = ("split",)
     requires_penalty = ("is_elastic",)
-    window = np.inf  # it says itself when to stop
-    measure = "the change of H by a batch, as a share of its norm,"
+    window = np.inf  # the stopping rule is in `_is_over`
+    measure = "the change of H by a batch, relative to its norm,"
 
     _parameter_constraints: dict = {
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -177,7 +178,7 @@ class MiniBatchUpdate(BaseSolver):
         max_no_improvement,
         tol,
     ):
-        self.name = "minibatch"  # of the instance alone: messages need it, the registry must not
+        self.name = "minibatch"  # on the instance only: messages need it, but it is not registered
         self.batch_size = batch_size
         self.forget_factor = forget_factor
         self.fresh_restarts = fresh_restarts
@@ -186,36 +187,36 @@ class MiniBatchUpdate(BaseSolver):
         self.tol = tol
 
     def sums_before(self, problem: Problem, Ht):
-        """Sums before the first batch of some data."""
+        """Return the sums before the first batch of some data."""
         n_rows = problem.observations.shape[0]
         kept = self.forget_factor ** (min(self.batch_size, n_rows) / n_rows)
         size = problem.observations.typical_size or 1.0
         return RunningSums.before(Ht, kept, size, problem.loss.beta)
 
     def update(self, batch, W, Ht, sums):
-        """Take a batch into account.
+        """Update the factors and the sums with a batch.
 
         Parameters
         ----------
         batch : Problem
-            The batch as a problem of its own.
+            The rows of the batch as a problem.
         W : ndarray of shape (n_rows, k) or None
-            Its rows so far, if they are known.
+            Current factor of these rows, if it is known.
         Ht : ndarray of shape (n_features, k)
-            The components so far.
+            Current components.
         sums : RunningSums
-            Of the batches so far.
+            Sums over the previous batches.
 
         Returns
         -------
         W : ndarray of shape (n_rows, k)
-            Better rows.
+            Improved factor of the rows.
         Ht : ndarray of shape (n_features, k)
-            Other components.
+            Updated components.
         sums : RunningSums
-            With the batch.
+            Sums that include the batch.
         objective : float
-            Of the batch, at the new rows and the components so far.
+            Objective of the batch, at the improved rows and the previous components.
         """
         improve = _row_update(batch, Ht)
         fresh = W is None or self.fresh_restarts
@@ -224,7 +225,7 @@ class MiniBatchUpdate(BaseSolver):
         return W, after, sums, loss + batch.penalty(W, Ht)
 
     def _solved(self, batch, improve):
-        """Rows updated many times from a constant."""
+        """Update the rows many times, starting from a constant."""
         samples, k = batch.observations, batch.n_components
         start = np.sqrt(observed_mean(samples) / k)
         W = np.full((samples.shape[0], k), start, dtype=samples.dtype)
@@ -236,18 +237,18 @@ class MiniBatchUpdate(BaseSolver):
         return W
 
     def uses_kernels(self, problem: Problem):
-        """See `BaseSolver.uses_kernels`: batches are small, and dealt with in threads of Python."""
+        """See `BaseSolver.uses_kernels`: small batches are handled by Python threads."""
         return True
 
     def _scale(self, problem: Problem, W, Ht):
-        return 0.0, np.inf, np.inf  # whose answer would take a look at all data, and is not needed
+        return 0.0, np.inf, np.inf  # exact values would need another pass over the data
 
     def _run(self, problem: Problem, state, record):
         try:
             super()._run(problem, state, record)
         finally:
             if state.memory is not None:
-                state.memory.batches = None  # copies of the data
+                state.memory.batches = None  # these are copies of the data
 
     def _step(self, problem: Problem, state):
         if state.memory is None:
@@ -255,7 +256,7 @@ class MiniBatchUpdate(BaseSolver):
             batches = list(_batches(problem, self.batch_size))
             state.memory = Batches(sums, batches)
         memory = state.memory
-        # What an interruption leaves belongs together: the end of the last pass.
+        # After an interruption, all parts of the state must belong to the end of the same pass.
         W, Ht, sums, n_steps = state.W.copy(), state.Ht, memory.sums, memory.n_steps
         total = weight = 0.0
         for rows, batch in memory.batches:
@@ -265,7 +266,7 @@ class MiniBatchUpdate(BaseSolver):
             total, n_rows = total + objective, batch.row_weight.sum(dtype=np.float64)
             weight += n_rows
             if n_steps == 1:
-                continue  # the components of this cost were the start
+                continue  # this cost still belongs to the initialization
             share = min(n_rows / (problem.row_weight.sum(dtype=np.float64) + 1), 1)
             memory.cost.include(objective / n_rows, share)
             if self._is_over(memory, before, Ht):
@@ -286,7 +287,7 @@ class MiniBatchUpdate(BaseSolver):
 
 
 def _batches(problem: Problem, size):
-    """Parts of the rows, in their order, that have an entry."""
+    """Yield batches of rows in their order, without batches that have no observed entry."""
     samples = problem.observations
     for first in range(0, samples.shape[0], size):
         rows = slice(first, min(first + size, samples.shape[0]))
@@ -296,7 +297,7 @@ def _batches(problem: Problem, size):
 
 
 def _row_update(batch, Ht):
-    """One update of the rows of a batch as a function of them; what is the same is found once."""
+    """Return one update of the rows of a batch as a function; constants are computed once."""
     loss, penalty, samples = batch.loss, batch.row_penalty, batch.observations
     if loss.is_squared and samples.complete:
         systems = samples.systems(Ht, np.zeros_like(Ht, shape=len(Ht)), penalty)

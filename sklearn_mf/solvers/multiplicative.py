@@ -1,4 +1,4 @@
-"""Multiplicative updates of non-negative factors, under every beta divergence."""
+"""Multiplicative updates of non-negative factors, for all beta divergences."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -17,22 +17,22 @@ from sklearn_mf.solvers._base import SOLVERS
 from sklearn_mf.solvers._base_extrapolated import ExtrapolatedSolver, Extrapolation
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
-# Iterations from one look at the stopping rule to the next, as in scikit-learn.
+# Number of iterations between two evaluations of the stopping rule, as in scikit-learn.
 PATIENCE = 10
-# Beyond the last update a coefficient keeps this share of itself: zeros would stay zero.
+# An extrapolated coefficient keeps at least this fraction of its value: a zero would stay zero.
 LEAST_SHARE = 0.1
 
 
 @dataclass
 class Updates(Extrapolation):
-    """What is known of the next update, and the errors that say when to stop.
+    """Derivatives prepared for the next update, and the errors that decide when to stop.
 
     Attributes
     ----------
     parts : sequence of (W, Ht, GradientParts)
-        Derivatives to W at the last factors and those before.
+        Derivatives with respect to W at the last factors and at the previous ones.
     first_error, last_error : float
-        At the start, and when the stopping rule was looked at last.
+        Error at the start, and at the last evaluation of the stopping rule.
     """
 
     parts: tuple = ()
@@ -42,44 +42,44 @@ class Updates(Extrapolation):
 
 @SOLVERS.register
 class MultiplicativeUpdate(ExtrapolatedSolver):
-    r"""Multiplicative updates of the rows of W, then of those of H, and so on.
+    r"""Multiplicative updates, alternating between the rows of W and the rows of H.
 
-    The derivative to a coefficient is the difference of two parts that are not negative. Their
-    ratio, to a power :math:`\gamma`, multiplies the coefficient:
+    The derivative with respect to a coefficient is the difference of two non-negative parts. Their
+    ratio, raised to a power :math:`\gamma`, multiplies the coefficient:
 
     .. math::
 
         w_p \leftarrow w_p \left(\frac{\sum_j h_{pj}\, x_j \hat{x}_j^{\beta - 2}}
         {\sum_j h_{pj}\, \hat{x}_j^{\beta - 1} + \lambda_1 + \lambda_2 w_p}\right)^{\gamma(\beta)}
 
-    over the observed entries of the row, with :math:`\gamma = 1/(2 - \beta)` below 1,
-    :math:`1/(\beta - 1)` above 2 and 1 in between. This is the algorithm of scikit-learn's
-    ``NMF(solver="mu")``, with three differences: entries may be missing; under the squared loss
-    a few rounds share the product with X; and updates go beyond where they led, by
-    extrapolation. A step after which the objective is higher is taken back and replaced by a
-    cautious one.
+    summed over the observed entries of the row, with :math:`\gamma = 1/(2 - \beta)` for
+    :math:`\beta < 1`, :math:`1/(\beta - 1)` for :math:`\beta > 2` and 1 in between. This is the
+    algorithm of scikit-learn's ``NMF(solver="mu")``, with three differences: entries may be
+    missing; under the squared loss several rounds share one product with X; and the updates are
+    extrapolated. A step that increases the objective is undone and replaced by a plain update with
+    a cautious exponent.
 
-    It needs non-negative data and factors. A coefficient that is zero stays zero, so that starts
-    without zeros are better.
+    The data and the factors must be non-negative. A coefficient that is zero stays zero, so an
+    initialization without zeros is better.
 
-    It stops when ten iterations lower the root of twice the objective by less than `tol` times
-    what it was at the start, as in scikit-learn.
+    As in scikit-learn, the solver stops when ten iterations decrease the root of twice the
+    objective by less than `tol` times its initial value.
 
-    An iteration costs ``O(n_observed * k)``; where what a sparse matrix does not store is zero,
-    ``O(n_stored * k)`` at beta 1 and 2.
+    An iteration costs ``O(n_observed * k)``, or ``O(n_stored * k)`` for :math:`\beta` 1 and 2 if
+    the unstored entries of a sparse matrix are zeros.
 
     Parameters
     ----------
     rounds : "auto" or int, default="auto"
-        Under the squared loss, updates of a factor before the other one's turn. "auto": as many
-        as the product with X is worth, up to ten. Other losses need the model anew each time,
-        and take one.
+        Under the squared loss, number of updates of a factor before the other one is updated. With
+        "auto", there are as many as one product with X is worth, at most ten. Other losses need a
+        new model after each update, so they always use a single one.
     extrapolated : bool, default=True
-        Whether updates go on beyond where they led. The objective never rises in any case.
+        Whether the updates are extrapolated. The objective never increases in either case.
 
     See Also
     --------
-    CoordinateDescent : Sooner under the squared loss.
+    CoordinateDescent : Faster under the squared loss.
 
     References
     ----------
@@ -107,8 +107,8 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
     """
 
     name = "mu"
-    measure = "the share of the first error by which ten iterations lower it"
-    # Updates are short: several times their length still leads down.
+    measure = "the relative decrease of the error in ten iterations"
+    # The updates are short: several times their length still decreases the objective.
     most_share = 4.0
     memory_class = Updates
     requires_loss = ("split",)
@@ -124,13 +124,15 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         self.extrapolated = extrapolated
 
     def check(self, problem: Problem):
-        """See `BaseSolver.check`: data and factors must not be negative."""
+        """See `BaseSolver.check`: the data and the factors must be non-negative."""
         super().check(problem)
         sides = problem.rows, problem.columns
         if not all(side.penalty.positive for side in sides):
-            raise ValueError("solver='mu' multiplies what is not negative: it needs positive=True.")
+            raise ValueError(
+                "solver='mu' multiplies non-negative coefficients, so it needs positive=True."
+            )
         if not problem.layout.is_plain:
-            raise ValueError("solver='mu' knows no biases: use bias=False.")
+            raise ValueError("solver='mu' does not support biases: use bias=False.")
         problem.observations.refuse_negative("solver='mu'")
 
     def _sweep(self, problem: Problem, state, Ht, share):
@@ -139,13 +141,14 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         found = self._swept(problem, state, share, problem.loss.exponent)
         if share or found[2] <= state.objective:
             return found
-        # Where squares are penalized, or values came below their floor, the plain update may lead
-        # too far. One that is cautious leads down; but for rounding error, and then all is done.
+        # With an L2 penalty, or after a coefficient was raised to its lower bound, the plain update
+        # may increase the objective. The cautious update decreases it, except for rounding error:
+        # then the solver has converged.
         found = self._swept(problem, state, share, problem.loss.cautious_exponent)
         return found if found[2] <= state.objective else (state.W, state.Ht, state.objective, 0.0)
 
     def _swept(self, problem: Problem, state, share, exponent):
-        """One update of each factor from those of the state, which both go on beyond it."""
+        """Update each factor once from those of the state and extrapolate both."""
         beta = problem.loss.beta
         at = self._parts_at(problem, state)
         W = multiplied(at, problem.row_penalty, state.W, exponent)
@@ -158,7 +161,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         Ht = self._beyond(problem.T, Ht, state.Ht, share)
         if self.extrapolated:
             W, Ht = problem.balanced(W, Ht)
-        # The model that the objective needs is that of the next update: no more is computed.
+        # The objective needs the same model as the next update, so both are computed together.
         following = problem.gradient_parts(W, Ht, with_loss=True)
         state.memory.parts = [(state.W, state.Ht, at), (W, Ht, following)]
         return W, Ht, following.loss + problem.penalty(W, Ht), 0.0
@@ -172,7 +175,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
     def _ahead(self, problem: Problem, after, before, share):
         if problem.loss.is_squared:
             return super()._ahead(problem, after, before, share)
-        return after  # a sweep under these losses ends there already
+        return after  # under these losses a sweep already ends at the extrapolated point
 
     def _beyond(self, problem: Problem, after, before, share):
         if not share:
@@ -185,7 +188,7 @@ class MultiplicativeUpdate(ExtrapolatedSolver):
         if n_iter == 1:
             memory.first_error = memory.last_error = _root(state.objective)
         if n_iter % PATIENCE:
-            return np.inf  # not asked now
+            return np.inf  # the stopping rule is not evaluated in this iteration
         error = _root(objective)
         decrease, memory.last_error = memory.last_error - error, error
         return decrease / memory.first_error if memory.first_error else 0.0

@@ -15,32 +15,34 @@ from sklearn_mf.solvers._base import SOLVERS, BaseSolver, Memory
 from sklearn_mf.utils._threads import n_threads
 from sklearn_mf.utils._validation import Interval, StrOptions
 
-# Groups of rows and of columns at least, so that a stratum has work for many threads; entries
-# of a block at least, so that it is worth a visit; bytes of its factors that stay in a cache.
+# Smallest number of groups of rows and of columns, so that each stratum has work for many threads;
+# smallest number of entries in a block, so that it is worth a visit; and the size in bytes of the
+# factors of a block that stay in the cache.
 GROUPS = 16
 BLOCK_ENTRIES = 1024
 BLOCK_BYTES = 100_000
-# Numbers that the kernel keeps beside each row of a factor.
+# Number of floats that the kernel stores next to each row of a factor.
 ASIDE = 4
-# Zeros that a sparse X does not store are entries here, each of which takes memory.
+# This solver visits the zeros that a sparse X does not store as entries, and each needs memory.
 MOST_FILLED = 10_000_000
 AUTOMATIC = {"adagrad": 0.2, "constant": 0.02, "invscaling": 0.1, "adaptive": 0.1}
-# Share of the last rate at which "adaptive" gives up.
+# "adaptive" stops when the learning rate falls below this fraction of its initial value.
 LEAST_RATE = 1e-6
-# What it tries after an epoch that lowered the objective (the "bold driver" of Gemulla et al.).
+# Growth of the "adaptive" learning rate after an epoch that decreased the objective (the "bold
+# driver" of Gemulla et al.).
 GROWTH = 1.05
 
 
 @dataclass
 class Schedule(Memory):
-    """The entries, and how long steps are.
+    """The blocks of entries, and the current learning rate.
 
     Attributes
     ----------
     epochs : _Epochs
-        The entries in blocks.
+        The entries, grouped into blocks.
     rate : float
-        Length of the next steps, before `SGD.schedule`.
+        Current learning rate, before `SGD.schedule` is applied.
     """
 
     epochs: "_Epochs"
@@ -49,22 +51,23 @@ class Schedule(Memory):
 
 @SOLVERS.register
 class SGD(BaseSolver):
-    r"""Stochastic gradient descent: a step of one row and one column for every entry.
+    r"""Stochastic gradient descent: one step for every observed entry.
 
-    An iteration is an epoch: it visits every observed entry once, in random order, and takes
-    the entry's share of the objective down, first by the row of W, then by the column of H:
+    An iteration is an epoch: it visits every observed entry once, in random order, and decreases
+    the entry's contribution to the objective, first through the row of W, then through the column
+    of H:
 
     .. math::
 
         w_i \leftarrow w_i + \eta_i\, r\, h_j,\qquad h_j \leftarrow h_j + \eta_j\, r\, w_i,
         \qquad r = e_{ij}\, (x_{ij} - \hat{x}_{ij})
 
-    and penalties by their proximal operators. Steps are implicit, divided by
-    :math:`1 + \eta_i e_{ij} \|h_j\|^2` and its like: none overshoots, whatever the learning
-    rate. Other losses than the squared are replaced by their quadratic bound at the factors
-    that the epoch started from.
+    Penalties are handled by their proximal operators. The steps are implicit, that is, divided by
+    :math:`1 + \eta_i e_{ij} \|h_j\|^2` for W and accordingly for H, so no step overshoots, whatever
+    the learning rate. Losses other than the squared one are replaced by a quadratic upper bound at
+    the factors at the start of the epoch.
 
-    Rows and columns are put in groups. Blocks of entries that share no group run in
+    Rows and columns are divided into groups. Blocks of entries that share no group are processed in
     parallel, and the result is the same for any number of threads.
 
     An epoch costs ``O(n_observed * k)``.
@@ -72,28 +75,28 @@ class SGD(BaseSolver):
     Parameters
     ----------
     learning_rate : float or "auto", default="auto"
-        Length of a step, counted as if the data had the standard deviation one around
-        their biases, so that a good value does not change with the units of X. "auto": 0.2
-        for "adagrad", 0.1 for "invscaling" and "adaptive", 0.02 for "constant".
+        Step size, relative to data with standard deviation one around the biases, so that a good
+        value does not depend on the unit of X. With "auto", it is 0.2 for "adagrad", 0.1 for
+        "invscaling" and "adaptive", and 0.02 for "constant".
     schedule : {"adagrad", "constant", "invscaling", "adaptive"}, default="adagrad"
-        How steps get shorter. "adagrad": every row and column divides `learning_rate` by the
-        root of one plus the sum of the mean squares of its own gradients. "constant": not at
-        all. "invscaling": by ``t ** power_t`` in epoch t. "adaptive": by two wherever an
-        epoch would raise the objective, from the factors before it; they grow by 5 % after
-        any other.
+        How the steps become shorter. With "adagrad", `learning_rate` is divided for every row and
+        column by the root of one plus the sum of the mean squares of its own gradients. "constant"
+        keeps the step size. "invscaling" divides it by ``t ** power_t`` in epoch t. "adaptive"
+        halves it whenever an epoch would increase the objective, repeats the epoch from the factors
+        before it, and increases the step size by 5 % after any other epoch.
     power_t : float, default=0.5
-        Exponent of "invscaling".
+        Exponent of the "invscaling" schedule.
 
     See Also
     --------
-    ALS : Needs no learning rate, and fewer iterations that cost more.
-    GradientDescent : All entries at once.
+    ALS : Needs no learning rate; fewer iterations, each of which costs more.
+    GradientDescent : Uses all entries in every step.
 
     Notes
     -----
-    Entries are visited in an order that depends on how many rows there are. So a sample of
-    weight two is the sample twice in the objective, but not in every digit of the result, as
-    it is with the other solvers.
+    The order in which entries are visited depends on the number of rows. A sample with weight two
+    therefore has the same objective as two copies of the sample, but the results differ in the last
+    digits. With the other solvers they are equal.
 
     References
     ----------
@@ -125,7 +128,7 @@ class SGD(BaseSolver):
     draws = True
     requires_loss = ("quadratic",)
     requires_penalty = ("is_elastic",)
-    # Short steps do not forget singular vectors that fit the noise of few entries.
+    # Short steps do not correct singular vectors that fit the noise of few entries.
     init = "random"
     window = 5
     _parameter_constraints: dict = {
@@ -145,7 +148,7 @@ class SGD(BaseSolver):
         self.power_t = power_t
 
     def check(self, problem: Problem):
-        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        """Raise a ValueError naming the parameter if the solver does not support the problem."""
         super().check(problem)
         observations = problem.observations
         if not isinstance(observations, ZeroFilledObservations):
@@ -153,8 +156,9 @@ class SGD(BaseSolver):
         n_cells = observations.shape[0] * observations.shape[1]
         if n_cells > MOST_FILLED:
             raise ValueError(
-                f"solver='sgd' visits every entry, and X has {n_cells} with the zeros that it "
-                "does not store. If these are missing use unstored='missing', else solver='als'."
+                f"solver='sgd' visits every entry, and X has {n_cells} entries, counting the "
+                "zeros that it does not store. If these entries are missing, use "
+                "unstored='missing'. Otherwise use solver='als'."
             )
 
     def _step(self, problem: Problem, state):
@@ -181,10 +185,10 @@ class SGD(BaseSolver):
 
 
 class _Epochs:
-    """The entries in blocks, and what one fit needs beside them.
+    """The blocks of entries, and the quantities that one fit needs.
 
-    Inside, model values have the unit of the standard deviation of the data around the biases
-    of the start, and weights have the mean one on either side.
+    Internally, model values are in units of the standard deviation of the data around the initial
+    biases, and the weights on either side have mean one.
     """
 
     def __init__(self, problem: Problem, state):
@@ -206,7 +210,7 @@ class _Epochs:
         self.n_groups = n_groups = _n_groups(len(order), stored.shape, width)
         row_groups, column_groups = (_groups(count, n_groups, draw) for count in counts)
         blocks = row_groups[rows] * n_groups + column_groups[columns]
-        # Of the smallest type: its sort takes time in proportion to the entries.
+        # The sort of the smallest integer type is linear in the number of entries.
         by_block = np.argsort(blocks.astype(np.min_scalar_type(n_groups**2)), kind="stable")
         self.order, self.rows, self.columns = order[by_block], rows[by_block], columns[by_block]
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(blocks, minlength=n_groups**2))])
@@ -230,7 +234,7 @@ class _Epochs:
         self.fixed = self._entries(state) if problem.loss.is_squared else None
 
     def _choose_units(self, state):
-        """Those in which what the biases of the start leave to be explained is about one."""
+        """Choose the units in which the residuals of the initial biases are about one."""
         start = replace(state, W=np.zeros_like(state.W))
         _, _, targets, *weights = self._entries(start)
         left, right = self.problem.model_factors(start.W, start.Ht)
@@ -242,7 +246,7 @@ class _Epochs:
         self.unit = float(np.sqrt(square)) or 1.0
 
     def _entries(self, state):
-        """What the kernel is to fit: the data, or the quadratic bound of their loss."""
+        """Return the entries to fit: the data, or the quadratic upper bound of their loss."""
         problem, stored = self.problem, self.stored
         targets, curvature = stored.values, None
         if not problem.loss.is_squared:
@@ -257,7 +261,7 @@ class _Epochs:
         return self.rows, self.columns, targets.astype(stored.dtype, copy=False), *weights
 
     def _penalty(self, side, mean_weight):
-        """Ridge, L1 penalty and lower bound of a coefficient, ridge of a bias; in these units."""
+        """Return ridge, L1 penalty, lower bound and ridge of the bias, in the internal units."""
         penalty, unit = side.penalty, self.unit
         return (
             penalty.ridge / (mean_weight * unit),
@@ -267,11 +271,11 @@ class _Epochs:
         )
 
     def next(self, state):
-        """An epoch from here: a function of the length and the adaptation of its steps."""
+        """Return the next epoch as a function of the step size and the adaptation of the steps."""
         entries = self.fixed or self._entries(state)
         draw, n = state.random_state.permutation, self.n_groups
         rows, columns, shifts = draw(n), draw(n), draw(n)
-        # Every stratum pairs each group of rows with another group of columns.
+        # Each stratum pairs every group of rows with a different group of columns.
         strata = n * rows + columns[(np.arange(n) + shifts[:, None]) % n]
         return partial(self._run, state, entries, strata)
 
@@ -294,18 +298,18 @@ class _Epochs:
         return W, Ht, loss + self.problem.penalty(W, Ht)
 
     def _scaled(self, V, unit):
-        """A factor of a model in other units: biases scale as it does, components as its root."""
+        """Convert a factor to other units: biases scale linearly, components like the root."""
         return self.problem.layout.scaled(V, float(unit) ** 0.5, float(unit))
 
 
 def _n_groups(n_entries, shape, width):
-    """Groups of rows, and of columns: as many as serve many threads and fit the cache."""
+    """Return the number of groups: enough for many threads, and blocks that fit the cache."""
     fitting = -(-sum(shape) * width // BLOCK_BYTES)
     return max(1, min(max(GROUPS, fitting), isqrt(n_entries // BLOCK_ENTRIES), *shape))
 
 
 def _groups(counts, n_groups, draw):
-    """A group for every row, at random; all have about the same number of entries."""
+    """Assign every row to a random group, so that the groups have similar numbers of entries."""
     order = draw(len(counts))
     before = np.cumsum(counts[order]) - counts[order]
     groups = np.empty(len(counts), dtype=np.int32)
@@ -314,7 +318,7 @@ def _groups(counts, n_groups, draw):
 
 
 def _multiplied(weights, others, index):
-    """Product of weights, None for ones, and of others at an index."""
+    """Return the product of weights (None for ones) and other weights at an index."""
     if others is None:
         return weights
     return others[index] if weights is None else weights * others[index]

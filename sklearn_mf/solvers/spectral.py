@@ -1,4 +1,4 @@
-"""The exact minimum on complete data: a singular value decomposition, thresholded."""
+"""The exact minimum for complete data: a truncated or soft-thresholded SVD."""
 
 from typing import Literal
 
@@ -13,47 +13,47 @@ from sklearn_mf.solvers._base import SOLVERS, BaseSolver
 from sklearn_mf.starts.krylov import leading_directions
 from sklearn_mf.utils._validation import Integral, Interval, StrOptions
 
-# Entries up to which X itself is decomposed, and length up to which the Gram matrix of its
-# shorter side is.
+# Maximum number of entries of an X that is decomposed itself, and maximum length of the shorter
+# side for which its Gram matrix is used.
 SMALL = 500 * 500
-# Of so many times more rows than columns their Gram matrix takes less time; it tells singular
-# values that are not much smaller than the largest to nine digits or more.
+# With at least this ratio of rows to columns the Gram matrix is faster. It gives singular values
+# that are not much smaller than the largest one to nine digits or more.
 TALL, CLEAR = 5, 1e-3
 SHORT_SIDE = 2000
 GRAM_ENTRIES = 1 << 20
-# A Krylov subspace comes first where the rank is small beside this share of the shorter side.
-# It has converged when more steps would lower the squared error by less than a share of it: a
-# smaller one where the Gram matrix is the alternative, after steps that cost half as much.
+# A Krylov subspace is tried first if the rank is at most this fraction of the shorter side. It has
+# converged when further steps would decrease the squared error by less than this fraction. The
+# fraction is smaller if the Gram matrix is the alternative, which is used after steps that cost
+# half as much.
 SMALL_RANK = 0.1
 STEPS, ACCURACY = 12, 3e-4
 STEPS_BEFORE_GRAM, ACCURACY_BEFORE_GRAM = 4, 1e-5
-# Share of the squares that must be left when the mean is subtracted from their sum.
+# The mean is subtracted from the sum of squares only if this fraction of the sum remains.
 LEAST_VARIANCE = 0.01
 
 
 @SOLVERS.register
 class Spectral(BaseSolver):
-    """Exact minimum for complete data: SVD with a soft-thresholded spectrum.
+    """Exact minimum for complete data: an SVD with soft-thresholded singular values.
 
-    Without penalty the model is the truncated singular value decomposition of X, of X
-    minus its column means where there is a feature bias. With ridge penalties
-    ``r_W = alpha_W * n_features**alpha_scaling`` and
-    ``r_H = alpha_H * n_samples**alpha_scaling`` every singular value is lowered by
-    ``sqrt(r_W * r_H)``, and dropped below it.
+    Without penalties, the model is the truncated singular value decomposition of X, or of X minus
+    its column means if there is a feature bias. With ridge penalties of strength ``r_W = alpha_W *
+    n_features**alpha_scaling`` and ``r_H = alpha_H * n_samples**alpha_scaling``, every singular
+    value is reduced by ``sqrt(r_W * r_H)``, and those below this threshold are set to zero.
 
-    Small X are decomposed exactly. Where X is large and the rank small, a randomized block
-    Krylov subspace comes within a share of 3e-4 of the smallest squared error (1e-5 where the
-    shorter side of X is at most 2,000 long) in few products with X.
+    A small X is decomposed exactly. For a large X and a small rank, a randomized block Krylov
+    method reaches the smallest squared error up to a relative error of 3e-4 (1e-5 if the shorter
+    side of X has at most 2,000 entries) with few products with X.
 
-    Serves the squared loss on complete data, dense or sparse, without sample bias, with
-    both penalties zero or both positive (with one of them zero there is no minimum: that
-    factor grows for ever, the other shrinks).
+    The solver requires the squared loss, complete data (dense or sparse), no sample bias, and
+    either no penalties or positive penalties on both factors. With a penalty on one factor only,
+    there is no minimum: the other factor grows without bound while the penalized one shrinks.
 
     Parameters
     ----------
     n_iter : int or "auto", default="auto"
-        Products with X and its transpose in the Krylov subspace. "auto": until the error
-        stands still.
+        Number of products with X and its transpose in the Krylov method. With "auto", it iterates
+        until the error no longer decreases.
 
     See Also
     --------
@@ -89,7 +89,7 @@ class Spectral(BaseSolver):
 
     @staticmethod
     def obstacle(problem: Problem):
-        """Why this solver cannot serve the problem; None if it can."""
+        """Return why this solver does not support the problem, or None."""
         if not problem.loss.is_squared:
             return "needs loss='squared'"
         if not problem.observations.complete:
@@ -105,25 +105,26 @@ class Spectral(BaseSolver):
         return None
 
     def check(self, problem: Problem):
-        """Raise a ValueError that names the parameter, if the problem is not for this solver."""
+        """Raise a ValueError naming the parameter if the solver does not support the problem."""
         super().check(problem)
         obstacle = self.obstacle(problem)
         if obstacle:
-            raise ValueError(f"solver='svd' {obstacle}. Use solver='als'.")
+            raise ValueError(f"solver='svd' {obstacle}. Use solver='als' instead.")
 
     def _step(self, problem: Problem, state):
         mean = np.zeros(problem.observations.shape[1], dtype=state.Ht.dtype)
         if problem.columns.has_bias:
             mean = column_means(problem.observations)
         values, Vt, squares = _decompose(problem, mean, self.n_iter)
-        # Nothing is missing: the penalty is the same for every row of a factor.
+        # The data are complete, so the penalty is the same for every row of a factor.
         row_ridge, column_ridge = (
             side.rows.penalty.ridge * float(side.penalty_scale[0]) for side in (problem, problem.T)
         )
         threshold = np.sqrt(row_ridge * column_ridge)
         kept = np.maximum(values - threshold, 0)
         if row_ridge > 0:
-            # Of all splits of the kept spectrum the penalties prefer the balanced one.
+            # Among all ways to split the spectrum between the factors, the penalties prefer the
+            # balanced one.
             Vt = Vt * (np.sqrt(kept) * (row_ridge / column_ridge) ** 0.25)[:, None]
         Ht = np.zeros_like(state.Ht)
         components, bias = problem.layout.split(Ht)
@@ -132,13 +133,13 @@ class Spectral(BaseSolver):
         state.Ht, state.converged = Ht, True
         left = max(0.0, squares - np.sum(kept * (2 * values - kept)))
         if left > np.sqrt(np.finfo(state.Ht.dtype).eps) * squares:
-            state.loss = 0.5 * left  # a difference of which enough digits are left
+            state.loss = 0.5 * left  # the difference is accurate enough
         state.spectrum = Spectrum(np.square(kept, dtype=np.float64), float(squares))
         return 0.5 * left + threshold * np.sum(kept)
 
 
 def _weights(problem: Problem):
-    """Sample weights, a column of them."""
+    """Return the sample weights as a column."""
     weight = problem.observations.row_weight
     if weight is None:
         weight = np.ones(problem.observations.shape[0], dtype=problem.observations.dtype)
@@ -146,9 +147,9 @@ def _weights(problem: Problem):
 
 
 def _decompose(problem: Problem, mean, n_iter):
-    """Singular values, right singular vectors and sum of squares of the data less the mean.
+    """Return leading singular values and right singular vectors of the centered data.
 
-    Each row counts by its weight. Of the values and vectors the leading ones.
+    The rows are multiplied by the root of their weight. The sum of squares is returned as well.
     """
     n_rows, n_columns = problem.observations.shape
     k, shorter = problem.n_components, min(n_rows, n_columns)
@@ -163,13 +164,13 @@ def _decompose(problem: Problem, mean, n_iter):
     values, Vt, squares = found
     values, Vt = values[:k], Vt[:k]
     Vt = Vt * positive_signs(Vt.T)[:, None]
-    # Beyond the rank of X the vectors are rounding error: components of zero say so.
+    # Beyond the rank of X, the singular vectors are rounding errors: they become zero components.
     known = values > max(n_rows, n_columns) * np.finfo(values.dtype).eps * values[0]
     return values * known, Vt * known[:, None], squares
 
 
 def _from_all_entries(problem: Problem, mean, is_tall):
-    """Of a small table, from the Gram matrix of its columns where that is as good."""
+    """Decompose a small table, by the Gram matrix of its columns if that is accurate enough."""
     centred = np.concatenate([block.values - mean for _, block in problem.observations.blocks()])
     if problem.observations.row_weight is not None:
         centred *= np.sqrt(_weights(problem))
@@ -204,9 +205,9 @@ def _from_row_gram(problem: Problem, mean):
 
 
 def _gram(observations: ObservedMatrix, root, mean):
-    """Products of the columns less their mean, rows times their root."""
+    """Return the Gram matrix of the centered columns, with rows multiplied by their root."""
     if isinstance(observations, DenseObservations) and observations.row_weight is None:
-        # All of X at once and the mean afterwards, unless the mean is most of X.
+        # Subtract the mean from the Gram matrix of X, unless little would remain.
         gram = (observations.values.T @ observations.values).astype(np.float64)
         raw = np.trace(gram)
         gram -= len(root) * np.outer(mean, mean.astype(np.float64))
@@ -220,16 +221,16 @@ def _gram(observations: ObservedMatrix, root, mean):
 
 
 def _leading_eigenpairs(gram, k):
-    """Singular values, and the vectors that belong to them as rows."""
+    """Return the leading singular values, and their vectors as rows."""
     last = len(gram) - 1
     squares, vectors = linalg.eigh(gram, subset_by_index=(max(0, last - k + 1), last))
-    # The square of a matrix knows its singular values to half the digits, no further.
+    # A Gram matrix determines the singular values only to half the digits.
     squares[squares < len(gram) * np.finfo(gram.dtype).eps * squares[-1]] = 0
     return np.sqrt(squares[::-1]), vectors.T[::-1]
 
 
 def _from_subspace(problem: Problem, mean, n_iter):
-    """From a Krylov subspace; None where a Gram matrix will be better."""
+    """Decompose by a Krylov method; return None if a Gram matrix is better."""
     has_gram = min(problem.observations.shape) <= SHORT_SIDE
     steps, accuracy = STEPS, ACCURACY
     if has_gram:

@@ -166,11 +166,11 @@ def test_what_does_not_fit_is_refused_in_the_words_of_scikit_learn():
     with pytest.warns(UserWarning, match="cannot update zeros present in the initialization"):
         NMF(2, solver="mu", init="nndsvd", tol=1e-2).fit(X)
     for solver in (ALS(), GradientDescent()):
-        with pytest.raises(ValueError, match=r"which BetaDivergence has not.*\['mu'\]"):
+        with pytest.raises(ValueError, match=r"which BetaDivergence does not have.*\['mu'\]"):
             NMF(2, solver=solver, beta_loss=1).fit(X)
     for parameters, words in (
         ({}, "needs positive=True"),
-        ({"positive": True, "bias": "both"}, "knows no biases"),
+        ({"positive": True, "bias": "both"}, "does not support biases"),
         ({"positive": True, "loss": "huber"}, "needs a loss with 'split'"),
     ):
         with pytest.raises(ValueError, match=words):

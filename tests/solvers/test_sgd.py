@@ -236,7 +236,7 @@ def test_zeros_that_are_not_stored_are_entries():
 def test_too_many_zeros_are_refused_with_the_alternatives():
     X = sparse.csr_array(([1.0, 2.0], ([0, 3999], [1, 2999])), shape=(4000, 3000))
     assert isinstance(observe(X), ZeroFilledObservations)
-    with pytest.raises(ValueError, match="unstored='missing', else solver='als'"):
+    with pytest.raises(ValueError, match=r"unstored='missing'\. Otherwise use solver='als'"):
         MatrixFactorization(2, solver="sgd").fit(X)
 
 
