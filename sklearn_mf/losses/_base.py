@@ -1,8 +1,8 @@
-"""What all losses share.
+"""The base class of all losses.
 
-A loss is a few vectorised methods. Any solver can use ``value`` and ``gradient``;
-``quadratic`` is what alternating least squares needs, and a loss without a global
-quadratic bound simply does not have it.
+A loss is defined by a few vectorized methods. Every solver can use ``value`` and ``gradient``.
+Alternating least squares also needs ``quadratic``, which a loss without a global quadratic upper
+bound does not define.
 """
 
 import numpy as np
@@ -12,75 +12,76 @@ from sklearn_mf.utils._registry import Registry
 
 LOSSES = Registry("loss")
 
-# How near to the edge of what the data can be a mean may come before it is linked: there the
-# model value is infinite.
+# Distance that means keep from the edge of their range before the link function is applied: at the
+# edge, the model value is infinite.
 EDGE = 1e-6
-# Of a Newton step, where the loss is flat.
+# Smallest curvature of a Newton step, for regions where the loss is flat.
 LEAST_CURVATURE = 1e-6
-# In a unit in which data are about one, below the rounding errors of these.
+# Smallest corner, in a unit in which the data are about one: rounding errors of the data.
 LEAST_CORNER = 2.0**-52
 
 
 class BaseLoss(BaseEstimator):
-    """Base of all losses: elementwise functions of data ``x`` and model values ``m``.
+    """Base class of all losses, elementwise functions of data ``x`` and model values ``m``.
 
-    Subclasses define ``name``, `value` and `gradient`, and ``quadratic(x, m)`` if they
-    can: it returns weights w and targets t, so that ``w * (m - t)`` is the gradient and
-    ``w/2 * (z - t)**2`` plus a constant lies nowhere below the loss at ``z`` and touches
-    it at ``m``.
+    Subclasses define ``name``, `value` and `gradient` and, if possible, ``quadratic(x, m)``. It
+    returns weights w and targets t of a quadratic upper bound that touches the loss at ``m``: ``w *
+    (m - t)`` is the gradient, and ``w/2 * (z - t)**2`` plus a constant is nowhere below the loss at
+    ``z``.
 
-    A loss whose model values are not on the scale of the data, but log-odds or
-    logarithms, defines `mean` and `from_mean` too. A loss that does not take every number
-    defines ``check_data(x)``: it gets observed entries, and raises a ValueError that says
-    which value it cannot take and what to do.
+    A loss whose model values are on another scale than the data, for example log-odds or
+    logarithms, also defines `mean` and `from_mean`. A loss that does not accept all numbers defines
+    ``check_data(x)``. It is called with the observed entries and raises a ValueError that names an
+    invalid value and a remedy.
 
     See Also
     --------
-    sklearn_mf.MatrixFactorization : Takes a loss by name or as an object.
+    sklearn_mf.MatrixFactorization : Accepts a loss by name or as an object.
     """
 
-    # One least-squares solve is exact, and Gram matrices may stand for the entries.
+    # Whether one least-squares solve is exact, so that Gram matrices can replace the entries.
     is_squared = False
-    # Of all constants, the one that `from_mean` makes of the mean of the data costs least.
+    # Whether the best constant for some data is `from_mean` of their mean.
     fits_mean = False
-    # Data must not be negative; scikit-learn's tag of that name.
+    # Whether data must be non-negative, as in scikit-learn's tag of this name.
     positive_only = False
-    # Model values may be any number; otherwise a solver must keep them positive.
+    # Whether model values may be any number. Otherwise a solver must keep them positive.
     takes_any_model = True
-    # A zero costs its model value, so that zeros need not be looked at one by one.
+    # Whether the loss of a zero equals its model value, so that zeros need no loop over them.
     loss_at_zero_equals_model = False
-    # The loss grows no faster than the error, so that a few entries far off may be most of the
-    # objective whatever the model.
+    # Whether the loss grows at most linearly with the error, so that a few outliers may be most of
+    # the objective for any model.
     is_robust = False
-    # Which of several losses an entry has: there is only one.
+    # Index of the loss of each entry, if there are several losses.
     kinds = None
-    # Of data and a model c times as large the loss is c to this power times as large, that of
-    # `in_unit`; None where data have no other units.
+    # Exponent d with which the loss scales: if data and model are multiplied by c, the loss of
+    # `in_unit` is multiplied by c**d. None if the data have no other units.
     degree = None
-    # The name of the parameter that is in the unit of the data: the size of error at which the
-    # loss changes its shape.
+    # Name of the parameter in the unit of the data: the residual at which the loss changes its
+    # shape.
     corner = None
 
     @property
     def parts(self):
-        """The losses that this one is made of: itself, unless columns have their own."""
+        """The losses of which this one consists: itself, unless columns have different losses."""
         return [self]
 
     def in_unit(self, unit):
-        """The loss of data and a model in a unit, but for the power `degree` of the unit.
+        """Return the loss of data and model in another unit, up to a power of the unit.
 
-        ``loss.value(unit * x, unit * m)`` is ``unit**degree * loss.in_unit(unit).value(x, m)``.
+        The power is `degree`: ``loss.value(unit * x, unit * m)`` equals ``unit**degree *
+        loss.in_unit(unit).value(x, m)``.
 
         Parameters
         ----------
         unit : float
-            Positive.
+            Positive unit of the data.
 
         Returns
         -------
         loss : BaseLoss
-            Itself, unless it has parameters in the unit of the data. Of data of any size, its
-            corner is not too small for single precision.
+            The same loss, unless it has parameters in the unit of the data. For data of any size,
+            its corner is large enough for single precision.
         """
         if self.corner is None:
             return self
@@ -89,19 +90,19 @@ class BaseLoss(BaseEstimator):
 
     @property
     def for_codes(self):
-        """What codes are found under: itself, or the same by other steps than its bound."""
+        """Return the loss used to compute codes: possibly with other steps than its bound."""
         return self
 
     def at(self, kinds):
-        """The loss of entries of these kinds: the same, unless columns have their own."""
+        """Return the loss of entries with these loss indices: itself, if there is only one."""
         return self
 
     def at_columns(self, columns):
-        """The loss of entries of these columns: the same, unless columns have their own."""
+        """Return the loss of entries in these columns: itself, if there is only one."""
         return self
 
     def value(self, x, m):
-        """Loss of every entry.
+        """Return the loss of every entry.
 
         Parameters
         ----------
@@ -113,12 +114,12 @@ class BaseLoss(BaseEstimator):
         Returns
         -------
         value : ndarray of the same shape
-            The loss, not yet weighted.
+            The loss, without weights.
         """
         raise NotImplementedError
 
     def gradient(self, x, m):
-        """Derivative of the loss with respect to the model value.
+        """Return the derivative of the loss with respect to the model value.
 
         Parameters
         ----------
@@ -130,12 +131,14 @@ class BaseLoss(BaseEstimator):
         Returns
         -------
         gradient : ndarray of the same shape
-            The derivative, not yet weighted.
+            The derivative, without weights.
         """
         raise NotImplementedError
 
     def curvature(self, x, m):
-        """Second derivative with respect to the model value; by differences, unless overridden.
+        """Return the second derivative with respect to the model value.
+
+        It is computed by finite differences, unless a subclass overrides this method.
 
         Parameters
         ----------
@@ -147,13 +150,15 @@ class BaseLoss(BaseEstimator):
         Returns
         -------
         curvature : ndarray of the same shape
-            The second derivative, not yet weighted.
+            The second derivative, without weights.
         """
         step = np.sqrt(np.finfo(m.dtype).eps) * (1 + np.abs(m))
         return (self.gradient(x, m + step) - self.gradient(x, m - step)) / (2 * step)
 
     def parabola(self, x, m):
-        """What stands for the loss near m: its quadratic bound, or else Newton's approximation.
+        """Return the parabola that replaces the loss near m.
+
+        This is the quadratic upper bound if there is one, otherwise Newton's approximation.
 
         Parameters
         ----------
@@ -165,7 +170,7 @@ class BaseLoss(BaseEstimator):
         Returns
         -------
         weight, target : ndarray of the same shape
-            Its curvature and its minimum.
+            Curvature and minimizer of the parabola.
         """
         if hasattr(self, "quadratic"):
             return self.quadratic(x, m)
@@ -173,7 +178,7 @@ class BaseLoss(BaseEstimator):
         return weight, m - self.gradient(x, m) / weight
 
     def mean(self, m):
-        """Prediction on the scale of the data: the model value itself, unless overridden.
+        """Return the prediction on the scale of the data: the model value, unless overridden.
 
         Parameters
         ----------
@@ -183,17 +188,17 @@ class BaseLoss(BaseEstimator):
         Returns
         -------
         mean : ndarray of the same shape
-            What to expect of the data there.
+            Expected value of the data.
         """
         return m
 
     def from_mean(self, mean):
-        """Model value of a mean, the inverse of `mean`; finite at the edge of the data too.
+        """Return the model value of a mean: the inverse of `mean`, but finite everywhere.
 
         Parameters
         ----------
         mean : ndarray or float
-            Means of data.
+            Means of data, possibly at the edge of their range.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Errors that cost what they measure, and no more: medians and other quantiles."""
+"""Losses that grow linearly with the error, for medians and other quantiles."""
 
 import numpy as np
 
@@ -10,22 +10,22 @@ SMOOTHING = [Interval(Real, 0, None, closed="neither")]
 
 @LOSSES.register
 class Absolute(BaseLoss):
-    """Absolute error, its corner rounded: ``sqrt(r^2 + smoothing^2) - smoothing``.
+    """Absolute error with a rounded corner: ``sqrt(r^2 + smoothing^2) - smoothing``.
 
-    With ``r = x - m``. The best constant is the median: up to half of the entries may be
-    anything.
+    Here ``r = x - m``. The best constant is the median, so up to half of the entries may be
+    arbitrarily wrong.
 
     Parameters
     ----------
     smoothing : float, default=1e-3
-        How far from zero the corner is rounded, in the units of the data. Must be
-        positive; much smaller than an ordinary error for the absolute error, but the
-        smaller, the more iterations.
+        Size of the error up to which the corner is rounded, in the unit of the data. It must be
+        positive. Much smaller than a typical error, it gives the absolute error; but the smaller it
+        is, the more iterations are needed.
 
     See Also
     --------
-    Huber : Squared up to the size of an ordinary error.
-    Quantile : Errors above and below cost differently.
+    Huber : Squared error up to a threshold, absolute error beyond it.
+    Quantile : Different costs for errors above and below.
 
     References
     ----------
@@ -51,15 +51,17 @@ class Absolute(BaseLoss):
         self.smoothing = smoothing
 
     def value(self, x, m):
-        """The distance, less near zero; see `BaseLoss.value`."""
+        """Return the smoothed absolute error; see `BaseLoss.value`."""
         return _rounded(x - m, self.smoothing)
 
     def gradient(self, x, m):
-        """The sign of the error, rounded; see `BaseLoss.gradient`."""
+        """Return the smoothed sign of the error; see `BaseLoss.gradient`."""
         return (m - x) / _distance(x - m, self.smoothing)
 
     def quadratic(self, x, m):
-        """Iterated reweighting: an entry counts by the inverse of its error.
+        """Return the bound of iteratively reweighted least squares.
+
+        The weight of an entry is the inverse of its smoothed absolute error.
 
         Parameters
         ----------
@@ -71,37 +73,36 @@ class Absolute(BaseLoss):
         Returns
         -------
         weight, target : ndarray of the same shape
-            The bound's curvature and its minimum.
+            Curvature and minimizer of the bound.
         """
         return 1 / _distance(x - m, self.smoothing), x
 
 
 @LOSSES.register
 class Quantile(BaseLoss):
-    """Pinball loss, its corner rounded: the model follows a quantile of the data.
+    """Pinball loss with a rounded corner: the model estimates a quantile of the data.
 
-    With ``r = x - m`` and q the quantile,
-    ``(q - 1/2) * r + 1/2 * (sqrt(r^2 + smoothing^2) - smoothing)``. Without smoothing this
-    is ``q * r`` where the data are above the model and ``(q - 1) * r`` where they are below,
-    as in :class:`sklearn.linear_model.QuantileRegressor`.
+    With ``r = x - m`` and the quantile q, the loss is ``(q - 1/2) * r + 1/2 * (sqrt(r^2 +
+    smoothing^2) - smoothing)``. Without smoothing, this is ``q * r`` for data above the model and
+    ``(q - 1) * r`` for data below it, as in :class:`sklearn.linear_model.QuantileRegressor`.
 
     Parameters
     ----------
     quantile : float, default=0.5
-        Share of the data that shall lie below the model, in (0, 1). 0.5 is half of
-        `Absolute`.
+        Fraction of the data that should lie below the model, in (0, 1). With 0.5, the loss is half
+        of `Absolute`.
     smoothing : float, default=1e-3
-        How far from zero the corner is rounded, in the units of the data. Must be
+        Size of the error up to which the corner is rounded, in the unit of the data. It must be
         positive.
 
     See Also
     --------
-    Absolute : The median.
+    Absolute : The loss of the median.
 
     Notes
     -----
-    Where q is not 1/2, the rounded corner lies a little beside zero, and the loss there a
-    little below it: by less than ``smoothing / 2``.
+    If q is not 1/2, the minimum of the rounded corner is slightly beside zero and slightly
+    negative, by less than ``smoothing / 2``.
 
     References
     ----------
@@ -135,16 +136,18 @@ class Quantile(BaseLoss):
         return float(self.quantile) - 0.5
 
     def value(self, x, m):
-        """Steep on one side, flat on the other; see `BaseLoss.value`."""
+        """Return the smoothed pinball loss; see `BaseLoss.value`."""
         residual = x - m
         return self._tilt * residual + 0.5 * _rounded(residual, self.smoothing)
 
     def gradient(self, x, m):
-        """Between ``-quantile`` and ``1 - quantile``; see `BaseLoss.gradient`."""
+        """Return a value between ``-quantile`` and ``1 - quantile``; see `BaseLoss.gradient`."""
         return 0.5 * (m - x) / _distance(x - m, self.smoothing) - self._tilt
 
     def quadratic(self, x, m):
-        """Iterated reweighting, the target moved to the side that costs less.
+        """Return the bound of iteratively reweighted least squares.
+
+        It is that of the absolute error, with its target shifted to the side that costs less.
 
         Parameters
         ----------
@@ -156,18 +159,18 @@ class Quantile(BaseLoss):
         Returns
         -------
         weight, target : ndarray of the same shape
-            The bound's curvature and its minimum.
+            Curvature and minimizer of the bound.
         """
         distance = _distance(x - m, self.smoothing)
         return 0.5 / distance, x + 2 * self._tilt * distance
 
 
 def _distance(residual, smoothing):
-    # A NumPy float64 would turn float32 into float64.
+    # A float64 scalar of NumPy would convert float32 to float64.
     return np.hypot(residual, float(smoothing))
 
 
 def _rounded(residual, smoothing):
-    # As a difference of two numbers of the size of the smoothing it would lose its digits.
+    # A difference of two numbers of the size of the smoothing would cancel its digits.
     smoothing = float(smoothing)
     return residual * (residual / (np.hypot(residual, smoothing) + smoothing))

@@ -5,40 +5,40 @@ import numpy as np
 from sklearn_mf.losses._base import BaseLoss
 from sklearn_mf.utils._validation import Interval, Real
 
-# Model values below this count as this where they would be divided by, as in scikit-learn.
+# Smallest model value used as a divisor, as in scikit-learn.
 FLOOR = float(np.finfo(np.float32).eps)
-# Of a model value's power in a parabola, where the loss is nearly straight.
+# Smallest factor of the power of a model value in a parabola, for where the loss is nearly linear.
 LEAST_BEND = 1e-3
 
 
 class BetaDivergence(BaseLoss):
     r"""Beta divergence of non-negative data from a non-negative model.
 
-    For beta other than 0 and 1 the value is
+    For :math:`\beta` other than 0 and 1, it is
 
     .. math::
 
         d_\beta(x, m) = \frac{x^\beta + (\beta - 1) m^\beta - \beta x m^{\beta - 1}}
         {\beta (\beta - 1)}
 
-    and else its limit: at 1 the generalized Kullback-Leibler divergence
-    :math:`x \log(x / m) - x + m`, at 0 that of Itakura and Saito,
-    :math:`x / m - \log(x / m) - 1`. At 2 it is half the squared error. The lower beta, the less
-    large entries count.
+    and the limit of this expression otherwise: at 1 the generalized Kullback-Leibler divergence
+    :math:`x \log(x / m) - x + m`, and at 0 the Itakura-Saito divergence :math:`x / m - \log(x / m)
+    - 1`. At 2 it is half the squared error. The smaller :math:`\beta` is, the less weight large
+    entries have.
 
-    Its derivative is the difference of two parts that are not negative, by whose ratio
-    multiplicative updates go; see `split`. No other solver takes it, since they need a loss of
-    every number.
+    Its derivative is the difference of two non-negative parts; see `split`. Multiplicative updates
+    multiply by their ratio. The other solvers do not support this loss, because they need a loss
+    that is defined for all model values.
 
     Parameters
     ----------
     beta : float, default=1.0
-        Which divergence. At 0 and below, data may not be zero.
+        The exponent :math:`\beta`. For 0 and below, the data must be positive.
 
     See Also
     --------
-    Poisson : The Kullback-Leibler divergence of an exponential model.
-    Squared : The divergence at 2, for every solver.
+    Poisson : The Kullback-Leibler divergence with a logarithmic link.
+    Squared : The divergence for beta 2, supported by every solver.
 
     References
     ----------
@@ -64,33 +64,33 @@ class BetaDivergence(BaseLoss):
 
     @property
     def degree(self):
-        """Beta itself; see `BaseLoss`."""
+        """The exponent beta; see `BaseLoss`."""
         return self.beta
 
     @property
     def loss_at_zero_equals_model(self):
-        """Whether a zero costs its model value, no more and no less."""
+        """Whether the loss of a zero equals its model value."""
         return self.beta == 1
 
     @property
     def less_model(self):
-        """The loss of nonzeros where all model values are summed up elsewhere; for beta 1."""
+        """The loss without the model value, if that is summed up separately; for beta 1."""
         return _LessModel(self.beta)
 
     @property
     def exponent(self):
-        """Of the ratio of the parts in an update that cannot raise the divergence."""
+        """Exponent of the ratio in an update that cannot increase the divergence."""
         if self.beta < 1:
             return 1 / (2 - self.beta)
         return 1.0 if self.beta <= 2 else 1 / (self.beta - 1)
 
     @property
     def cautious_exponent(self):
-        """The same where a penalty has squares (Tan & Févotte 2013)."""
+        """The same exponent for penalties with an L2 term (Tan & Févotte 2013)."""
         return 1 / (3 - self.beta) if self.beta <= 2 else 1 / (self.beta - 1)
 
     def check_data(self, x):
-        """Raise a ValueError, if data are zero where beta does not allow it.
+        """Raise a ValueError if the data contain zeros and beta does not allow them.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class BetaDivergence(BaseLoss):
             )
 
     def value(self, x, m):
-        """The divergence; see `BaseLoss.value`."""
+        """Return the divergence; see `BaseLoss.value`."""
         beta, safe = float(self.beta), np.maximum(m, FLOOR)
         if beta == 1:
             ratio = x / safe
@@ -119,12 +119,12 @@ class BetaDivergence(BaseLoss):
         return value
 
     def gradient(self, x, m):
-        """The second part less the first; see `BaseLoss.gradient`."""
+        """Return the second part minus the first; see `BaseLoss.gradient`."""
         attraction, repulsion = self.split(x, m)
         return repulsion - attraction
 
     def split(self, x, m):
-        """The derivative in two parts: ``x * m**(beta - 2)`` and ``m**(beta - 1)``.
+        """Return the two parts of the derivative, ``x * m**(beta - 2)`` and ``m**(beta - 1)``.
 
         Parameters
         ----------
@@ -136,7 +136,8 @@ class BetaDivergence(BaseLoss):
         Returns
         -------
         attraction, repulsion : ndarray of the same shape
-            What draws the model up and down; the derivative is the second less the first.
+            The parts that increase and decrease the model; the derivative is the second minus the
+            first.
         """
         beta = float(self.beta)
         safe = np.maximum(m, FLOOR) if beta < 2 else np.maximum(m, 0)
@@ -150,7 +151,7 @@ class BetaDivergence(BaseLoss):
         return attraction, (safe if beta < 1 else np.maximum(m, 0)) ** (beta - 1)
 
     def value_and_split(self, x, m):
-        """`value` and `split` at once, with what they share found once.
+        """Return `value` and `split`, computing shared terms once.
 
         Parameters
         ----------
@@ -171,7 +172,8 @@ class BetaDivergence(BaseLoss):
 
     @staticmethod
     def _kullback_leibler(x, m, ratio):
-        # The logarithm of one where the ratio is zero, of x or for underflow: faster than a mask.
+        # Where the ratio is zero (x is zero, or by underflow), take the logarithm of 1: faster than
+        # a mask.
         value = ratio + (ratio <= 0)
         np.log(value, out=value)
         value *= x
@@ -185,7 +187,7 @@ class BetaDivergence(BaseLoss):
         return safe ** (beta - 3) * ((beta - 1) * safe + (2 - beta) * x)
 
     def parabola(self, x, m):
-        """Newton's approximation of the convex part of the loss; see `BaseLoss.parabola`."""
+        """Return Newton's approximation of the convex part; see `BaseLoss.parabola`."""
         beta, safe = float(self.beta), np.maximum(m, FLOOR)
         bend = max(beta - 1, 0) + max(2 - beta, 0) * (x / safe)
         weight = safe ** (beta - 2) * np.maximum(bend, LEAST_BEND)
@@ -194,7 +196,7 @@ class BetaDivergence(BaseLoss):
 
 
 class _LessModel(BetaDivergence):
-    """The generalized Kullback-Leibler divergence less the model value."""
+    """The generalized Kullback-Leibler divergence without the model value."""
 
     loss_at_zero_equals_model = False
 

@@ -1,4 +1,4 @@
-"""A loss for each column: tables of numbers, yes or no, and counts side by side."""
+"""A separate loss for each column, for tables of numbers, binary variables and counts."""
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
@@ -7,22 +7,22 @@ from sklearn_mf.losses._base import LOSSES, BaseLoss
 from sklearn_mf.utils._hints import class_for_object
 from sklearn_mf.utils._validation import check_parameters, column_indices
 
-# Columns that a message names before it stops.
+# Maximum number of columns named in a message.
 NAMED = 5
 
 
 class ColumnLosses:
-    """Losses side by side, elementwise: each answers for the entries that are its own.
+    """Several losses side by side, each applied to its own entries.
 
-    It answers what a `BaseLoss` does, and is made by `resolve` alone.
+    It has the methods of a `BaseLoss` and is created only by `resolve`.
 
     Parameters
     ----------
     parts : list of BaseLoss
         The losses.
     kinds : ndarray of int
-        Which of them an entry has, in a shape that broadcasts to the data: (n_columns,) for
-        a table, (n_rows, 1) for a table seen by columns, (n_entries,) for single entries.
+        Index of the loss of each entry, in a shape that broadcasts to the data: (n_columns,) for a
+        table, (n_rows, 1) for a transposed table, (n_entries,) for single entries.
 
     References
     ----------
@@ -30,7 +30,7 @@ class ColumnLosses:
     Foundations and Trends in Machine Learning 9(1). :doi:`10.1561/2200000055`
     """
 
-    # A zero costs what the loss of its column says.
+    # The loss of a zero depends on the column.
     loss_at_zero_equals_model = False
 
     def __init__(self, parts, kinds):
@@ -39,7 +39,7 @@ class ColumnLosses:
 
     @property
     def degree(self):
-        """Of all parts; None where they differ."""
+        """The exponent shared by all parts; None if they differ."""
         degrees = {part.degree for part in self.parts}
         return degrees.pop() if len(degrees) == 1 else None
 
@@ -54,17 +54,17 @@ class ColumnLosses:
 
     @property
     def is_squared(self):
-        """Whether all parts are."""
+        """Whether all parts are the squared loss."""
         return all(part.is_squared for part in self.parts)
 
     @property
     def fits_mean(self):
-        """Whether the mean of a column tells its best constant, whatever its loss."""
+        """Whether the mean of a column determines its best constant, under each of the losses."""
         return all(part.fits_mean for part in self.parts)
 
     @property
     def takes_any_model(self):
-        """Whether all parts do."""
+        """Whether all parts allow any model value."""
         return all(part.takes_any_model for part in self.parts)
 
     @property
@@ -73,11 +73,11 @@ class ColumnLosses:
         return any(part.is_robust for part in self.parts)
 
     def at(self, kinds):
-        """The same losses for data that lie otherwise."""
+        """Return the same losses for data with other loss indices."""
         return ColumnLosses(self.parts, kinds)
 
     def at_columns(self, columns):
-        """The same losses for entries of these columns."""
+        """Return the same losses for entries in these columns."""
         return self.at(self.kinds[columns])
 
     def value(self, x, m):
@@ -101,12 +101,12 @@ class ColumnLosses:
         return self._each("from_mean", mean)
 
     def parabola(self, x, m):
-        """See `BaseLoss.parabola`: of every loss its own bound, or its own Newton step."""
+        """See `BaseLoss.parabola`: each loss uses its own bound or Newton approximation."""
         return self._each_pair("parabola", x, m)
 
     @available_if(lambda self: all(hasattr(part, "quadratic") for part in self.parts))
     def quadratic(self, x, m):
-        """See `BaseLoss`; there is none, if one of the losses has none."""
+        """See `BaseLoss`. It is not defined if one of the losses has no quadratic bound."""
         return self._each_pair("quadratic", x, m)
 
     def _each(self, method, *arrays):
@@ -122,41 +122,43 @@ class ColumnLosses:
         return weight, target
 
     def _places(self, shape):
-        """Each loss, and an index to the entries that are its own."""
+        """Yield each loss with an index of its entries."""
         if shape[0 if self.kinds.ndim == 2 else -1] != len(self.kinds):
-            raise ValueError(f"Kinds of shape {self.kinds.shape} for data of shape {shape}.")
+            raise ValueError(
+                f"The loss indices have shape {self.kinds.shape}, but the data have shape {shape}."
+            )
         for number, part in enumerate(self.parts):
             found = np.flatnonzero(self.kinds == number)
             if len(found) == 0:
                 continue
             if found[-1] - found[0] == len(found) - 1:
-                found = slice(found[0], found[-1] + 1)  # a view, where they are neighbours
+                found = slice(found[0], found[-1] + 1)  # adjacent columns allow a view
             yield part, found if self.kinds.ndim == 2 else (..., found)
 
 
 def stated_losses(loss):
-    """What a ``loss`` parameter names, its columns and all checks left out."""
+    """Return the losses named by a ``loss`` parameter, without their columns and unchecked."""
     stated = list(loss) if isinstance(loss, dict | list) else [loss]
     stated = [item[0] if isinstance(item, tuple) and item else item for item in stated]
     return [LOSSES.get(item) if isinstance(item, str) else item for item in stated]
 
 
 def resolve(loss, X, names=None):
-    """The loss that a ``loss`` parameter asks for: one for all columns, or one for each.
+    """Return the loss that a ``loss`` parameter specifies: one for all columns, or one for each.
 
     Parameters
     ----------
     loss : str, BaseLoss, dict or list
-        As `MatrixFactorization` takes it.
+        The parameter of `MatrixFactorization`.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        The data whose columns are meant.
+        The data to whose columns it refers.
     names : ndarray of str of shape (n_features,) or None
-        Their names for messages.
+        Names of the columns for messages.
 
     Returns
     -------
     loss : BaseLoss or ColumnLosses
-        Its parameters are checked, and each column has exactly one.
+        The loss, with checked parameters and exactly one loss for each column.
     """
     if not isinstance(loss, dict | list):
         return _checked(loss)
@@ -176,7 +178,7 @@ def resolve(loss, X, names=None):
 
 
 def check_data(loss, observations, names=None):
-    """Raise a ValueError that names the column, if its loss cannot take an observed entry.
+    """Raise a ValueError that names the column if its loss does not accept an observed entry.
 
     Parameters
     ----------
@@ -185,7 +187,7 @@ def check_data(loss, observations, names=None):
     observations : ObservedMatrix
         The data.
     names : ndarray of str of shape (n_features,) or None
-        Their names for messages.
+        Names of the columns for messages.
     """
     numbers = loss.kinds
     if numbers is None:
@@ -206,50 +208,53 @@ def check_data(loss, observations, names=None):
             label = j if names is None else repr(names[j])
             raise ValueError(f"Column {label} of X: {error}") from None
     if loss.kinds is None:
-        raise at_once  # of no column by itself
+        raise at_once  # the error does not belong to a single column
 
 
 def _checked(stated):
     loss = LOSSES.resolve(stated)
     if not isinstance(loss, BaseLoss):
         raise ValueError(
-            f"loss has {loss!r} where the name of a loss, one of {sorted(LOSSES)}, or a loss "
-            f"object must be.{class_for_object(loss)}"
+            f"loss contains {loss!r}, but must contain the name of a loss, one of "
+            f"{sorted(LOSSES)}, or a loss object.{class_for_object(loss)}"
         )
     for method in ("value", "gradient"):
         if getattr(type(loss), method) is getattr(BaseLoss, method):
             raise ValueError(
-                f"loss={loss!r} has no {method}: define {method}(x, m), which every solver needs."
+                f"loss={loss!r} does not define {method}(x, m), which every solver needs."
             )
-    if loss is stated:  # no default object
+    if loss is stated:  # the object of the user, not a default one
         check_parameters(loss)
     return loss
 
 
 def _pairs(loss, X, n_columns):
-    """Each loss that is stated, and the numbers of its columns."""
+    """Return each stated loss with the indices of its columns."""
     items = list(loss.items()) if isinstance(loss, dict) else loss
     if not any(isinstance(item, tuple) for item in items):
         if len(items) != n_columns:
             raise ValueError(
-                f"loss is a list of {len(items)} losses, but X has {n_columns} columns: give one "
-                "loss for each, or pairs of a loss and its columns."
+                f"loss is a list of {len(items)} losses, but X has {n_columns} columns: pass one "
+                "loss for each column, or pairs of a loss and its columns."
             )
         items = [(item, [j]) for j, item in enumerate(items)]
     for item in items:
         if not (isinstance(item, tuple) and len(item) == 2):
             raise ValueError(
-                f"loss has {item!r} in a list of pairs: each must be a loss and its columns."
+                f"loss contains {item!r} in a list of pairs: each item must be a loss and "
+                "its columns."
             )
         stated, columns = item
         try:
             yield stated, np.asarray(column_indices(X, columns), dtype=np.intp)
         except (ValueError, TypeError, NotImplementedError) as error:
-            raise ValueError(f"loss has the columns {columns!r} for {stated!r}: {error}") from error
+            raise ValueError(
+                f"loss assigns {stated!r} to the columns {columns!r}: {error}"
+            ) from error
 
 
 def _identity(loss):
-    """The same for losses that are equal, so that they work as one."""
+    """Return a key that is equal for equal losses, so that they are merged."""
     try:
         key = (type(loss), *sorted(loss.get_params().items()))
         hash(key)
@@ -264,4 +269,4 @@ def _refuse(labels, columns, what):
     named = ", ".join(labels[j] for j in columns[:NAMED])
     if len(columns) > NAMED:
         named += f" and {len(columns) - NAMED} more"
-    raise ValueError(f"loss gives {what} to {named}: name every column of X exactly once.")
+    raise ValueError(f"loss assigns {what} to {named}: name every column of X exactly once.")

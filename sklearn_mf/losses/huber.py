@@ -8,20 +8,21 @@ from sklearn_mf.utils._validation import Interval, Real
 
 @LOSSES.register
 class Huber(BaseLoss):
-    """Huber's loss: squared up to ``delta``, then straight, so that outliers stop pulling.
+    """Huber's loss: squared for errors up to ``delta``, linear beyond it, to resist outliers.
 
-    With ``r = x - m``: ``r^2 / 2`` where ``|r| <= delta``, else
-    ``delta * (|r| - delta / 2)``.
+    With ``r = x - m``, the loss is ``r^2 / 2`` if ``|r| <= delta``, and ``delta * (|r| - delta /
+    2)`` otherwise.
 
     Parameters
     ----------
     delta : float, default=1.0
-        Where the loss turns straight, in the units of the data. Must be positive.
+        Absolute error at which the loss becomes linear, in the unit of the data. It must be
+        positive.
 
     See Also
     --------
     Squared : The limit of a large ``delta``.
-    Absolute : Straight almost everywhere.
+    Absolute : Linear for almost all errors.
 
     References
     ----------
@@ -46,18 +47,18 @@ class Huber(BaseLoss):
         self.delta = delta
 
     def value(self, x, m):
-        """Quadratic, then linear; see `BaseLoss.value`."""
+        """Return the loss, quadratic near zero and linear beyond; see `BaseLoss.value`."""
         distance = np.abs(x - m)
         inside = np.minimum(distance, float(self.delta))
         return inside * (distance - 0.5 * inside)
 
     def gradient(self, x, m):
-        """The error, clipped; see `BaseLoss.gradient`."""
-        delta = float(self.delta)  # a NumPy float64 would turn float32 into float64
+        """Return the clipped error; see `BaseLoss.gradient`."""
+        delta = float(self.delta)  # a NumPy float64 would convert float32 to float64
         return np.clip(m - x, -delta, delta)
 
     def quadratic(self, x, m):
-        """Iterated reweighting: far entries count less.
+        """Return the bound of iteratively reweighted least squares: outliers get less weight.
 
         Parameters
         ----------
@@ -69,7 +70,7 @@ class Huber(BaseLoss):
         Returns
         -------
         weight, target : ndarray of the same shape
-            The bound's curvature and its minimum.
+            Curvature and minimizer of the bound.
         """
         delta = float(self.delta)
         return delta / np.maximum(np.abs(x - m), delta), x

@@ -1,4 +1,4 @@
-"""The loss of logistic regression."""
+"""The logistic loss."""
 
 import numpy as np
 from scipy.special import expit, logit
@@ -7,23 +7,23 @@ from sklearn_mf.losses._base import EDGE, LEAST_CURVATURE, LOSSES, BaseLoss
 from sklearn_mf.utils._validation import Options
 
 CODINGS = {(0, 1), (-1, 1)}
-# Below this the weight of the bound is 1/4 to the last digit, and 0/0 comes near.
+# For smaller model values the weight of the bound is 1/4 to all digits, and its formula tends to
+# 0/0.
 NEAR_ZERO = 1e-6
 
 
 @LOSSES.register
 class Logistic(BaseLoss):
-    """Logistic loss for binary data: the model is the log-odds of the upper class.
+    """Logistic loss for binary data: the model value is the log-odds of the upper class.
 
-    The value is ``log(1 + exp(-s * m))``, with ``s = 1`` where x is the upper class and
-    ``s = -1`` where it is the lower one: minus the log-likelihood. `mean`, and with it
-    what ``inverse_transform`` returns, is ``expit(m)``, the probability of a 1, and
-    ``2 * expit(m) - 1`` for data of -1 and 1.
+    The loss is the negative log-likelihood ``log(1 + exp(-s * m))``, with ``s = 1`` if x is the
+    upper class and ``s = -1`` if it is the lower one. `mean`, and therefore ``inverse_transform``,
+    returns ``expit(m)``, the probability of a 1, or ``2 * expit(m) - 1`` for data of -1 and 1.
 
     Parameters
     ----------
     classes : {(0, 1), (-1, 1)}, default=(0, 1)
-        The two values that the data have.
+        The two values of the data.
 
     See Also
     --------
@@ -31,11 +31,11 @@ class Logistic(BaseLoss):
 
     Notes
     -----
-    If the components separate the classes of a row perfectly, its optimum is infinite, and so
-    for columns. A penalty keeps factors finite.
+    If the model separates the two classes of a row or column perfectly, its optimum is infinite. A
+    penalty keeps it finite.
 
-    The quadratic bound is that of Jaakkola and Jordan, tighter than the one with the
-    weight 1/4 everywhere.
+    The quadratic bound is that of Jaakkola and Jordan. It is tighter than the bound with constant
+    curvature 1/4.
 
     References
     ----------
@@ -66,7 +66,7 @@ class Logistic(BaseLoss):
         self.classes = classes
 
     def check_data(self, x):
-        """Raise a ValueError, unless all data are one of the two classes.
+        """Raise a ValueError unless all data are one of the two classes.
 
         Parameters
         ----------
@@ -77,43 +77,43 @@ class Logistic(BaseLoss):
         wrong = x[(x != low) & (x != high)]
         if len(wrong) == 0:
             return
-        remedy = "Code X as 0 and 1, NaN where missing, or use another loss."
+        remedy = "Encode X as 0 and 1, with NaN for missing values, or use another loss."
         if wrong[0] == -1:
-            remedy = "For data of -1 and 1 use loss=Logistic(classes=(-1, 1))."
+            remedy = "For data of -1 and 1, use loss=Logistic(classes=(-1, 1))."
         elif wrong[0] == 0:
             remedy = (
-                "For data of 0 and 1 use classes=(0, 1); if the zeros are what a sparse X does "
-                "not store, use unstored='missing'."
+                "For data of 0 and 1, use classes=(0, 1). If the zeros are the entries that a "
+                "sparse X does not store, use unstored='missing'."
             )
         raise ValueError(
-            f"loss='logistic' with classes={self._values} takes these two values only, but X has "
-            f"{wrong[0]:g}. {remedy}"
+            f"loss='logistic' with classes={self._values} accepts these two values only, but X "
+            f"contains {wrong[0]:g}. {remedy}"
         )
 
     @property
     def for_codes(self):
-        """See `BaseLoss.for_codes`: the bound is so wide far from zero that steps get short."""
+        """See `BaseLoss.for_codes`: far from zero the bound is loose and its steps are short."""
         return _StepByStep(self)
 
     @property
     def _values(self):
-        # Of Python's own type: a NumPy float64 would turn float32 into float64.
+        # These are Python integers: a NumPy float64 would convert float32 to float64.
         return tuple(int(value) for value in self.classes)
 
     def _sign(self, x, dtype):
         return np.where(x == self._values[1], dtype.type(1), dtype.type(-1))
 
     def value(self, x, m):
-        """Minus the log-likelihood; see `BaseLoss.value`."""
+        """Return the negative log-likelihood; see `BaseLoss.value`."""
         return np.logaddexp(0, -self._sign(x, m.dtype) * m)
 
     def gradient(self, x, m):
-        """The probability of the other class, with its sign; see `BaseLoss.gradient`."""
+        """Return the signed probability of the other class; see `BaseLoss.gradient`."""
         sign = self._sign(x, m.dtype)
         return -sign * expit(-sign * m)
 
     def quadratic(self, x, m):
-        """Weight ``tanh(m / 2) / (2 * m)``: the bound touches the loss at -m as well.
+        """Return the bound with curvature ``tanh(m / 2) / (2 * m)``, which touches at -m as well.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Logistic(BaseLoss):
         Returns
         -------
         weight, target : ndarray of the same shape
-            The bound's curvature and its minimum.
+            Curvature and minimizer of the bound.
         """
         near = np.abs(m) < NEAR_ZERO
         nonzero = np.where(near, m.dtype.type(1), m)
@@ -133,21 +133,21 @@ class Logistic(BaseLoss):
         return weight, 0.5 * self._sign(x, m.dtype) / weight
 
     def mean(self, m):
-        """The probability of the upper class, on the scale of the data; see `BaseLoss.mean`."""
+        """Return the probability of the upper class, scaled to the data; see `BaseLoss.mean`."""
         low, high = self._values
         return low + (high - low) * expit(m)
 
     def from_mean(self, mean):
-        """The log-odds; see `BaseLoss.from_mean`."""
+        """Return the log-odds; see `BaseLoss.from_mean`."""
         low, high = self._values
         return logit(np.clip((mean - low) / (high - low), EDGE, 1 - EDGE))
 
 
 class _StepByStep(BaseLoss):
-    """The logistic loss without its bound: Newton's steps, but where the wrong class is expected.
+    """The logistic loss with Newton steps, except where the wrong class is predicted.
 
-    There they would lead far beyond zero, into another plain that is as flat; the bound leads
-    across.
+    There, a Newton step would lead far beyond zero, where the loss is flat again. The bound does
+    not overshoot.
     """
 
     def __init__(self, loss):

@@ -1,23 +1,23 @@
-"""The loss of Poisson regression."""
+"""The Poisson loss."""
 
 import numpy as np
 
 from sklearn_mf.losses._base import EDGE, LEAST_CURVATURE, LOSSES, BaseLoss
 from sklearn_mf.utils._warnings import warn
 
-# How far apart, in logarithms, what is expected and what is observed may be for Newton's steps.
+# Largest distance, in logarithms, of expected and observed values for which Newton steps are used.
 FAR = 10.0
-# And the largest logarithm that may be expected beside zeros.
+# Largest logarithm of an expected value next to observed zeros.
 ANYWHERE = 50.0
 
 
 @LOSSES.register
 class Poisson(BaseLoss):
-    """Half the Poisson deviance with a logarithmic link, for counts and other rates.
+    """Half the Poisson deviance with a logarithmic link, for counts and rates.
 
-    The model is the logarithm of the expected data, so components multiply rates and
-    predictions are positive. The value is ``exp(m) - x * m + x * log(x) - x``: zero where
-    ``exp(m) = x``. `mean`, and with it what ``inverse_transform`` returns, is ``exp(m)``.
+    The model value is the logarithm of the expected data, so components multiply rates and
+    predictions are positive. The loss is ``exp(m) - x * m + x * log(x) - x``, which is zero if
+    ``exp(m) = x``. `mean`, and therefore ``inverse_transform``, returns ``exp(m)``.
 
     See Also
     --------
@@ -25,10 +25,11 @@ class Poisson(BaseLoss):
 
     Notes
     -----
-    No parabola bounds an exponential, so there is no ``quadratic``: gradient descent finds
-    the components, and codes are solved by Newton's method. Where ``exp(m)`` is too large
-    for a float the value is infinite: steps that lead there are shortened, and a start there
-    is an error. A prediction of entries that no fit has seen may be infinite; `mean` warns.
+    An exponential has no quadratic upper bound, so the loss does not define ``quadratic``: the
+    components are computed by gradient methods, and codes by Newton's method. If ``exp(m)``
+    overflows, the loss is infinite: steps that lead there are shortened, and an initialization
+    there raises an error. The prediction of entries that were not in the training data may be
+    infinite; then `mean` warns.
 
     References
     ----------
@@ -52,7 +53,7 @@ class Poisson(BaseLoss):
     positive_only = True
 
     def check_data(self, x):
-        """Raise a ValueError, if data are negative.
+        """Raise a ValueError if the data contain negative values.
 
         Parameters
         ----------
@@ -61,54 +62,56 @@ class Poisson(BaseLoss):
         """
         if x.size and x.min() < 0:
             raise ValueError(
-                f"Negative values in data: loss='poisson' takes counts and other non-negative "
-                f"numbers only, but X has {x.min():g}. Use another loss."
+                f"Negative values in data: loss='poisson' accepts counts and other non-negative "
+                f"numbers only, but X contains {x.min():g}. Use another loss."
             )
 
     @property
     def for_codes(self):
-        """See `BaseLoss.for_codes`: Newton's steps, which are shortened where they are too long."""
+        """See `BaseLoss.for_codes`: Newton steps, shortened where they are too long."""
         return _StepByStep(self)
 
     def value(self, x, m):
-        """Half the deviance; see `BaseLoss.value`."""
+        """Return half the deviance; see `BaseLoss.value`."""
         positive = x > 0
         rate = np.where(positive, x, x.dtype.type(1))
-        # From x * log(x) - x * m, both large, few digits would be left where the fit is good.
+        # If the fit is good, x * log(x) - x * m is a difference of large numbers that cancels the
+        # digits.
         excess = m - np.log(rate)
         with np.errstate(over="ignore"):
             return np.where(positive, rate * (np.expm1(excess) - excess), np.exp(m))
 
     def gradient(self, x, m):
-        """Expected minus observed; see `BaseLoss.gradient`."""
+        """Return the expected minus the observed data; see `BaseLoss.gradient`."""
         return _rate(m) - x
 
     def curvature(self, x, m):
-        """The expected data, as their variance is; see `BaseLoss.curvature`."""
+        """Return the expected data, which equal their variance; see `BaseLoss.curvature`."""
         return _rate(m)
 
     def parabola(self, x, m):
-        """See `BaseLoss.parabola`: no entry by itself leads farther than to what it observes."""
+        """See `BaseLoss.parabola`: no entry on its own leads beyond its observed value."""
         return _parabola(x, m, 0.0)
 
     def mean(self, m):
-        """The exponential; see `BaseLoss.mean`. Warns where that is infinite."""
+        """Return the exponential; see `BaseLoss.mean`. It warns of infinite predictions."""
         rate = _rate(m)
         if (n_infinite := np.count_nonzero(np.isposinf(rate))) > 0:
             warn(
                 f"{n_infinite} predictions under loss='poisson' are infinite: model values are "
-                f"logarithms and reach {m.max():.3g}. Codes without a penalty go so far where "
-                "components hardly speak of what a row observes; set alpha_W > 0."
+                f"logarithms, and the largest is {m.max():.3g}. Without a penalty, codes "
+                "become this large if the observed entries of a row hardly determine them: set "
+                "alpha_W > 0."
             )
         return rate
 
     def from_mean(self, mean):
-        """The logarithm; see `BaseLoss.from_mean`."""
+        """Return the logarithm; see `BaseLoss.from_mean`."""
         return np.log(np.maximum(mean, EDGE))
 
 
 class _StepByStep(BaseLoss):
-    """The Poisson loss for codes: each step is tried, so that it may be Newton's."""
+    """The Poisson loss for codes: a line search checks each step, so it may be a Newton step."""
 
     def __init__(self, loss):
         self.loss = loss
@@ -121,11 +124,11 @@ class _StepByStep(BaseLoss):
 
 
 def _parabola(x, m, far):
-    """Newton's approximation, or a chord of the slope where that knows nothing of the loss.
+    """Return Newton's approximation, or a secant where the loss is far from quadratic.
 
-    Newton's step of an entry is ``x / exp(m) - 1``. Where far more was observed than expected, it
-    ends where rates are beyond all numbers, and from there it is too short. The parabola that has
-    the slope of the loss at m, and its minimum where the loss has it, leads back from both.
+    The Newton step of an entry is ``x / exp(m) - 1``. If the observed value is much larger than the
+    expected one, the step overflows; beyond the minimum, the steps back are too short. A parabola
+    with the slope of the loss at m and the same minimizer as the loss avoids both.
     """
     positive = x > 0
     least = np.log(np.where(positive, x, EDGE))

@@ -13,7 +13,7 @@ class Squared(BaseLoss):
 
     See Also
     --------
-    Huber : Squared near zero, absolute far away.
+    Huber : Squared for small errors, linear for large ones.
 
     Examples
     --------
@@ -27,23 +27,24 @@ class Squared(BaseLoss):
     is_squared = True
     fits_mean = True
     degree = 2
-    # Its place among the beta divergences, and the power of the ratio in their updates.
+    # The squared error as a beta divergence, and the exponent of the ratio in multiplicative
+    # updates.
     beta = 2
     exponent = 1.0
 
     def value(self, x, m):
-        """Half the squared error; see `BaseLoss.value`."""
+        """Return half the squared error; see `BaseLoss.value`."""
         residual = m - x
         residual *= residual
         residual *= 0.5
         return residual
 
     def gradient(self, x, m):
-        """The error; see `BaseLoss.gradient`."""
+        """Return the error; see `BaseLoss.gradient`."""
         return m - x
 
     def split(self, x, m):
-        """The derivative in two parts, of data and models that are not negative.
+        """Return the two parts of the derivative, for non-negative data and models.
 
         Parameters
         ----------
@@ -55,12 +56,13 @@ class Squared(BaseLoss):
         Returns
         -------
         attraction, repulsion : ndarray of the same shape
-            What draws the model up and down; the derivative is the second less the first.
+            The parts that increase and decrease the model; the derivative is the second minus the
+            first.
         """
         return x, m
 
     def value_and_split(self, x, m):
-        """`value` and `split` at once.
+        """Return `value` and `split`.
 
         Parameters
         ----------
@@ -77,7 +79,7 @@ class Squared(BaseLoss):
         return self.value(x, m), x, m
 
     def quadratic(self, x, m):
-        """Weight one, target x: the loss is its own bound.
+        """Return weight one and target x: the loss is its own quadratic bound.
 
         Parameters
         ----------
@@ -89,7 +91,7 @@ class Squared(BaseLoss):
         Returns
         -------
         weight, target : ndarray of the same shape
-            The bound's curvature and its minimum.
+            Curvature and minimizer of the bound.
         """
         return np.ones_like(m), x
 
@@ -101,7 +103,7 @@ class SquaredErrorOfMean:
     Attributes
     ----------
     loss : BaseLoss
-        Says what to expect of the data at a model value.
+        The loss whose `mean` gives the prediction.
     """
 
     loss: BaseLoss
@@ -109,10 +111,11 @@ class SquaredErrorOfMean:
     loss_at_zero_equals_model = False
 
     def at(self, kinds):
-        """The same for entries whose losses are of these kinds."""
+        """Return the same for entries with these loss indices."""
         return replace(self, loss=self.loss.at(kinds))
 
     def value(self, x, m):
-        """Half the squared distance of the data to their mean."""
-        # In double precision: without a penalty what is hidden may be beyond single's squares.
+        """Return half the squared difference between the data and their mean."""
+        # Double precision is needed: without a penalty, predictions of hidden entries may be so
+        # large that their squares overflow single precision.
         return Squared().value(x, self.loss.mean(m).astype(np.float64))

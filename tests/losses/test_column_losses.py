@@ -226,7 +226,9 @@ def test_cells_hidden_for_early_stopping_keep_the_losses_of_their_columns():
 
 def test_losses_refuse_data_that_they_were_not_cut_for():
     loss = resolve(LOSS, table())
-    with pytest.raises(ValueError, match=r"Kinds of shape \(9,\) for data of shape \(5,\)"):
+    with pytest.raises(
+        ValueError, match=r"loss indices have shape \(9,\), but the data have shape \(5,\)"
+    ):
         loss.value(np.zeros(5), np.zeros(5))
 
 
@@ -312,7 +314,8 @@ def test_counts_in_the_mix_are_left_to_gradient_descent(bias):
     assert isinstance(fitted.solver_, LBFGS)
     assert (np.diff(fitted.loss_curve_) <= 0).all()
     with pytest.raises(
-        ValueError, match=r"als.*'quadratic', which Poisson has not.*\['adam', 'gd', 'lbfgs'\]"
+        ValueError,
+        match=r"als.*'quadratic', which Poisson does not have.*\['adam', 'gd', 'lbfgs'\]",
     ):
         model(solver="als").fit(X)
 
@@ -590,28 +593,31 @@ def test_the_tag_of_positive_data_is_that_of_any_column():
     [
         (
             {"squared": slice(0, 6)},
-            "loss gives no loss to column 6, column 7, column 8: name every",
+            "loss assigns no loss to column 6, column 7, column 8: name every",
         ),
-        ({"squared": [0]}, "loss gives no loss to column 1, .* and 3 more"),
+        ({"squared": [0]}, "loss assigns no loss to column 1, .* and 3 more"),
         ({}, "loss is a list of 0 losses, but X has 9 columns"),
         ([], "loss is a list of 0 losses, but X has 9 columns"),
         (["squared"] * 8, "loss is a list of 8 losses, but X has 9 columns"),
         ([("squared", slice(None)), ("huber", [4])], "more than one loss to column 4:"),
         ([("squared", slice(None)), ("squared", [-1])], "more than one loss to column 8:"),
         ([("squared", [0, *range(9)])], "more than one loss to column 0:"),
-        ({"squared": [0, 9], "huber": slice(1, 9)}, r"loss has the columns \[0, 9\] for 'squared'"),
-        ({"squared": [-10]}, r"loss has the columns \[-10\]"),
-        ({"squared": ["age"]}, r"loss has the columns \['age'\] for 'squared'.*dataframes"),
-        ({"squared": [0.5]}, r"loss has the columns \[0.5\]"),
-        ({"squared": [True, False]}, r"loss has the columns \[True, False\]"),
-        ({"squared": [0, "age"]}, r"loss has the columns \[0, 'age'\]"),
-        ({"squared": None}, "loss has the columns None"),
+        (
+            {"squared": [0, 9], "huber": slice(1, 9)},
+            r"loss assigns 'squared' to the columns \[0, 9\]",
+        ),
+        ({"squared": [-10]}, r"loss assigns 'squared' to the columns \[-10\]"),
+        ({"squared": ["age"]}, r"loss assigns 'squared' to the columns \['age'\].*dataframes"),
+        ({"squared": [0.5]}, r"loss assigns 'squared' to the columns \[0.5\]"),
+        ({"squared": [True, False]}, r"loss assigns 'squared' to the columns \[True, False\]"),
+        ({"squared": [0, "age"]}, r"loss assigns 'squared' to the columns \[0, 'age'\]"),
+        ({"squared": None}, "loss assigns 'squared' to the columns None"),
         ({"squarred": slice(None)}, "loss='squarred' is unknown"),
         (["squared"] * 8 + ["squarred"], "loss='squarred' is unknown"),
-        (["squared"] * 8 + [3], "loss has 3 where the name of a loss"),
-        ([(Huber, slice(None))], "loss has <class .* where the name of a loss"),
-        ([("squared", slice(0, 8)), "huber"], "loss has 'huber' in a list of pairs"),
-        ([("squared", 0, 8)], r"loss has \('squared', 0, 8\) in a list of pairs"),
+        (["squared"] * 8 + [3], "loss contains 3, but must contain the name of a loss"),
+        ([(Huber, slice(None))], "loss contains <class .* must contain the name of a loss"),
+        ([("squared", slice(0, 8)), "huber"], "loss contains 'huber' in a list of pairs"),
+        ([("squared", 0, 8)], r"loss contains \('squared', 0, 8\) in a list of pairs"),
         ({Huber(-1.0): slice(None)}, "'delta' parameter of Huber"),
         ({"squared": [0], Quantile(2.0): slice(1, 9)}, "'quantile' parameter of Quantile"),
         (("squared", "huber"), "'loss' parameter of MatrixFactorization"),
@@ -625,11 +631,13 @@ def test_bad_losses_of_columns_are_refused_by_name(loss, message):
 
 def test_bad_names_are_refused_by_name():
     X = frame()
-    with pytest.raises(ValueError, match=r"loss has the columns \['agge'\].*'agge'"):
+    with pytest.raises(
+        ValueError, match=r"loss assigns 'squared' to the columns \['agge'\].*'agge'"
+    ):
         model({"squared": ["agge"]}).fit(X)
-    with pytest.raises(ValueError, match="loss gives no loss to 'income', 'height'"):
+    with pytest.raises(ValueError, match="loss assigns no loss to 'income', 'height'"):
         model({"squared": slice("age", "visits"), "huber": slice("children", None)}).fit(X)
-    with pytest.raises(ValueError, match="loss gives more than one loss to 'age':"):
+    with pytest.raises(ValueError, match="loss assigns more than one loss to 'age':"):
         model([("squared", slice(None)), ("huber", "age")]).fit(X)
 
 
@@ -637,8 +645,8 @@ def test_bad_names_are_refused_by_name():
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        (2, 3.0, "Column 2 of X: loss='logistic'.*X has 3. Code X as 0 and 1"),
-        (6, -2.0, "Column 6 of X: Negative values in data: loss='poisson'.*has -2"),
+        (2, 3.0, "Column 2 of X: loss='logistic'.*X contains 3. Encode X as 0 and 1"),
+        (6, -2.0, "Column 6 of X: Negative values in data: loss='poisson'.*contains -2"),
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "transform", "score"])

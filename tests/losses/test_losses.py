@@ -202,12 +202,16 @@ def test_infinite_predictions_of_counts_are_told():
 @pytest.mark.parametrize(
     ("loss", "x", "message"),
     [
-        (Logistic(), [0, 1, -1], r"loss='logistic'.*has -1\. For.*Logistic\(classes=\(-1, 1\)\)"),
-        (Logistic(), [0, 1, 2], r"loss='logistic'.*has 2\. Code X as 0 and 1"),
-        (Logistic(), [0, 1, 0.5], r"has 0\.5\. Code X as 0 and 1"),
-        (Logistic((-1, 1)), [-1, 0, 1], r"has 0\. .*classes=\(0, 1\).*unstored='missing'"),
-        (Logistic((-1, 1)), [-1, 3, 1], r"has 3\. Code X as 0 and 1"),
-        (Poisson(), [0.5, 3, -2], r"Negative values.*loss='poisson'.*has -2"),
+        (
+            Logistic(),
+            [0, 1, -1],
+            r"loss='logistic'.*contains -1\. For.*Logistic\(classes=\(-1, 1\)\)",
+        ),
+        (Logistic(), [0, 1, 2], r"loss='logistic'.*contains 2\. Encode X as 0 and 1"),
+        (Logistic(), [0, 1, 0.5], r"contains 0\.5\. Encode X as 0 and 1"),
+        (Logistic((-1, 1)), [-1, 0, 1], r"contains 0\. .*classes=\(0, 1\).*unstored='missing'"),
+        (Logistic((-1, 1)), [-1, 3, 1], r"contains 3\. Encode X as 0 and 1"),
+        (Poisson(), [0.5, 3, -2], r"Negative values.*loss='poisson'.*contains -2"),
     ],
 )
 def test_data_that_a_loss_cannot_take_are_named_with_a_remedy(loss, x, message):
