@@ -1,8 +1,8 @@
-"""What a loss, a penalty, a solver or a view of data must satisfy, whoever wrote it.
+"""Checks that losses, penalties, solvers and views of data must pass, including your own.
 
-Each function tries an object and raises an `AssertionError` that says what does not hold, as
-:func:`sklearn.utils.estimator_checks.check_estimator` does of estimators. Those of the package
-are tested by the same functions.
+Each function checks an object and raises an `AssertionError` that names the first problem, as
+:func:`sklearn.utils.estimator_checks.check_estimator` does for estimators. The package's own
+losses, penalties and solvers are tested by the same functions.
 """
 
 from sklearn_mf.conformance._loss import check_loss

@@ -1,4 +1,4 @@
-"""What a loss must satisfy."""
+"""The checks of a loss."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from sklearn_mf.conformance._base import agree, check_clone, check_untouched, ho
 from sklearn_mf.losses import BaseLoss
 from sklearn_mf.utils._abilities import defines
 
-# Data of several kinds: the first that a loss takes is tried.
+# Data of several kinds. The first one that a loss accepts is used.
 REAL = np.array([-3.0, -0.4, 0.0, 0.2, 1.0, 7.0])
 KINDS = (
     REAL,
@@ -16,32 +16,33 @@ KINDS = (
     np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]),
     np.array([-1.0, 1.0, -1.0, 1.0, 1.0, -1.0]),
 )
-# Model values, of either sign and of one.
+# Model values of both signs, and non-negative ones.
 MODEL = np.array([0.1, 0.3, -5.0, 0.2000001, 1.5, -2.0])
 PLACES = np.concatenate([MODEL, [0.0, 1e-9, 1e-5, 30.0]])
 GRID = np.linspace(-20, 20, 401)
 
 
 def check_loss(loss, X=None):
-    """Try what a loss must satisfy, and whatever else it defines.
+    """Check that a loss satisfies its contract, including the optional methods it defines.
 
     Parameters
     ----------
     loss : BaseLoss
-        What is tried.
+        The loss to check.
     X : ndarray of shape (n_entries,) or None, default=None
-        Data that the loss takes, some of them different. None: the first that its
-        ``check_data`` lets pass of real, non-negative, positive, whole and binary numbers.
+        Data that the loss accepts, with at least two different values. With None, the first kind of
+        data is used that its ``check_data`` accepts: real, non-negative, positive, integer or
+        binary numbers.
 
     Raises
     ------
     AssertionError
-        If something does not hold, with the reason.
+        If a check fails. The message gives the reason.
 
     See Also
     --------
-    check_penalty : The same of a penalty.
-    sklearn_mf.losses.BaseLoss : What a loss is.
+    check_penalty : Check a penalty.
+    sklearn_mf.losses.BaseLoss : The base class of losses.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def check_loss(loss, X=None):
     >>> from sklearn_mf.losses import Huber
     >>> check_loss(Huber(delta=0.5))
     """
-    holds(isinstance(loss, BaseLoss), loss, "it is no BaseLoss.")
+    holds(isinstance(loss, BaseLoss), loss, "it is not a BaseLoss.")
     for method in ("value", "gradient"):
         holds(defines(loss, method, BaseLoss), loss, f"it does not define {method}(x, m).")
     check_clone(loss)
@@ -73,11 +74,11 @@ def _data(loss):
         except ValueError:
             continue
         return kind
-    raise AssertionError(f"{loss!r}: check_data lets no data pass. Hand over X.")
+    raise AssertionError(f"{loss!r}: check_data accepts none of the test data. Pass X.")
 
 
 def _check_answers(loss, x, m):
-    """Shapes and types of what the methods return; nothing is changed, holes are not told of."""
+    """Check shapes and types of the results, unchanged arguments, and missing values."""
     for dtype in (np.float32, np.float64):
         arrays = x.astype(dtype), m.astype(dtype)
         answers = {
@@ -91,13 +92,13 @@ def _check_answers(loss, x, m):
             holds(
                 np.shape(found) == x.shape,
                 loss,
-                f"{method} returns an array of shape {np.shape(found)} for one of {x.shape}.",
+                f"{method} returns shape {np.shape(found)} for data of shape {x.shape}.",
             )
             holds(
                 found.dtype == dtype,
                 loss,
-                f"{method} returns {found.dtype} for {np.dtype(dtype)}. Scalars of NumPy, such as "
-                "what np.log(2) returns, turn float32 into float64: write float(np.log(2)).",
+                f"{method} returns {found.dtype} for {np.dtype(dtype)}. NumPy scalars, such as the "
+                "result of np.log(2), turn float32 into float64: write float(np.log(2)).",
             )
         holds(np.isfinite(answers["value"]).all(), loss, "its value is not finite.")
         for method in ("value", "gradient"):
@@ -105,14 +106,14 @@ def _check_answers(loss, x, m):
 
 
 def _check_hole(loss, method, x, m):
-    """NumPy is not made to warn of NaN."""
+    """Check that NaN causes no NumPy warning."""
     try:
         with np.errstate(all="raise"):
             getattr(loss, method)(x, m)
     except FloatingPointError as error:
         raise AssertionError(
-            f"{loss!r}: {method} makes NumPy tell of data that are NaN ({error}), and fits would "
-            "warn of each missing value. What is returned there is not used: compute it under "
+            f"{loss!r}: {method} lets NumPy warn about data that are NaN ({error}), so that fits "
+            "would warn of each missing value. The result for them is not used: compute it under "
             "`with np.errstate(invalid='ignore')`."
         ) from error
 
@@ -142,7 +143,7 @@ def _check_derivatives(loss, x, m):
 
 
 def _check_bound(loss, x, m):
-    """The parabola touches the loss and lies nowhere below it."""
+    """Check that the parabola touches the loss and is nowhere below it."""
     weight, target = loss.quadratic(x, m)
     holds((weight >= 0).all(), loss, "quadratic returns negative weights.")
     agree(
@@ -181,7 +182,7 @@ def _check_mean(loss, x, m):
         holds(
             abs(slope.sum()) <= 1e-6 * (1 + np.abs(slope).sum()),
             loss,
-            "fits_mean: of all constants the mean of the data does not cost least.",
+            "fits_mean is True, but the mean of the data is not the best constant.",
         )
 
 
@@ -192,6 +193,6 @@ def _check_unit(loss, x, m):
         loss.value(2 * x, 2 * m),
         2.0**loss.degree * loss.in_unit(2.0).value(x, m),
         loss,
-        f"data and a model twice as large do not cost 2**{loss.degree:g} times as much; see "
+        f"if data and model are doubled, the loss is not multiplied by 2**{loss.degree:g}; see "
         "`degree` and `in_unit`.",
     )

@@ -1,4 +1,4 @@
-"""What a view of data must answer."""
+"""The checks of a view of data."""
 
 import numpy as np
 
@@ -12,27 +12,27 @@ LOSSES = (Squared(), Huber(delta=0.5))
 
 
 def check_observations(observations: ObservedMatrix, X, entry_weight=None, sample_weight=None):
-    """Compare a view of data with what plain NumPy says of the same data.
+    """Compare a view of data with NumPy's results for the same data.
 
     Parameters
     ----------
     observations : ObservedMatrix
-        What is tried, of a few rows and columns.
+        The view to check, with a few rows and columns.
     X : ndarray of shape (n_rows, n_columns)
-        The data that it shows; NaN is missing.
+        The same data as an array; NaN is missing.
     entry_weight : ndarray of shape (n_rows, n_columns) or None, default=None
-        What every entry counts for; None for 1.
+        Weight of every entry; None for 1.
     sample_weight : ndarray of shape (n_rows,) or None, default=None
-        What every row counts for; None for 1.
+        Weight of every row; None for 1.
 
     Raises
     ------
     AssertionError
-        If an answer is another one.
+        If a result is different.
 
     See Also
     --------
-    check_solver : What a solver must satisfy.
+    check_solver : Check a solver.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def check_observations(observations: ObservedMatrix, X, entry_weight=None, sampl
     >>> X = np.array([[1.0, 2.0, 3.0], [2.0, np.nan, 6.0], [3.0, 6.0, np.nan]])
     >>> check_observations(observe(X), X)
     """
-    holds(isinstance(observations, ObservedMatrix), observations, "it is no ObservedMatrix.")
+    holds(isinstance(observations, ObservedMatrix), observations, "it is not an ObservedMatrix.")
     seen = ~np.isnan(X)
     weight = seen * (1.0 if entry_weight is None else np.asarray(entry_weight, dtype=float))
     samples = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
@@ -55,9 +55,9 @@ def check_observations(observations: ObservedMatrix, X, entry_weight=None, sampl
 
 
 def _check_side(seen, X, weight, own, others):
-    """Totals, products and rows of one side, whose rows count ``own`` and columns ``others``."""
+    """Check totals, products and rows of one side, with weights of its rows and columns."""
     counts = weight * others
-    holds(seen.shape == X.shape, seen, f"its shape is {seen.shape}, of data of {X.shape}.")
+    holds(seen.shape == X.shape, seen, f"its shape is {seen.shape}, but the data have {X.shape}.")
     agree(seen.row_totals(), counts.sum(axis=1), seen, "row_totals")
     agree(seen.column_sums(), own @ (weight * X) * 1.0, seen, "column_sums")
     agree(seen.n_in_row(), (weight > 0).sum(axis=1), seen, "n_in_row")
@@ -83,7 +83,7 @@ def _check_side(seen, X, weight, own, others):
         matrices = grams + scale[:, None, None] * np.eye(k)
         return np.linalg.solve(matrices, moments[:, :, None])[:, :, 0]
 
-    # Rows that count the same entries have the same scale here, as those of a problem have.
+    # Rows with the same observed entries get the same scale here, as in a problem.
     scale = 0.1 + seen.row_totals()
     arguments = design, offsets, RowPenalty.of_ridge(scale, np.ones(k))
     agree(seen.solve_rows(*arguments), solved(scale), seen, "solve_rows")
@@ -97,7 +97,7 @@ def _check_side(seen, X, weight, own, others):
 
 
 def _check_loss(seen, X, weight, samples):
-    """Losses and their derivatives."""
+    """Check losses and their derivatives."""
     rng = np.random.default_rng(1)
     W, Ht = rng.normal(size=(X.shape[0], RANK)), rng.normal(size=(X.shape[1], RANK))
     model, counts = W @ Ht.T, samples[:, None] * weight
@@ -112,7 +112,7 @@ def _check_loss(seen, X, weight, samples):
 
 
 def _check_parts(seen, X, weight):
-    """Rows, blocks, and the same data stored in another way."""
+    """Check rows, blocks, and the same data in another storage format."""
     rng = np.random.default_rng(2)
     dense, offsets = rng.normal(size=(X.shape[1], RANK)), np.zeros(X.shape[1])
     expected = (weight * X) @ dense
@@ -121,7 +121,7 @@ def _check_parts(seen, X, weight):
         for rows, block in seen.blocks(entries):
             covered[rows] += 1
             agree(block.product(dense, offsets), expected[rows], seen, "product of a block")
-        holds((covered == 1).all(), seen, "its blocks do not hold every row once.")
+        holds((covered == 1).all(), seen, "its blocks do not contain every row exactly once.")
     some = np.arange(len(X))[::2]
     agree(seen.take(some).product(dense, offsets), expected[some], seen, "take")
     agree(seen.subset(some).product(dense, offsets), expected[some], seen, "subset")
@@ -131,5 +131,5 @@ def _check_parts(seen, X, weight):
         columns, values, _ = seen.row(i)
         order = np.argsort(columns)
         there = np.flatnonzero(weight[i] > 0)
-        holds(np.array_equal(columns[order], there), seen, f"row {i} has other columns.")
+        holds(np.array_equal(columns[order], there), seen, f"row {i} has different columns.")
         agree(values[order], X[i, there], seen, f"row {i}")

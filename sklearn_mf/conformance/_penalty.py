@@ -1,4 +1,4 @@
-"""What a penalty must satisfy."""
+"""The checks of a penalty."""
 
 import numpy as np
 
@@ -7,31 +7,31 @@ from sklearn_mf.penalties.declared import check_declared
 
 SHAPE = 7, 3
 STEP = 0.3
-# Of a move that tells a derivative, and what rounding makes of it.
+# Step of a finite difference, and its tolerance for rounding errors.
 EPSILON, SLACK = 1e-6, 1e-5
 
 
 def check_penalty(penalty, random_state=0):
-    """Try what a penalty must satisfy, and whatever it declares.
+    """Check that a penalty satisfies its contract and has the properties it declares.
 
     Parameters
     ----------
     penalty : BasePenalty
-        What is tried; neither its strength nor its unit should be extreme.
+        The penalty to check. Its strength and its unit should not be extreme.
     random_state : int, default=0
-        Draws the factors at which it is tried.
+        Seed of the random factors.
 
     Raises
     ------
     AssertionError
-        If something does not hold, with the reason.
+        If a check fails. The message gives the reason.
     ValueError, TypeError
         If a method or a declaration is missing.
 
     See Also
     --------
-    check_loss : The same of a loss.
-    sklearn_mf.penalties.BasePenalty : What is declared.
+    check_loss : Check a loss.
+    sklearn_mf.penalties.BasePenalty : The base class of penalties.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def check_penalty(penalty, random_state=0):
 
 
 def _steps(penalty, V, length):
-    """Steps in the shape in which the penalty gets them."""
+    """Return step sizes in the shape that the penalty expects."""
     if penalty.separable == "entries":
         return np.full_like(V, length)
     return np.full_like(V, length, shape=(len(V), 1)) if penalty.separable == "rows" else length
@@ -64,7 +64,7 @@ def _prox(penalty, V, length):
 
 
 def _allowed(penalty, V):
-    """Rows at which the penalty is finite."""
+    """Return rows at which the penalty is finite."""
     return _prox(penalty, V, 0.0)
 
 
@@ -73,13 +73,13 @@ def _total(penalty, V):
 
 
 def _check_answers(penalty, V, U):
-    """Shapes and types of what the methods return; nothing is changed."""
+    """Check shapes and types of the results, and unchanged arguments."""
     value = check_untouched(penalty, "value", [U])
     expected = (len(U),) if penalty.is_rowwise else ()
     holds(
         np.shape(value) == expected,
         penalty,
-        f"value returns an array of shape {np.shape(value)}; where separable="
+        f"value returns an array of shape {np.shape(value)}; with separable="
         f"{penalty.separable!r} it must be {expected}.",
     )
     holds(np.isfinite(value).all(), penalty, "its value is not finite.")
@@ -94,18 +94,18 @@ def _check_answers(penalty, V, U):
             holds(
                 np.shape(found) == V.shape,
                 penalty,
-                f"{method} returns an array of shape {np.shape(found)} for one of {V.shape}.",
+                f"{method} returns shape {np.shape(found)} for rows of shape {V.shape}.",
             )
             holds(
                 found.dtype == dtype,
                 penalty,
-                f"{method} returns {found.dtype} for {np.dtype(dtype)}. Scalars of NumPy turn "
-                "float32 into float64: make them Python's by float().",
+                f"{method} returns {found.dtype} for {np.dtype(dtype)}. NumPy scalars turn float32 "
+                "into float64: convert them by float().",
             )
 
 
 def _check_sum(penalty, U):
-    """The penalty is a sum over what it declares."""
+    """Check that the penalty is a sum over the declared parts."""
     if penalty.is_rowwise:
         parts = [penalty.value(U[[i]])[0] for i in range(len(U))]
         agree(penalty.value(U), parts, penalty, "the value of a row depends on other rows.")
@@ -114,14 +114,14 @@ def _check_sum(penalty, U):
             agree(_prox(penalty, U, STEP), parts, penalty, "prox of a row depends on other rows.")
     if penalty.separable == "entries":
         parts = sum(penalty.value(U[:, [c]]) for c in range(U.shape[1]))
-        agree(penalty.value(U), parts, penalty, "coefficients do not cost by themselves.")
+        agree(penalty.value(U), parts, penalty, "the value is not a sum over coefficients.")
 
 
 def _check_derivatives(penalty, rng):
-    """`gradient` and `prox` are together what `value` says.
+    """Check that `gradient` and `prox` together agree with `value`.
 
-    At ``U = prox(V, t)`` the slope of the value in every direction that is allowed is at least that
-    of ``gradient(U) + (V - U) / t``.
+    At ``U = prox(V, t)``, the slope of the value in every feasible direction is at least that of
+    ``gradient(U) + (V - U) / t``.
     """
     V = rng.normal(size=SHAPE)
     U = _prox(penalty, V, STEP)
@@ -135,19 +135,19 @@ def _check_derivatives(penalty, rng):
         holds(
             rise >= least - SLACK * (1 + abs(least)),
             penalty,
-            "gradient and prox do not belong to value: at a place where prox leads, the value "
-            f"changes by {rise:.6g} a step in a direction in which they say at least {least:.6g}.",
+            "gradient and prox do not agree with value: at a result of prox, the value changes by "
+            f"{rise:.6g} per step in a direction in which they predict at least {least:.6g}.",
         )
 
 
 def _check_declarations(penalty, U, other, rng):
-    """What the penalty says of itself."""
+    """Check the properties that the penalty declares."""
     if penalty.positive:
         low = _prox(penalty, -np.abs(U) - 1, STEP)
-        holds((low >= 0).all(), penalty, "it is positive, but prox returns negative numbers.")
-    agree(_prox(penalty, U, 0.0), U, penalty, "prox with a step of 0 moves what is allowed.")
+        holds((low >= 0).all(), penalty, "positive is True, but prox returns negative numbers.")
+    agree(_prox(penalty, U, 0.0), U, penalty, "prox with step 0 moves feasible rows.")
     if penalty.is_free:
-        agree(_total(penalty, U), 0, penalty, "it is free, but its value is not zero.")
+        agree(_total(penalty, U), 0, penalty, "is_free is True, but its value is not zero.")
     if penalty.is_rotation_invariant:
         turn = np.linalg.qr(rng.normal(size=(SHAPE[1], SHAPE[1])))[0]
         agree(_total(penalty, U @ turn), _total(penalty, U), penalty, "rotations change its value.")
@@ -158,7 +158,7 @@ def _check_declarations(penalty, U, other, rng):
             _total(penalty, U * factors),
             factors**penalty.degree @ parts,
             penalty,
-            f"components that are c times as long do not cost c**{penalty.degree} times as much.",
+            f"components multiplied by c do not multiply its value by c**{penalty.degree}.",
         )
     if penalty.has_gradient and penalty.curvature is not None:
         change = np.linalg.norm(penalty.gradient(U) - penalty.gradient(other))
@@ -166,16 +166,16 @@ def _check_declarations(penalty, U, other, rng):
         holds(
             change <= most * (1 + 1e-6) + 1e-12,
             penalty,
-            f"its gradient changes by {change:.6g} where a curvature of {penalty.curvature:.6g} "
-            f"allows {most:.6g}.",
+            f"its gradient changes by {change:.6g}, but its curvature of {penalty.curvature:.6g} "
+            f"allows at most {most:.6g}.",
         )
     if penalty.is_elastic:
         expected = penalty.l1 * np.abs(U).sum() + 0.5 * penalty.ridge * np.square(U).sum()
-        agree(_total(penalty, U), expected, penalty, "ridge and l1 do not tell its value.")
+        agree(_total(penalty, U), expected, penalty, "ridge and l1 do not determine its value.")
 
 
 def _check_unit(penalty, U, V):
-    """The penalty in a unit is the same penalty."""
+    """Check that the penalty in another unit is the same penalty."""
     unit, of_objective = 2.0, 16.0
     inside = penalty.in_unit(unit, of_objective)
     check_declared(inside)
@@ -190,11 +190,11 @@ def _check_unit(penalty, U, V):
             inside.gradient(U / unit),
             penalty.gradient(U) * unit / of_objective,
             penalty,
-            "in_unit has another gradient.",
+            "in_unit has a different gradient.",
         )
     agree(
         _prox(inside, V / unit, STEP * of_objective / unit**2),
         _prox(penalty, V, STEP) / unit,
         penalty,
-        "in_unit has another prox.",
+        "in_unit has a different prox.",
     )

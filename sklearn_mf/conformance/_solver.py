@@ -1,4 +1,4 @@
-"""What a solver must satisfy."""
+"""The checks of a solver."""
 
 from functools import cache
 
@@ -16,8 +16,8 @@ from sklearn_mf.utils._abilities import defines
 from sklearn_mf.utils._warnings import quiet
 
 SHAPE, RANK, OFFSET = (24, 10), 2, 0.3
-# What a solver may lack of the least objective that is found from the same start, as a share of
-# what the components can explain.
+# Largest allowed distance from the lowest objective that other solvers reach from the same
+# initialization, as a fraction of what the components can explain.
 NEAR = 0.02
 POSITIVE = ElasticNet(0.02, l1_ratio=0.5, positive=True)
 SIDES = {
@@ -31,36 +31,37 @@ SIDES = {
 
 
 def check_solver(solver, max_iter=500, tol=1e-6):
-    """Try a solver on every kind of small problem that it does not refuse.
+    """Check a solver on every kind of small problem that it does not refuse.
 
-    There are losses with a bound and without, penalties that are smooth, not smooth, and not
-    separable, missing entries, weights and biases. Of each the solver must return factors of the
-    right shapes, the objective that it tells, lower than at the start, near the least that
-    solvers of the package find, and it must not write into the factors that it was given.
+    The problems include losses with and without a quadratic bound, penalties that are smooth,
+    nonsmooth and not separable, missing entries, weights and biases. The solver must return factors
+    of the right shapes and the objective at these factors. The objective must be lower than at the
+    start and near the lowest value that the solvers of the package find. The solver must not modify
+    the factors passed to it.
 
     Parameters
     ----------
     solver : BaseSolver
-        What is tried.
+        The solver to check.
     max_iter : int, default=500
-        Iterations that it may take.
+        Maximum number of iterations.
     tol : float, default=1e-6
-        When it may stop; see `BaseSolver.solve`.
+        Tolerance of the stopping rule; see `BaseSolver.solve`.
 
     Returns
     -------
     served : list of str
-        Which problems the solver took; of the others it said that it does not serve them.
+        Names of the problems that the solver supports. It refused the others with an error.
 
     Raises
     ------
     AssertionError
-        If something does not hold, or the solver serves no problem at all.
+        If a check fails, or the solver supports none of the problems.
 
     See Also
     --------
-    check_loss : The same of a loss.
-    sklearn_mf.solvers.BaseSolver : What a solver is.
+    check_loss : Check a loss.
+    sklearn_mf.solvers.BaseSolver : The base class of solvers.
 
     Examples
     --------
@@ -69,29 +70,29 @@ def check_solver(solver, max_iter=500, tol=1e-6):
     >>> check_solver(Spectral())
     ['squared, ridge penalties, complete']
     """
-    holds(isinstance(solver, BaseSolver), solver, "it is no BaseSolver.")
+    holds(isinstance(solver, BaseSolver), solver, "it is not a BaseSolver.")
     check_clone(solver)
     is_named = isinstance(getattr(solver, "name", None), str)
-    holds(is_named, solver, "it has no name: set `name`, a string, in the class.")
+    holds(is_named, solver, "it has no name: define the class attribute `name`, a string.")
     acts = defines(solver, "_step", BaseSolver) or defines(solver, "_run", BaseSolver)
-    holds(acts, solver, "it does not define _step(problem, state), nor _run.")
+    holds(acts, solver, "it defines neither _step(problem, state) nor _run.")
     served = []
     for name, problem in _problems().items():
         try:
             solver.check(problem)
         except ValueError as refusal:
             is_named = solver.name in str(refusal) or type(solver).__name__ in str(refusal)
-            holds(is_named, solver, f"a refusal does not name it: {refusal}")
+            holds(is_named, solver, f"its refusal does not contain its name: {refusal}")
             continue
         _check_solution(solver, problem, name, max_iter, tol)
         served.append(name)
-    holds(served, solver, "it serves no problem at all.")
+    holds(served, solver, "it supports none of the problems.")
     return served
 
 
 @cache
 def _problems():
-    """Problems by their names."""
+    """Yield problems with their names."""
     return dict(_posed())
 
 
@@ -134,21 +135,19 @@ def _check_solution(solver, problem: Problem, name, max_iter, tol):
     state = _solved(solver, problem, W, Ht, max_iter, tol)
     what = f"{name}: "
     for given, kept in zip((W, Ht), before, strict=True):
-        holds(
-            np.array_equal(given, kept), solver, what + "it writes into the factors of the start."
-        )
+        holds(np.array_equal(given, kept), solver, what + "it modifies the initial factors.")
     holds(
         state.W.shape == W.shape and state.Ht.shape == Ht.shape,
         solver,
-        what + "its factors have other shapes.",
+        what + "its factors have the wrong shapes.",
     )
-    holds(len(state.history) <= max_iter, solver, what + "it takes more than max_iter iterations.")
+    holds(len(state.history) <= max_iter, solver, what + "it makes more than max_iter iterations.")
     if solver.needs_start:
         agree(
             state.objective,
             problem.value(state.W, state.Ht),
             solver,
-            what + "_step returns another objective than that of the factors.",
+            what + "_step returns an objective that is not that of the factors.",
         )
     found = problem.value(problem.fold_in(state.Ht), state.Ht)
     least = _least(name)
@@ -156,14 +155,14 @@ def _check_solution(solver, problem: Problem, name, max_iter, tol):
     holds(
         found <= least + NEAR * (max(nothing, first) - least),
         solver,
-        what + f"the objective is {found:.6g}; from the same start, of {first:.6g}, {least:.6g} "
-        "can be reached.",
+        what + f"the objective is {found:.6g}, but from the same initialization, with objective "
+        f"{first:.6g}, {least:.6g} can be reached.",
     )
 
 
 @cache
 def _least(name):
-    """The least objective that solvers of the package find from the same start."""
+    """Return the lowest objective that the package's solvers find from the same factors."""
     problem = _problems()[name]
     W, Ht = start(problem, "svd", np.random.RandomState(0))
     solvers = [SOLVERS[other]() for other in ("als", "gd")]

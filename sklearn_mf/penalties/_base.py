@@ -1,4 +1,4 @@
-"""What all penalties share, and what each of them has to declare."""
+"""The base class of all penalties, and the properties that each of them declares."""
 
 from sklearn.base import BaseEstimator
 
@@ -9,44 +9,45 @@ PENALTIES = Registry("penalty")
 
 
 class BasePenalty(BaseEstimator):
-    """Base of all penalties: functions of a tall factor, with a row for each sample or feature.
+    """Base class of all penalties, functions of a tall factor (one row per sample or feature).
 
-    A penalty is the sum of a smooth part, whose derivative is `gradient`, and of one that is not
-    smooth, whose proximal operator is `prox`. A subclass defines `value`, which is that of both
-    parts, and the method of each part that it has; it must have at least one of them. It
-    declares `separable`, and whatever else holds of it. Solvers say which of these abilities
-    they need, and refuse a penalty without them: none is taken for granted, and nothing that
-    a penalty defines is left out.
+    A penalty is the sum of a smooth part, whose derivative is `gradient`, and a nonsmooth part,
+    whose proximal operator is `prox`. A subclass defines `value`, which is the sum of both parts,
+    and the method of each part that it has; it must have at least one. It also declares `separable`
+    and the other properties below that apply. Solvers state which properties they require and
+    refuse a penalty without them. No property is assumed without a declaration, and no part of a
+    penalty is ignored.
 
-    The penalty of a sum over entries or over rows is multiplied, row by row, with a power of the
-    number of entries that the row has, as ``alpha_scaling`` says. That of a whole factor is
-    multiplied with the mean of these numbers.
+    A penalty that is a sum over entries or rows is multiplied, row by row, by a power of the number
+    of observed entries in the row, as ``alpha_scaling`` says. A penalty on a whole factor is
+    multiplied by the mean of these numbers.
 
     Attributes
     ----------
     separable : {"entries", "rows", "factor"}
-        What the penalty is a sum over. "entries": each coefficient costs by itself. "rows": each
-        row does, so that codes can have it, which depend on their own row alone. "factor": rows
-        are compared with one another.
+        The parts of which the penalty is a sum. With "entries", each coefficient has its own
+        penalty. With "rows", each row has its own penalty, so that the penalty can be used to
+        compute the codes of new samples, one row at a time. With "factor", the penalty compares
+        rows with one another.
     positive : bool
-        Whether coefficients may not be negative.
+        Whether coefficients must be non-negative.
     is_free : bool
-        Whether the value is zero wherever it is finite.
+        Whether the value is zero wherever it is finite, that is, whether nothing is penalized.
     is_elastic : bool
-        Whether the attributes `ridge`, `l1` and `positive` are all there is to it, so that
-        kernels can solve rows under it.
+        Whether the attributes `ridge`, `l1` and `positive` describe the penalty completely, so that
+        the kernels can solve for rows.
     is_rotation_invariant : bool
-        Whether the value stays as it is if all rows are rotated, ``V @ Q``. Only then may the
-        components that a solver has found be turned to explain as much as possible one by one.
+        Whether the value does not change if all rows are rotated, ``V @ Q``. Only then may fitted
+        components be rotated so that they explain as much as possible one by one.
     degree : {1, 2} or None
-        Where the penalty is a sum over components: the power of a number c that its value
-        is multiplied with if a component is multiplied with c. None: there is no such power.
+        For a penalty that is a sum over components: if a component is multiplied by c, its value is
+        multiplied by ``c**degree``. None if there is no such exponent.
     curvature : float or None
-        An upper bound of the second derivatives of the smooth part; None where nobody knows one.
+        An upper bound of the second derivatives of the smooth part; None if no bound is known.
 
     See Also
     --------
-    sklearn_mf.conformance.check_penalty : Tries what a penalty of one's own must satisfy.
+    sklearn_mf.conformance.check_penalty : Check a penalty of your own.
     """
 
     separable = None
@@ -57,42 +58,42 @@ class BasePenalty(BaseEstimator):
     degree = None
     curvature = None
 
-    # What follows from the declarations ------------------------------------------------------
+    # Properties that follow from the declarations ----------------------------------------------
 
     @property
     def is_rowwise(self):
-        """Whether rows cost by themselves."""
+        """Whether each row has its own penalty."""
         return self.separable in ("entries", "rows")
 
     @property
     def is_smooth(self):
-        """Whether the gradient tells everything, so that no step needs `prox`."""
+        """Whether the penalty is smooth and unconstrained, so that `prox` is never needed."""
         return not defines(self, "prox", BasePenalty)
 
     @property
     def is_smooth_where_allowed(self):
-        """Whether the gradient tells everything but that coefficients may not be negative."""
+        """Whether the penalty is smooth, except for a non-negativity constraint."""
         return self.is_smooth
 
     @property
     def has_gradient(self):
-        """Whether there is a smooth part."""
+        """Whether the penalty has a smooth part."""
         return defines(self, "gradient", BasePenalty)
 
     @property
     def has_curvature(self):
-        """Whether second derivatives of the smooth part, if there is one, have a known bound."""
+        """Whether the second derivatives of the smooth part, if any, have a known bound."""
         return self.curvature is not None or not self.has_gradient
 
     @property
     def takes_any_step(self):
-        """Whether steps may be of another length for every coefficient."""
+        """Whether each coefficient may have its own step size."""
         return self.is_smooth or self.separable == "entries"
 
-    # What a penalty defines -------------------------------------------------------------------
+    # Methods that a penalty defines -------------------------------------------------------------
 
     def value(self, V):
-        """Value of the penalty.
+        """Return the value of the penalty.
 
         Parameters
         ----------
@@ -102,12 +103,12 @@ class BasePenalty(BaseEstimator):
         Returns
         -------
         value : ndarray of shape (n_rows,), or float
-            One number a row; where ``separable`` is "factor" one for all of them.
+            One number per row, or a single number if ``separable`` is "factor".
         """
         raise NotImplementedError
 
     def gradient(self, V):
-        """Derivative of the smooth part.
+        """Return the derivative of the smooth part.
 
         Parameters
         ----------
@@ -117,58 +118,59 @@ class BasePenalty(BaseEstimator):
         Returns
         -------
         gradient : ndarray of shape (n_rows, k)
-            One derivative a coefficient.
+            One derivative per coefficient.
         """
         raise NotImplementedError
 
     def prox(self, V, step):
-        """Minimum of ``1/2 |U - V|^2`` plus ``step`` times the part that is not smooth.
+        """Return the minimizer of ``1/2 |U - V|^2`` plus ``step`` times the nonsmooth part.
 
         Parameters
         ----------
         V : ndarray of shape (n_rows, k)
             Rows of a factor.
         step : float or ndarray
-            How much the penalty counts, at least 0; at 0 the nearest rows that are allowed are
-            asked for. An array of the shape of V where ``separable`` is "entries", of shape
-            (n_rows, 1) where it is "rows", and a float where it is "factor".
+            Weight of the penalty, at least 0. With 0, the nearest feasible rows are returned. It is
+            an array of the shape of V if ``separable`` is "entries", of shape (n_rows, 1) if it is
+            "rows", and a float if it is "factor".
 
         Returns
         -------
         U : ndarray of shape (n_rows, k)
-            The rows that the penalty prefers, nearby.
+            The minimizer.
         """
         raise NotImplementedError
 
     def in_unit(self, unit, of_objective):
-        """The penalty of rows in a unit, in one of the objective.
+        """Return the penalty for rows in another unit, divided by a unit of the objective.
 
         Parameters
         ----------
         unit : float
-            What rows are divided by.
+            The number by which the rows are divided.
         of_objective : float
-            What the penalty is to be divided by.
+            The number by which the value is divided.
 
         Returns
         -------
         penalty : BasePenalty
-            Its value at V is that of this one at ``unit * V``, divided.
+            A penalty whose value at V is that of this one at ``unit * V``, divided by
+            `of_objective`.
         """
         return PenaltyInUnit(self, unit, of_objective)
 
 
 class PenaltyInUnit(BasePenalty):
-    r"""A penalty p of rows that are divided by a unit u: :math:`p(u V) / o`.
+    r"""A penalty p for rows divided by a unit u: :math:`p(u V) / o`.
 
     Parameters
     ----------
     penalty : BasePenalty
-        The penalty p of rows as they are.
+        The penalty p of the original rows.
     unit : float
-        What rows are divided by, u.
+        The number u by which the rows are divided.
     of_objective : float
-        What the penalty is divided by, o.
+        The number o by which the value is divided.
     """
 
     def __init__(self, penalty, unit, of_objective):
@@ -187,7 +189,7 @@ class PenaltyInUnit(BasePenalty):
 
     @property
     def curvature(self):
-        """That of the penalty, in the unit."""
+        """The bound of the penalty, in the unit."""
         known = self.penalty.curvature
         return None if known is None else known * self.unit**2 / self.of_objective
 
@@ -206,5 +208,5 @@ class PenaltyInUnit(BasePenalty):
 
 
 def _times(numbers, factor):
-    """Numbers times a factor, in their own precision."""
+    """Multiply numbers by a factor without changing their precision."""
     return numbers * (numbers.dtype.type(factor) if hasattr(numbers, "dtype") else factor)

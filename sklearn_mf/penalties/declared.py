@@ -1,4 +1,4 @@
-"""Whether a penalty declares what solvers must know of it."""
+"""Checks of the properties that a penalty must declare."""
 
 from sklearn_mf.penalties._base import BasePenalty
 from sklearn_mf.utils._abilities import defines
@@ -7,36 +7,36 @@ SEPARABLE = ("entries", "rows", "factor")
 
 
 def check_declared(penalty, name="penalty"):
-    """Refuse what is no penalty, or does not declare what solvers must know of it.
+    """Raise an error for objects that are not penalties, or have no complete declaration.
 
     Parameters
     ----------
     penalty : object
-        What was given.
+        The object passed by the user.
     name : str, default="penalty"
-        What messages call it.
+        Name of the parameter for messages.
 
     Raises
     ------
     TypeError
-        If it is no penalty.
+        If the object is not a penalty.
     ValueError
-        If a method or declaration is missing.
+        If a method or a declaration is missing.
     """
     kind = type(penalty).__name__
     if not isinstance(penalty, BasePenalty):
-        raise TypeError(f"{name} is an object of {kind}: it must be a BasePenalty.")
+        raise TypeError(f"{name} must be a BasePenalty, got an object of type {kind}.")
     if penalty.separable not in SEPARABLE:
         raise ValueError(
-            f"{name}: {kind}.separable is {penalty.separable!r}. Declare what it is a sum over: "
-            "'entries', 'rows' or 'factor'."
+            f"{name}: {kind}.separable is {penalty.separable!r}. Declare the parts of which the "
+            "penalty is a sum: 'entries', 'rows' or 'factor'."
         )
     if not defines(penalty, "value", BasePenalty):
-        raise ValueError(f"{name}: {kind} has no value(V). Define it.")
+        raise ValueError(f"{name}: {kind} does not define value(V). Define this method.")
     if not (defines(penalty, "prox", BasePenalty) or penalty.has_gradient):
         raise ValueError(
-            f"{name}: {kind} has neither gradient(V), of a smooth part, nor prox(V, step), of one "
-            "that is not. Define those of the parts that it has."
+            f"{name}: {kind} defines neither gradient(V), for a smooth part, nor prox(V, step), "
+            "for a nonsmooth part. Define the methods of the parts that it has."
         )
     if not (penalty.is_smooth or defines(penalty, "prox", BasePenalty)):
-        raise ValueError(f"{name}: {kind} says that it is not smooth. Define prox(V, step).")
+        raise ValueError(f"{name}: {kind} declares that it is not smooth. Define prox(V, step).")

@@ -1,4 +1,4 @@
-"""Squares and absolute values of coefficients, which kernels take into account as numbers."""
+"""L2 and L1 penalties, which the kernels handle by their strengths."""
 
 from typing import Literal
 
@@ -6,24 +6,26 @@ import numpy as np
 
 from sklearn_mf.penalties._base import PENALTIES, BasePenalty
 
-# In the unit of data of size one so much leaves nothing of them; more might overflow float32.
+# In a unit in which the data have size one, this strength already makes all coefficients
+# negligible; a larger one might overflow float32.
 STRONGEST = 1e18
 
 
 class ElasticPenalty(BasePenalty):
-    """Base of penalties that `ridge`, `l1` and `positive` tell everything about.
+    """Base class of penalties that `ridge`, `l1` and `positive` describe completely.
 
     Attributes
     ----------
     ridge : float
-        What the penalty adds to the diagonal of the normal equations.
+        The number that the penalty adds to the diagonal of the normal equations.
     l1 : float
         Factor of the sum of absolute values.
     """
 
     separable = "entries"
     is_elastic = True
-    # What follows from the declarations, known beforehand: it is asked in every iteration.
+    # These properties follow from the declarations. They are constants here because every iteration
+    # reads them.
     is_rowwise = True
     has_gradient = True
     has_curvature = True
@@ -32,17 +34,17 @@ class ElasticPenalty(BasePenalty):
 
     @property
     def is_smooth(self):
-        """Whether the gradient tells everything, so that no step needs `prox`."""
+        """Whether the penalty is smooth and unconstrained, so that `prox` is never needed."""
         return self.l1 == 0 and not self.positive
 
     @property
     def is_smooth_where_allowed(self):
-        """Whether the gradient tells everything but that coefficients may not be negative."""
+        """Whether the penalty is smooth, except for a non-negativity constraint."""
         return self.l1 == 0 or self.positive
 
     @property
     def is_rotation_invariant(self):
-        """Whether the value stays as it is if all rows are rotated: that of squares alone does."""
+        """Whether the value does not change if all rows are rotated: only for L2 penalties."""
         return self.is_smooth
 
     @property
@@ -53,12 +55,12 @@ class ElasticPenalty(BasePenalty):
 
 @PENALTIES.register
 class Ridge(ElasticPenalty):
-    """Squared length, ``alpha / 2 * |v|^2``.
+    """L2 penalty, ``alpha / 2 * |v|^2``.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, at least 0.
+        Strength of the penalty, at least 0.
 
     Examples
     --------
@@ -79,7 +81,7 @@ class Ridge(ElasticPenalty):
 
     @property
     def ridge(self):
-        """What the penalty adds to the diagonal of the normal equations."""
+        """The number that the penalty adds to the diagonal of the normal equations."""
         return self.alpha
 
     @property
@@ -88,30 +90,30 @@ class Ridge(ElasticPenalty):
         return self.alpha == 0
 
     def value(self, V):
-        """Half the squared length times alpha; see `BasePenalty.value`."""
+        """Return alpha times half the squared norm; see `BasePenalty.value`."""
         return 0.5 * self.alpha * np.einsum("ik,ik->i", V, V)
 
     def gradient(self, V):
-        """The row itself times alpha; see `BasePenalty.gradient`."""
+        """Return alpha times the row; see `BasePenalty.gradient`."""
         return self.alpha * V
 
 
 @PENALTIES.register
 class ElasticNet(ElasticPenalty):
-    """Absolute values and squared length, ``alpha * (l1_ratio |v|_1 + (1 - l1_ratio)/2 |v|^2)``.
+    """L1 and L2 penalty, ``alpha * (l1_ratio |v|_1 + (1 - l1_ratio)/2 |v|^2)``.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, at least 0.
+        Strength of the penalty, at least 0.
     l1_ratio : float, default=0.5
-        Share of the absolute values, in [0, 1]: they make coefficients exactly zero.
+        Fraction of the L1 penalty, in [0, 1]. The L1 penalty sets coefficients exactly to zero.
     positive : bool, default=False
-        Whether coefficients may not be negative.
+        Whether coefficients must be non-negative.
 
     See Also
     --------
-    Ridge : The squared length alone.
+    Ridge : The L2 penalty alone.
 
     References
     ----------
@@ -151,7 +153,7 @@ class ElasticNet(ElasticPenalty):
 
     @property
     def ridge(self):
-        """What the penalty adds to the diagonal of the normal equations."""
+        """The number that the penalty adds to the diagonal of the normal equations."""
         return self.alpha * (1 - self.l1_ratio)
 
     @property
@@ -165,15 +167,15 @@ class ElasticNet(ElasticPenalty):
         return self.alpha == 0
 
     def value(self, V):
-        """Absolute values and half the squares, weighted; see `BasePenalty.value`."""
+        """Return the weighted sum of the L1 and L2 penalties; see `BasePenalty.value`."""
         return self.l1 * np.abs(V).sum(axis=1) + 0.5 * self.ridge * np.einsum("ik,ik->i", V, V)
 
     def gradient(self, V):
-        """The row itself times the ridge; see `BasePenalty.gradient`."""
+        """Return the ridge times the row; see `BasePenalty.gradient`."""
         return V.dtype.type(self.ridge) * V
 
     def prox(self, V, step):
-        """Shrink towards zero, and cut what is negative; see `BasePenalty.prox`."""
+        """Apply soft thresholding, and set negative numbers to zero; see `BasePenalty.prox`."""
         threshold = np.asarray(step * self.l1, dtype=V.dtype)
         if self.positive:
             return np.maximum(V - threshold if self.l1 else V, 0)

@@ -1,4 +1,4 @@
-"""Lengths of groups of coefficients, which are zero together or not at all."""
+"""The group lasso, which sets whole groups of coefficients to zero."""
 
 from typing import Literal
 
@@ -10,24 +10,25 @@ from sklearn_mf.utils._validation import Interval, Real, StrOptions
 
 @PENALTIES.register
 class GroupLasso(BasePenalty):
-    r"""Lengths of rows or of components, :math:`\alpha \sum_g \|v_g\|_2`.
+    r"""Group lasso on rows or components, :math:`\alpha \sum_g \|v_g\|_2`.
 
-    A group g becomes zero as a whole where it explains too little. With ``groups="components"``
-    components that are not needed vanish. With ``groups="rows"`` features without a relation
-    to the others have no part in any component; such a penalty may be that of samples as well.
+    A group g that explains too little is set to zero as a whole. With ``groups="components"``,
+    components that are not needed vanish. With ``groups="rows"``, features that are unrelated to
+    the others take part in no component; with these groups the penalty can also be used for the
+    samples.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, at least 0.
+        Strength of the penalty, at least 0.
     groups : {"components", "rows"}, default="components"
-        What is zero together: a column of the tall factor, or one of its rows.
+        The groups: the columns of the tall factor (components), or its rows.
     positive : bool, default=False
-        Whether coefficients may not be negative.
+        Whether coefficients must be non-negative.
 
     See Also
     --------
-    ElasticNet : Each coefficient becomes zero by itself.
+    ElasticNet : Sets single coefficients to zero.
 
     References
     ----------
@@ -66,12 +67,12 @@ class GroupLasso(BasePenalty):
 
     @property
     def separable(self):
-        """Rows cost by themselves where they are the groups."""
+        """The parts of which the penalty is a sum: rows, if they are the groups."""
         return "rows" if self.groups == "rows" else "factor"
 
     @property
     def degree(self):
-        """Lengths of components grow as these do."""
+        """The exponent of the scale of a component: its norm is multiplied by the same number."""
         return 1 if self.groups == "components" else None
 
     @property
@@ -81,22 +82,22 @@ class GroupLasso(BasePenalty):
 
     @property
     def is_rotation_invariant(self):
-        """Whether only lengths of rows count."""
+        """Whether the value does not change if all rows are rotated: if rows are the groups."""
         return self.groups == "rows" and not self.positive
 
     def _lengths(self, V):
         return np.linalg.norm(V, axis=1 if self.groups == "rows" else 0, keepdims=True)
 
     def value(self, V):
-        """Sum of the lengths times alpha; see `BasePenalty.value`."""
+        """Return alpha times the sum of the norms; see `BasePenalty.value`."""
         lengths = self.alpha * self._lengths(V)
         return lengths[:, 0] if self.groups == "rows" else float(lengths.sum())
 
     def prox(self, V, step):
-        """Shorten each group by the step, at most to zero; see `BasePenalty.prox`."""
+        """Shorten the norm of each group by the step, at most to zero; see `BasePenalty.prox`."""
         if self.positive:
             V = np.maximum(V, 0)
         lengths = self._lengths(V)
         shorter = np.maximum(lengths - V.dtype.type(self.alpha) * step, 0)
         share = np.divide(shorter, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-        return V * share.astype(V.dtype, copy=False) + 0  # no negative zeros
+        return V * share.astype(V.dtype, copy=False) + 0  # turns -0.0 into 0.0

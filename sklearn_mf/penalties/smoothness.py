@@ -1,4 +1,4 @@
-"""Differences of neighbouring rows, for features that have an order: spectra, curves, times."""
+"""Differences of adjacent rows, for ordered features such as spectra, curves and time series."""
 
 from typing import Literal
 
@@ -10,28 +10,28 @@ from sklearn_mf.utils._validation import Integral, Interval, Real
 
 @PENALTIES.register
 class Smoothness(BasePenalty):
-    r"""Squares of differences along a factor, :math:`\tfrac\alpha2 \|\Delta^d V\|_F^2`.
+    r"""Squared differences along a factor, :math:`\tfrac\alpha2 \|\Delta^d V\|_F^2`.
 
-    The rows of the factor have an order, as the wavelengths of a spectrum have, and the components
-    are to be smooth along it. With differences of order 2 components are smoothing splines of the
-    wavelengths: straight lines cost nothing, and whoever bends pays. A feature without an
-    observed entry lies between its neighbours.
+    The rows of the factor are ordered, for example by wavelength in a spectrum, and the components
+    should be smooth in this order. With differences of order 2, the components are smoothing
+    splines: straight lines have no penalty, bends have. A feature without an observed entry is
+    interpolated between its neighbors.
 
-    Differences do not hold the size of a component: the other factor needs a penalty, and gets one
-    by default.
+    Differences do not limit the size of a component. The other factor therefore needs a penalty of
+    its own, and has one by default.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength, at least 0.
+        Strength of the penalty, at least 0.
     order : int, default=2
-        Order of the differences, d. 1: components tend to constants, 2: to straight lines.
+        Order d of the differences. With 1, components tend to constants; with 2, to straight lines.
     positive : bool, default=False
-        Whether coefficients may not be negative.
+        Whether coefficients must be non-negative.
 
     See Also
     --------
-    Ridge : Squares of the coefficients themselves.
+    Ridge : L2 penalty of the coefficients themselves.
 
     References
     ----------
@@ -66,12 +66,12 @@ class Smoothness(BasePenalty):
 
     @property
     def is_smooth(self):
-        """Whether there is no bound."""
+        """Whether coefficients are unconstrained."""
         return not self.positive
 
     @property
     def is_rotation_invariant(self):
-        """Whether only distances of rows count."""
+        """Whether the value does not change if all rows are rotated: if they are unconstrained."""
         return not self.positive
 
     @property
@@ -81,15 +81,15 @@ class Smoothness(BasePenalty):
 
     @property
     def curvature(self):
-        """An upper bound of the eigenvalues: a difference is at most twice as long as its terms."""
+        """An upper bound of the eigenvalues: each difference at most doubles the norm."""
         return self.alpha * 4.0**self.order
 
     def value(self, V):
-        """Half the squared differences times alpha; see `BasePenalty.value`."""
+        """Return alpha times half the squared differences; see `BasePenalty.value`."""
         return 0.5 * self.alpha * float(np.sum(self._differences(V) ** 2, dtype=np.float64))
 
     def gradient(self, V):
-        """Differences of the differences, back along the factor; see `BasePenalty.gradient`."""
+        """Apply the differences and their transpose; see `BasePenalty.gradient`."""
         if len(V) <= self.order:
             return np.zeros_like(V)
         padded = np.pad(self._differences(V), ((self.order, self.order), (0, 0)))
@@ -97,7 +97,7 @@ class Smoothness(BasePenalty):
         return sign * np.diff(padded, n=self.order, axis=0)
 
     def prox(self, V, step):
-        """Cut what is negative where coefficients may not be; see `BasePenalty.prox`."""
+        """Clip at zero if coefficients must be non-negative; see `BasePenalty.prox`."""
         return np.maximum(V, 0) if self.positive else V
 
     def _differences(self, V):

@@ -163,12 +163,12 @@ def test_a_right_loss_passes():
         (BoundThatDoesNotTouch(), "does not touch"),
         (SumOfAll(), r"value returns an array of shape \(\)"),
         (Doubles(), "gradient returns float64 for float32"),
-        (Writes(), "value changes what it is given"),
-        (WrongDegree(), "twice as large"),
+        (Writes(), "value modifies its arguments"),
+        (WrongDegree(), "data and model are doubled"),
         (WrongMean(), "the mean of the data"),
         (NoInverse(), "not the inverse of mean"),
         (BaseLoss(), "does not define value"),
-        ("squared", "it is no BaseLoss"),
+        ("squared", "it is not a BaseLoss"),
     ],
 )
 def test_wrong_losses_are_caught(loss, message):
@@ -251,13 +251,13 @@ def test_a_right_penalty_passes():
 @pytest.mark.parametrize(
     ("penalty", "message"),
     [
-        (HalfAsMuch(), "do not belong to value"),
-        (ForgetsAPart(), "do not belong to value"),
+        (HalfAsMuch(), "do not agree with value"),
+        (ForgetsAPart(), "do not agree with value"),
         (ComparesRows(), "the value of a row depends on other rows"),
-        (ComparesCoefficients(), "coefficients do not cost by themselves"),
+        (ComparesCoefficients(), "not a sum over coefficients"),
         (CallsItselfFree(), "its value is not zero"),
         (CallsItselfRound(), "rotations change its value"),
-        (CallsItselfSquare(), r"do not cost c\*\*2 times as much"),
+        (CallsItselfSquare(), r"do not multiply its value by c\*\*2"),
         (CallsItselfPositive(), "returns negative numbers"),
         (Bends(), "a curvature of 1 allows"),
         (WrongUnit(), "in_unit"),
@@ -305,11 +305,11 @@ class Unnamed(OneStep):
     ("solver", "message"),
     [
         (OneStep(), "can be reached"),
-        (WritesIntoTheStart(), "writes into the factors of the start"),
-        (TellsLess(), "another objective"),
-        (ServesNothing(), "serves no problem at all"),
-        (Unnamed(), "a refusal does not name it"),
-        ("als", "it is no BaseSolver"),
+        (WritesIntoTheStart(), "modifies the initial factors"),
+        (TellsLess(), "an objective that is not"),
+        (ServesNothing(), "supports none of the problems"),
+        (Unnamed(), "its refusal does not contain its name"),
+        ("als", "it is not a BaseSolver"),
     ],
 )
 def test_wrong_solvers_are_caught(solver, message):

@@ -106,12 +106,12 @@ def test_grid_search_reaches_into_the_penalty(tmp_path):
     ("parameters", "message"),
     [
         ({"penalty": Smoothness(), "alpha_W": "auto"}, "alpha_W must be a number"),
-        ({"penalty": Smoothness(), "alpha_W": 0.0}, "W has no penalty.*Raise alpha_W"),
-        ({"penalty": {"W": Ridge(1.0)}, "alpha_H": 0}, "H has no penalty.*Raise alpha_H"),
-        ({"penalty": Smoothness(), "alpha_H": 0.1}, "alpha_H=0.1 and penalty=.* both say"),
+        ({"penalty": Smoothness(), "alpha_W": 0.0}, "W has no penalty.*Increase alpha_W"),
+        ({"penalty": {"W": Ridge(1.0)}, "alpha_H": 0}, "H has no penalty.*Increase alpha_H"),
+        ({"penalty": Smoothness(), "alpha_H": 0.1}, "alpha_H=0.1 and penalty=.* both penalize"),
         ({"penalty": Smoothness(), "positive": True}, r"Smoothness\(positive=True\)"),
         ({"penalty": {"W": Smoothness()}}, "compares samples"),
-        ({"penalty": {"rows": Ridge()}}, "keys 'W', 'H' or both, not 'rows'"),
+        ({"penalty": {"rows": Ridge()}}, "keys 'W', 'H' or both, but contains the key 'rows'"),
         ({"penalty": {}}, "keys 'W', 'H' or both"),
         ({"penalty": {"W": Ridge(), "H": Ridge()}, "l1_ratio": 0.5}, "l1_ratio=0.5 has no"),
         ({"penalty": GroupLasso(-1.0)}, "'alpha' parameter of GroupLasso"),
@@ -129,7 +129,9 @@ def test_what_does_not_go_together_is_told(parameters, message):
 def test_a_penalty_must_be_one():
     with pytest.raises(ValueError, match="'penalty' parameter of MatrixFactorization"):
         fitted(penalty="ridge")
-    with pytest.raises(TypeError, match="penalty of W is an object of str"):
+    with pytest.raises(
+        TypeError, match="penalty of W must be a BasePenalty, got an object of type str"
+    ):
         fitted(penalty={"W": "ridge"})
 
 

@@ -402,10 +402,10 @@ class NotSmooth(WithoutParts):
     ("penalty", "error", "message"),
     [
         (Undeclared(), ValueError, "Undeclared.separable is None. Declare"),
-        (WithoutParts(), ValueError, "WithoutParts has neither gradient"),
-        (WithoutValue(), ValueError, "WithoutValue has no value"),
+        (WithoutParts(), ValueError, "WithoutParts defines neither gradient"),
+        (WithoutValue(), ValueError, "WithoutValue does not define value"),
         (NotSmooth(), ValueError, "not smooth. Define prox"),
-        ("ridge", TypeError, "is an object of str"),
+        ("ridge", TypeError, "an object of type str"),
     ],
 )
 def test_what_is_not_declared_is_refused(penalty, error, message):
