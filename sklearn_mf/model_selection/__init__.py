@@ -1,7 +1,7 @@
-"""Choosing ranks, penalties and estimators by hidden entries.
+"""Selection of ranks, penalties and estimators by cross-validation over entries.
 
-A row whose code was fitted on all of its entries is reconstructed better by every higher rank,
-so splits of rows alone cannot choose one. Here entries are hidden, and predicted from the others.
+If the code of a row is fitted to all of its entries, every higher rank reconstructs the row better,
+so splits of rows alone cannot select a rank. Here entries are hidden and predicted from the others.
 """
 
 from sklearn_mf.model_selection._bi_cross_validation import bi_cross_val_score

@@ -13,39 +13,39 @@ from sklearn_mf.utils._validation import Integral, check_complete
 def bi_cross_val_score(estimator, X, *, cv=(2, 2), random_state=0, n_jobs=None):
     r"""Bi-cross-validation of complete data.
 
-    Rows and columns are split into folds. For each pair of them X is
+    Rows and columns are split into folds. For each pair of folds, X is partitioned as
 
     .. math::
 
         \begin{pmatrix} A & B \\ C & D \end{pmatrix}
 
-    with the block A left out. The estimator is fitted on D alone. Its codes of the rows of B
-    come from `transform`, components of the columns of C by regression on the codes of D,
-    and their product predicts A. For a truncated singular value decomposition of D this is
-    :math:`B \hat{D}^{+} C`. Nothing of the rows or the columns of A is in the fit.
+    and the block A is left out. The estimator is fitted to D alone. The codes of the rows of B come
+    from `transform`, the components of the columns of C from a regression on the codes of D, and
+    their product predicts A. For a truncated singular value decomposition of D, this is :math:`B
+    \hat{D}^{+} C`. The fit uses neither rows nor columns of A.
 
     Parameters
     ----------
     estimator : estimator
-        With `transform` and `inverse_transform`; cloned for every block. Its rank must be
-        possible for D.
+        An estimator with `transform` and `inverse_transform`. It is cloned for every block. Its
+        rank must be possible for D.
     X : array-like of shape (n_samples, n_features)
         Complete data.
     cv : tuple of two int, default=(2, 2)
-        Numbers of folds of rows and of columns. Owen and Perry advise large blocks.
+        Numbers of folds of rows and of columns. Owen and Perry recommend large blocks.
     random_state : int, RandomState instance or None, default=0
-        How rows and columns are shuffled.
+        Controls the shuffling of rows and columns.
     n_jobs : int, default=None
         Number of blocks to fit in parallel.
 
     Returns
     -------
     scores : ndarray of shape (n_row_folds * n_column_folds,)
-        R^2 of each block that was left out, against the means of its columns in C.
+        R^2 of each left-out block, relative to the means of its columns in C.
 
     See Also
     --------
-    cross_val_entries : For data with holes as well.
+    cross_val_entries : Also for data with missing values.
 
     References
     ----------
@@ -70,15 +70,17 @@ def bi_cross_val_score(estimator, X, *, cv=(2, 2), random_state=0, n_jobs=None):
     X = check_complete(X, "X")
     if not hasattr(estimator, "inverse_transform"):
         raise ValueError(
-            f"{type(estimator).__name__} has no inverse_transform, by which blocks are predicted. "
-            "cross_val_entries scores imputers too."
+            f"{type(estimator).__name__} has no inverse_transform, which is needed to predict "
+            "blocks. Use cross_val_entries, which also scores imputers."
         )
     shape = X.shape
     sizes = list(cv) if np.iterable(cv) else []
     if len(sizes) != 2 or not all(isinstance(n, Integral) and n >= 2 for n in sizes):
-        raise ValueError(f"cv must be two integers of at least 2, got {cv!r}.")
+        raise ValueError(f"cv must be a tuple of two integers of at least 2, got {cv!r}.")
     if any(n > size for n, size in zip(cv, shape, strict=True)):
-        raise ValueError(f"cv={cv!r} is not possible: X has the shape {shape}.")
+        raise ValueError(
+            f"cv={cv!r} needs at least so many rows and columns, but X has shape {shape}."
+        )
     rng = hiding_stream(random_state)
     row_folds, column_folds = (
         np.array_split(rng.permutation(size), n) for n, size in zip(cv, shape, strict=True)
@@ -97,7 +99,8 @@ def _score_block(estimator, X, rows, columns):
     A, B = X[np.ix_(rows, columns)], X[np.ix_(rows, other_columns)]
     C, D = X[np.ix_(other_rows, columns)], X[np.ix_(other_rows, other_columns)]
     codes = np.asarray(estimator.fit(D).transform(D))
-    # A model that is not zero where the codes are has offsets; so do the columns of C then.
+    # If the model is not zero for zero codes, it has offsets, so the regression on C needs them
+    # too.
     offset = np.asarray(estimator.inverse_transform(np.zeros_like(codes[:1])))
     regression = LinearRegression(fit_intercept=bool(np.any(offset))).fit(codes, C)
     predicted = regression.predict(np.asarray(estimator.transform(B))).reshape(A.shape)

@@ -1,4 +1,4 @@
-"""Candidates of a search, each judged by entries that were hidden from its fit."""
+"""Candidate models of a search, scored on entries that were hidden from their fit."""
 
 import copy
 from dataclasses import dataclass, field
@@ -28,27 +28,27 @@ from sklearn_mf.utils._validation import check_entry_weight, check_parameters, c
 from sklearn_mf.utils._warnings import quiet
 
 WEIGHTS = {"sample_weight", "entry_weight"}
-# Parameters of estimators whose ranks may be judged along paths: those of MatrixFactorization.
+# Parameters of the estimators whose ranks can be scored along paths: those of MatrixFactorization.
 OF_PATHS = {"loss", "bias", "positive", "alpha_H", "l1_ratio", "alpha_scaling", "solver", "init"}
 OF_PATHS |= {"early_stopping", "warm_start", "max_iter", "tol"}
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Models of every rank and penalty, and the data that they are fitted to.
+    """The models of every rank and penalty, and the data to which they are fitted.
 
     Attributes
     ----------
     estimator : estimator
-        Cloned for every model.
+        The estimator to clone for every model.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Validated; NaN, or not stored, where missing or of weight zero.
+        Validated data. Entries that are missing or have weight zero are NaN, or not stored.
     table : {array-like, sparse matrix}
-        X as it was given, with names.
+        The data as passed by the user, with names.
     grid : tuple of sequences
-        Ranks, ascending, and a list of values of ``alpha_W``, largest first, or of "auto".
+        Ranks in ascending order, and values of ``alpha_W`` in descending order, or "auto".
     params : dict
-        For `fit` of every model, among them weights.
+        Parameters for `fit` of every model, including weights.
     """
 
     estimator: BaseEstimator
@@ -59,14 +59,14 @@ class Candidates:
 
     @classmethod
     def of(cls, estimator, X, table, grid, params):
-        """Validate the weights, and take entries of weight zero for missing."""
+        """Validate the weights and mark entries with weight zero as missing."""
         params = {name: value for name, value in params.items() if value is not None}
         if "sample_weight" in params:
             params["sample_weight"] = check_sample_weight(params["sample_weight"], X)
         if "entry_weight" in params:
             E = check_entry_weight(params["entry_weight"], X, estimator.unstored)
             if sparse.issparse(X) and estimator.unstored == "zero":
-                # What has no weight is missing: of the zeros those count which have one.
+                # Entries without a weight are missing. Unstored zeros with a weight are observed.
                 E, X = _weighted_zeros(E, X)
                 estimator = clone(estimator).set_params(unstored="missing")
             params["entry_weight"] = E
@@ -74,7 +74,7 @@ class Candidates:
         return cls(estimator, X, table, grid, params)
 
     def weights(self):
-        """What every observed entry counts for."""
+        """Weights of the observed entries."""
         rows, _, values = observed_entries(self.X)
         weights = np.ones(len(values))
         if "sample_weight" in self.params:
@@ -85,7 +85,7 @@ class Candidates:
 
     @cached_property
     def variance(self):
-        """Of the observed entries; of counts, beside their zeros."""
+        """Variance of the observed entries, including observed zeros of a sparse X."""
         values = observed_entries(self.X)[2].astype(np.float64)
         size = np.prod(self.X.shape) if self.counts_zeros else len(values)
         mean = values.sum() / size
@@ -93,32 +93,33 @@ class Candidates:
 
     @property
     def counts_zeros(self):
-        """Whether X is sparse, and what it does not store is an observed zero."""
+        """Whether X is sparse and its unstored entries are observed zeros."""
         return sparse.issparse(self.X) and self.estimator.unstored == "zero"
 
     def fitted(self, X, rank, alpha, params):
-        """One of them, fitted to a part of the data."""
+        """Fit one model to a part of the data."""
         changes = {"n_components": int(rank), "alpha_W": alpha, "missing_values": np.nan}
         return clone(self.estimator).set_params(**changes).fit(X, **params)
 
     def results(self, judge, n_hidden):
-        """Score, fit time and score time of all, each fitted and judged by itself.
+        """Return score, fit time and score time of all candidates, each fitted separately.
 
         Parameters
         ----------
         judge : callable
-            Gets a rank and a penalty; returns a score and when the fit had ended.
+            A function of a rank and a penalty. It returns a score, and the time at which the fit
+            ended.
         n_hidden : int
             Number of hidden entries.
 
         Returns
         -------
         results : ndarray of shape (n_alphas, n_ranks, 3)
-            NaN where errors had risen for good.
+            NaN for candidates that were skipped because the errors no longer decreased.
         """
         ranks, alphas = self.grid
         results = np.full((len(alphas), len(ranks), 3), np.nan)
-        with quiet(UserWarning):  # the last fit says what there is to say
+        with quiet(UserWarning):  # the final fit repeats relevant warnings
             for alpha, row in zip(alphas, results, strict=True):
                 for number, rank in enumerate(ranks):
                     began = perf_counter()
@@ -130,24 +131,24 @@ class Candidates:
 
 
 def results_of(candidates, tasks, n_sweeps, n_jobs):
-    """Score, fit time and score time of all candidates on every fold.
+    """Return score, fit time and score time of all candidates on every fold.
 
     Parameters
     ----------
     candidates : Candidates
-        To be judged.
+        The candidates to score.
     tasks : list of tuple
         The two parts of each fold, and a seed.
     n_sweeps : int
-        Sweeps at every step of a path, at most.
+        Maximum number of sweeps in each step of a path.
     n_jobs : int or None
-        Folds at a time.
+        Number of folds to fit in parallel.
 
     Returns
     -------
     results : ndarray of shape (n_folds, n_alphas, n_ranks, 3)
-        NaN where errors had risen for good. Where the one ``alpha_W`` is "auto", those of each
-        rank are of the strength that suits it best.
+        NaN for candidates that were skipped because the errors no longer decreased. If ``alpha_W``
+        is "auto", the results of each rank are those of its best strength.
     """
     found = _paths_of(candidates)
     if found is None:
@@ -169,7 +170,7 @@ def results_of(candidates, tasks, n_sweeps, n_jobs):
 
 
 def _paths_of(candidates):
-    """Who judges folds along paths, of which strengths, and the work of a step; or None."""
+    """Return a function that scores folds along paths, the strengths, and the work; or None."""
     estimator, X, params = candidates.estimator, candidates.X, candidates.params
     if not {*estimator.get_params(deep=False)} >= OF_PATHS or not set(params) <= WEIGHTS:
         return None
@@ -184,7 +185,7 @@ def _paths_of(candidates):
     if paths is None:
         return None
     ranks, alphas = candidates.grid
-    strengths, first = [(alpha, alpha) for alpha in alphas], 0  # of components, and of biases
+    strengths, first = [(alpha, alpha) for alpha in alphas], 0  # for components and biases
     if alphas == ["auto"]:
         strengths, first = strengths_for_ranks(objective, observations)
     observations = paths.unit.observations(observations)
@@ -195,7 +196,7 @@ def _paths_of(candidates):
 
 
 def _judged(judge, tasks, work, n_jobs):
-    """What is found by processes, or along paths whose threads fill each other's gaps."""
+    """Score the folds in processes, or along paths whose threads share the cores."""
     if effective_n_jobs(n_jobs) > 1:
         return Parallel(n_jobs=n_jobs)(delayed(_quietly)(judge, *task) for task in tasks)
     if work:
@@ -204,7 +205,7 @@ def _judged(judge, tasks, work, n_jobs):
 
 
 def _n_hidden(train, test, columns=None):
-    """How many entries a fold hides, or how many cells of a block."""
+    """Return the number of entries that a fold hides, or of cells in a block."""
     return len(test) if columns is None else int(test.sum()) * int(columns.sum())
 
 
@@ -214,7 +215,7 @@ def _quietly(judge, *task):
 
 
 def _weighted_zeros(E, X):
-    """Weights that are not zero, and what X has there, zeros stored."""
+    """Return the nonzero weights, and X at their positions, with zeros stored."""
     E = sparse.csr_array(E, copy=True)
     E.sum_duplicates()
     E.eliminate_zeros()
@@ -224,7 +225,7 @@ def _weighted_zeros(E, X):
 
 
 def _entries_of(E, X):
-    """What a matrix of weights has where X is observed."""
+    """Return the weights at the observed entries of X."""
     rows, columns, _ = observed_entries(X)
     return entries_at(E, rows, columns) if sparse.issparse(E) else E[rows, columns]
 
@@ -237,7 +238,7 @@ def _along_path(paths, observations: ObservedMatrix, grid, n_sweeps, *task):
 
 
 def _held_out(observations: ObservedMatrix, train, test, columns=None):
-    """The parts of a fold, of entries or of a block."""
+    """Return the parts of a fold, of entries or of a block."""
     if columns is not None:
         return observations.without_block(train, test, columns)
     parts = []
@@ -266,7 +267,7 @@ def _one_by_one(candidates, train, test, seed):
 
 
 def _visible(candidates, train):
-    """X without all entries but those to train on; with the names of its table."""
+    """Return X with the training entries only, keeping the names of its table."""
     hidden = np.ones(len(observed_entries(candidates.X)[0]), dtype=bool)
     hidden[train] = False
     visible = hide_entries(candidates.X, np.flatnonzero(hidden))
@@ -275,7 +276,7 @@ def _visible(candidates, train):
 
 
 def _by_blocks(candidates, train, test, columns, seed):
-    """Of rows that no model saw some columns tell the codes, and the others are predicted."""
+    """Predict held-out rows from codes fitted to some of their columns."""
     X, params = sparse.csr_array(candidates.X), dict(candidates.params)
     weight = params.pop("sample_weight", None)
     if weight is not None:
@@ -297,7 +298,7 @@ def _by_blocks(candidates, train, test, columns, seed):
 
 
 def _of_columns(model, columns):
-    """A fitted model of some of its features alone."""
+    """Restrict a fitted model to some of its features."""
     model = copy.copy(model).set_output(transform="default")
     model.components_ = np.ascontiguousarray(model.components_[:, columns])
     model.feature_bias_ = model.feature_bias_[columns]

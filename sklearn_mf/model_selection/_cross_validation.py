@@ -27,30 +27,32 @@ def cross_val_entries(
     n_jobs: int | None = None,
     return_estimator: bool = False,
 ) -> dict[str, Any]:
-    """Cross-validate by hidden entries: the like of `cross_validate` for X alone.
+    """Cross-validate an estimator over entries, as `cross_validate` does over samples.
 
-    For each split the whole estimator, which may be a pipeline, is fitted on the entries to
-    train on, and predicts the entries to test with from them.
+    For each split, the whole estimator, which may be a pipeline, is fitted to the training entries
+    and predicts the test entries from them.
 
     Parameters
     ----------
     estimator : estimator
-        A factorization, whose `inverse_transform` reconstructs what it transforms, or an
-        imputer, whose `transform` completes the data: :class:`~sklearn_mf.FactorizationImputer`,
-        those of scikit-learn, and others that keep what is observed. In a pipeline what steps
-        other than imputers do is undone. Cloned for every split.
+        A factorization, whose `inverse_transform` reconstructs the data, or an imputer, whose
+        `transform` completes the data: :class:`~sklearn_mf.FactorizationImputer`, those of
+        scikit-learn, and others that keep the observed entries. In a pipeline, the steps that are
+        not imputers are inverted. The estimator is cloned for every split.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data. Missing entries are NaN, or `missing_values` of the estimator, in a pipeline of the
-        first step that has it; of a sparse X those that it does not store. Never changed.
+        Data, which are never modified. Missing entries are NaN, or marked by the parameter
+        `missing_values` of the estimator (in a pipeline, of the first step that has this
+        parameter). The unstored entries of a sparse X are missing.
     cv : int, splitter or iterable, default=None
-        None: an :class:`EntryKFold` of five folds; an int: of so many. They are always the
-        same folds. A splitter of entries, or pairs of arrays of entries to train on and to
-        test with, in the order of :func:`observed_entries`.
+        None stands for an :class:`EntryKFold` with five folds, an int for that number of folds,
+        always with the same random folds. Alternatively, a splitter of entries, or pairs of arrays
+        of training and test entries, numbered as in :func:`observed_entries`.
     metric : str, callable or RankingScorer, default="r2"
-        What is scored, as in :class:`MaskedEntryScorer`; with a :class:`RankingScorer` how high the
-        hidden entries of a sparse X are ranked among all columns, whatever its `fraction`.
+        The score, as in :class:`MaskedEntryScorer`. With a :class:`RankingScorer`, the hidden
+        entries of a sparse X are ranked among all columns; its `fraction` is ignored.
     groups : array-like, default=None
-        Passed on to `split` of the splitter; times for :class:`EntryTimeSeriesSplit`.
+        Passed to `split` of the splitter: the times of the entries for
+        :class:`EntryTimeSeriesSplit`.
     params : dict, default=None
         Parameters for `fit` of the estimator.
     n_jobs : int, default=None
@@ -62,11 +64,11 @@ def cross_val_entries(
     Returns
     -------
     scores : dict of ndarray of shape (n_splits,)
-        "test_score", "fit_time", "score_time", and where asked for the list "estimator".
+        "test_score", "fit_time", "score_time" and, if requested, the list "estimator".
 
     See Also
     --------
-    sklearn.model_selection.cross_validate : Splits rows.
+    sklearn.model_selection.cross_validate : Splits samples.
 
     References
     ----------
@@ -97,7 +99,7 @@ def cross_val_entries(
     check_metric(metric)
     check_unstored(estimator, X, metric)
     mark = mark_of(estimator)
-    table = X if is_nan(mark) else check_holed(X, mark)  # whose holes splitters know
+    table = X if is_nan(mark) else check_holed(X, mark)  # splitters expect NaN
     if cv is None or isinstance(cv, Integral):
         cv = EntryKFold(5 if cv is None else cv, random_state=0)
     results = Parallel(n_jobs=n_jobs)(
@@ -114,7 +116,7 @@ def cross_val_entries(
 
 def _fit_and_score(estimator, X, train, test, metric, params):
     start = perf_counter()
-    # What is neither in train nor in test, as later entries are, is not seen either.
+    # Entries that are neither in train nor in test, such as later ones, must be hidden as well.
     mark = mark_of(estimator)
     n_observed = len(observed_entries(X, missing_values=mark)[0])
     unseen = np.setdiff1d(np.arange(n_observed), train)

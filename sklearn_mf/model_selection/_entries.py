@@ -1,4 +1,4 @@
-"""Observed entries of a matrix, in one order for dense and sparse ones, and copies without some."""
+"""Observed entries of dense and sparse matrices in a common order, and copies with some hidden."""
 
 from dataclasses import replace
 
@@ -12,25 +12,25 @@ from sklearn_mf.utils._validation import check_holed as check_marked
 
 
 def observed_entries(X, *, missing_values=np.nan):
-    """Positions and values of the observed entries of X, row by row.
+    """Return positions and values of the observed entries of X, row by row.
 
-    Their order is the numbering that the splitters of this module use.
+    The splitters of this module number the entries in this order.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data. What a sparse X does not store is missing, too.
+        Data. The unstored entries of a sparse X are missing.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        How missing entries are marked.
+        The value that marks missing entries.
 
     Returns
     -------
     rows : ndarray of shape (n_observed,)
-        Row of every observed entry, ascending.
+        Row of each observed entry, in ascending order.
     columns : ndarray of shape (n_observed,)
-        Column of every observed entry, ascending within a row.
+        Column of each observed entry, in ascending order within a row.
     values : ndarray of shape (n_observed,)
-        What X has there.
+        Value of each observed entry.
 
     Examples
     --------
@@ -50,28 +50,28 @@ def observed_entries(X, *, missing_values=np.nan):
 
 
 def hide_entries(X, entries, *, missing_values=np.nan):
-    """A copy of X in which some observed entries are missing.
+    """Return a copy of X in which some observed entries are missing.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data. What a sparse X does not store is missing, too. Never changed.
+        Data, which are never modified. The unstored entries of a sparse X are missing.
     entries : array-like of int of shape (n_hidden,)
-        Numbers of the entries to hide, in the order of :func:`observed_entries`.
+        Indices of the entries to hide, numbered as in :func:`observed_entries`.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        How missing entries are marked, and how hidden ones will be.
+        The value that marks missing entries, and will mark the hidden ones.
 
     Returns
     -------
     X_visible : {ndarray, DataFrame, CSR matrix, LabeledMatrix} of shape (n_samples, n_features)
-        `missing_values` where entries are hidden; if that is NaN, a sparse matrix does not store
-        them. A DataFrame keeps its names, and types that know missing entries; a LabeledMatrix its
-        labels.
+        A copy of X with `missing_values` at the hidden entries. A sparse matrix does not store them
+        if `missing_values` is NaN. A DataFrame keeps its names and its nullable types, a
+        LabeledMatrix its labels.
 
     Raises
     ------
     ValueError
-        If `entries` has a number that no observed entry has.
+        If `entries` contains an index that is not that of an observed entry.
 
     Examples
     --------
@@ -89,8 +89,8 @@ def hide_entries(X, entries, *, missing_values=np.nan):
         raise ValueError(f"entries must be integers, got dtype {entries.dtype}.")
     if entries.size and not (entries.min() >= 0 and entries.max() < len(rows)):
         raise ValueError(
-            f"entries has numbers from {entries.min()} to {entries.max()}, but the observed "
-            f"entries of X are numbered from 0 to {len(rows) - 1}."
+            f"entries contains indices from {entries.min()} to {entries.max()}, but the "
+            f"observed entries of X are numbered from 0 to {len(rows) - 1}."
         )
     entries = entries.astype(np.intp)
     if sparse.issparse(array):
@@ -105,10 +105,10 @@ def hide_entries(X, entries, *, missing_values=np.nan):
 
 
 def check_holed(X, missing_values=np.nan):
-    """X as an array, or CSR with columns in order and no entry twice; NaN where missing."""
+    """Return X as an array or a canonical CSR matrix, with NaN for missing entries."""
     X = check_marked(X, missing_values, dtype="numeric" if is_nan(missing_values) else FLOATS)
     if not sparse.issparse(X):
-        # Tables of Arrow with missing integers or booleans come as objects.
+        # Arrow tables with missing integers or booleans are converted to objects.
         return X.astype(np.float64) if X.dtype == object else X
     if not X.has_canonical_format:
         X = X.copy()
@@ -117,7 +117,7 @@ def check_holed(X, missing_values=np.nan):
 
 
 def _without_stored(X, entries, mark):
-    # Stored NaN are missing: they have no number, and go with the hidden ones.
+    # Stored NaN are missing: they have no index and are removed with the hidden entries.
     kept = ~np.isnan(X.data)
     kept[np.flatnonzero(kept)[entries]] = False
     if not is_nan(mark):

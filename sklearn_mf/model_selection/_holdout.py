@@ -1,4 +1,4 @@
-"""A meta-estimator that hides entries before it fits."""
+"""A meta-estimator that hides entries before fitting."""
 
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
@@ -29,12 +29,12 @@ from sklearn_mf.utils._validation import (
 
 
 class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
-    """Fit on a part of the entries, and score on the others.
+    """Fit to a part of the observed entries, and score on the others.
 
-    `fit` hides a share of the observed entries and fits the whole estimator, which may be a
-    pipeline, on the rest; `score` of the same data is that of the hidden entries. So it
-    answers how well entries are predicted of rows that took part in the fit, such as
-    ratings of known users. In a search all rows are in the fit and in the test::
+    `fit` hides a fraction of the observed entries and fits the whole estimator, which may be a
+    pipeline, to the others. `score` of the same data is the score of the hidden entries. It
+    measures how well entries are predicted in rows that were in the training data, such as ratings
+    of known users. In a grid search, all rows are used for both training and testing::
 
         rows = np.arange(len(X))
         GridSearchCV(EntryHoldout(estimator), grid, cv=[(rows, rows)])
@@ -44,23 +44,24 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     estimator : estimator
         A factorization or an imputer, as in :func:`cross_val_entries`.
     test_size : float or int, default=0.2
-        Share of the observed entries to hide, in (0, 1), or their number. At least one
-        entry of each row and column stays visible.
+        Fraction of the observed entries to hide, in (0, 1), or their number. At least one entry of
+        each row and column remains visible.
     stratify : {"rows", "columns"} or None, default=None
-        Whether the same share of each row, or of each column, is hidden.
+        Whether to hide the same fraction of each row, or of each column.
     metric : str, callable or RankingScorer, default="r2"
-        What `score` returns, as in :class:`MaskedEntryScorer`; with a :class:`RankingScorer` how
-        high the hidden entries of a sparse X are ranked among all columns, whatever its `fraction`.
+        The score that `score` returns, as in :class:`MaskedEntryScorer`. With a
+        :class:`RankingScorer`, the hidden entries of a sparse X are ranked among all columns; its
+        `fraction` is ignored.
     random_state : int, RandomState instance or None, default=0
-        Which entries are hidden. With an int they are the same ones for all candidates of a
+        Controls which entries are hidden. An int hides the same entries for all candidates of a
         search. A list of integers in the grid gives repetitions.
 
     Attributes
     ----------
     estimator_ : estimator
-        Fitted on the entries that were not hidden.
+        The estimator, fitted to the entries that were not hidden.
     splitter_ : EntryShuffleSplit
-        What chose them, and does so again in `score`.
+        The splitter that chose the hidden entries, and chooses them again in `score`.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -68,7 +69,7 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    MaskedEntryScorer : Hides entries of rows that were not in the fit.
+    MaskedEntryScorer : Hides entries of rows that were not in the training data.
     cross_val_entries : Hides each entry once.
 
     Examples
@@ -106,16 +107,16 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **params):
-        """Hide entries and fit the estimator on the rest.
+        """Hide entries and fit the estimator to the others.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without; never changed.
+            Data, with or without missing values, which are never modified.
         y : array-like of shape (n_samples,), default=None
-            Passed on to the estimator.
+            Passed to the estimator.
         **params : dict
-            Parameters for `fit` of the estimator; with metadata routing, those it requests.
+            Parameters for `fit` of the estimator. With metadata routing, those that it requests.
 
         Returns
         -------
@@ -128,7 +129,7 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             routed = Bunch(estimator=Bunch(fit=params))
         check_metric(self.metric)
         check_unstored(self.estimator, X, self.metric)
-        # `score` must find the same entries, also where `random_state` gives others each time.
+        # `score` must hide the same entries, even if `random_state` is not an int.
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = int(check_random_state(seed).randint(2**31 - 1))
@@ -142,37 +143,37 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         return self
 
     def score(self, X, y=None):
-        """Score of hidden entries.
+        """Return the score of the hidden entries.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The data of the fit: those entries are hidden that were so in the fit. Of other
-            data, entries drawn in the same way.
+            The training data: the same entries are hidden as in `fit`. For other data, entries are
+            hidden in the same way.
         y : Ignored
             Not used, present by convention.
 
         Returns
         -------
         score : float
-            Higher is better.
+            The score; higher is better.
         """
         check_is_fitted(self)
         validate_data(self, native(X), reset=False, skip_check_array=True)
         return hide_and_score(self.estimator_, X, self.splitter_, self.metric)
 
     def transform(self, X):
-        """Codes of samples, from all of their entries.
+        """Return the transformed data (codes), computed from all observed entries.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without.
+            Data, with or without missing values.
 
         Returns
         -------
         W : ndarray of shape (n_samples, n_features_out)
-            What the estimator makes of them.
+            The transformed data.
         """
         check_is_fitted(self)
         return self.estimator_.transform(X)
@@ -184,12 +185,12 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features_out)
-            Codes, as `transform` returns them.
+            Codes, as returned by `transform`.
 
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            What the estimator makes of them.
+            The reconstructed data.
         """
         check_is_fitted(self)
         return self.estimator_.inverse_transform(X)
@@ -201,48 +202,48 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            What is observed of the samples.
+            Observed entries of the samples.
         rows : array-like of int of shape (n_entries,)
-            Rows of X.
+            Row index of each entry.
         columns : array-like of int of shape (n_entries,)
-            Columns of X.
+            Column index of each entry.
         return_std : bool, default=False
-            Whether to return standard deviations too.
+            Whether to return standard deviations as well.
 
         Returns
         -------
         values : ndarray of shape (n_entries,)
-            What the estimator predicts.
+            Predicted values.
         std : ndarray of shape (n_entries,)
-            If `return_std`: standard deviation of a new observation there.
+            Standard deviation of a new observation of each entry, only if `return_std` is True.
         """
         check_is_fitted(self)
         wanted = {"return_std": True} if return_std else {}
         return self.estimator_.predict_entries(X, rows, columns, **wanted)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns that `transform` returns.
+        """Return the names of the columns that `transform` returns.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Passed on to the estimator.
+            Passed to the estimator.
 
         Returns
         -------
         feature_names_out : ndarray of str
-            Names that the estimator gives.
+            Names returned by the estimator.
         """
         check_is_fitted(self)
         return self.estimator_.get_feature_names_out(input_features)
 
     def get_metadata_routing(self):
-        """Where metadata go: to `fit` of the estimator.
+        """Return the metadata routing: weights are passed to `fit` of the estimator.
 
         Returns
         -------
         routing : MetadataRouter
-            As scikit-learn describes it.
+            See scikit-learn's user guide on metadata routing.
         """
         return MetadataRouter(owner=self).add(
             estimator=self.estimator,
@@ -259,7 +260,7 @@ class EntryHoldout(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
         tags.input_tags = inner.input_tags
-        # Where entries are hidden, they are missing.
+        # Hidden entries are missing, so the estimator accepts NaN.
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse &= ranks(self.metric) or reads_unstored_as_missing(self.estimator)
         tags.transformer_tags = inner.transformer_tags

@@ -1,4 +1,4 @@
-"""How an estimator wants missing entries to be marked, whose entries others hide."""
+"""The value with which an estimator expects missing entries to be marked."""
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -8,34 +8,34 @@ from sklearn_mf.utils._validation import Real, is_nan
 
 
 def mark_of(estimator):
-    """What `missing_values` means to those who hand X to an estimator.
+    """Return the `missing_values` of an estimator, for code that hides entries of its X.
 
-    That of the estimator itself; of a pipeline that of the first step which has one; of other
-    meta-estimators that of the estimators in them.
+    It is the parameter of the estimator itself, in a pipeline that of the first step that has one,
+    and in other meta-estimators that of the estimators inside them.
 
     Parameters
     ----------
     estimator : estimator
-        A factorization, an imputer, or what is made of such.
+        A factorization, an imputer, or a composition of them.
 
     Returns
     -------
     mark : float
-        NaN where nothing else is said.
+        The mark; NaN if no estimator has such a parameter.
 
     Raises
     ------
     ValueError
-        If it cannot be known how entries of X are to be hidden: the first mark of a pipeline is
-        another one than NaN, and what other steps make of X; estimators beside each other have
-        different marks; or a mark is no number.
+        If entries of X cannot be hidden: the mark of a pipeline is not NaN and its steps before the
+        imputer would change it, estimators in parallel have different marks, or a mark is not a
+        number.
     """
     mark = _mark_of(estimator)
     return np.nan if mark is None or is_nan(mark) else mark
 
 
 def _mark_of(estimator):
-    """A mark, or None if there is nothing that has one."""
+    """Return a mark, or None if no estimator has one."""
     if not hasattr(estimator, "get_params"):
         return None
     parameters = estimator.get_params(deep=False)
@@ -44,7 +44,7 @@ def _mark_of(estimator):
         if not (isinstance(mark, Real) or is_nan(mark)):
             raise ValueError(
                 f"Entries of X cannot be hidden from {type(estimator).__name__} with "
-                f"missing_values={mark!r}, which is no number. Use NaN, or a number."
+                f"missing_values={mark!r}, which is not a number. Use NaN, or a number."
             )
         return mark
     if isinstance(estimator, Pipeline):
@@ -53,7 +53,7 @@ def _mark_of(estimator):
     if any(not _same(mark, marks[0]) for mark in marks):
         raise ValueError(
             f"Entries of X cannot be hidden from {type(estimator).__name__}, whose estimators have "
-            f"different missing_values: {marks}. Have one mark for all."
+            f"different missing_values: {marks}. Use the same value for all of them."
         )
     return marks[0] if marks else None
 
@@ -71,14 +71,14 @@ def _mark_of_steps(pipeline):
             raise ValueError(
                 f"Entries of X cannot be hidden from a pipeline whose step {name!r} has "
                 f"missing_values={mark!r}: the step {before!r} before it has no missing_values, "
-                "and would take the mark for a value. Mark missing entries by NaN."
+                "and would treat the mark as a value. Mark missing entries by NaN."
             )
         return mark
     return None
 
 
 def _children(parameters):
-    """Estimators among parameters, and in the lists of composed estimators."""
+    """Yield the estimators among parameters, also in the lists of composed estimators."""
     for value in parameters.values():
         if isinstance(value, BaseEstimator):
             yield value

@@ -1,4 +1,4 @@
-"""How well hidden entries are predicted: higher is better for every metric."""
+"""Scores of the predictions of hidden entries; higher is better for every metric."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -17,18 +17,18 @@ from sklearn_mf.utils._tables import is_sparse
 
 @dataclass(frozen=True)
 class Prediction:
-    """Hidden entries and what an estimator predicts for them.
+    """Hidden entries and an estimator's predictions of them.
 
     Attributes
     ----------
     estimator : estimator
-        What predicted them.
+        The estimator that predicted the entries.
     visible : {ndarray, CSR matrix} of shape (n_samples, n_features)
-        What it predicted them from, with NaN where something is missing.
+        The data from which it predicted them, with NaN for missing entries.
     rows, columns, values : ndarray of shape (n_hidden,)
-        The hidden entries.
+        Row, column and value of each hidden entry.
     predicted : ndarray of shape (n_hidden,)
-        Their predictions.
+        Predicted value of each hidden entry.
     """
 
     estimator: object
@@ -40,7 +40,7 @@ class Prediction:
 
 
 def check_metric(metric):
-    """The function of a `Prediction` that a ``metric`` parameter means; of rankings itself."""
+    """Return the function of a `Prediction` for a ``metric``, or the metric if it ranks columns."""
     if ranks(metric):
         metric.check()
         return metric
@@ -51,56 +51,58 @@ def check_metric(metric):
         return partial(_ndcg, k=int(k) if k else None)
     if metric not in METRICS:
         raise ValueError(
-            f"metric must be one of {sorted(METRICS)}, 'ndcg', 'ndcg@10' or such, or a callable "
+            f"metric must be one of {sorted(METRICS)}, 'ndcg', 'ndcg@k' with an integer k, or a "
+            f"callable metric(y_true, y_pred); got {metric!r}."
+            f"{did_you_mean(metric, [*METRICS, 'ndcg'])}"
             f"metric(y_true, y_pred); got {metric!r}.{did_you_mean(metric, [*METRICS, 'ndcg'])}"
         )
     return METRICS[metric]
 
 
 def ranks(metric):
-    """Whether a metric ranks columns, and compares no predictions."""
+    """Return whether a metric ranks columns, instead of comparing predictions with values."""
     return hasattr(metric, "score_hidden")
 
 
 def reads_unstored_as_missing(estimator):
-    """Whether what is removed from a sparse X is missing for an estimator, and not zero."""
-    # Imputers fill what is marked as missing, never what is not stored.
+    """Return whether unstored entries of a sparse X are missing for an estimator, not zero."""
+    # Imputers fill entries that are marked as missing, but never unstored entries.
     parameters = [(name.split("__")[-1], value) for name, value in estimator.get_params().items()]
     stated = {value for name, value in parameters if name == "unstored"}
     return stated == {"missing"} and "add_indicator" not in dict(parameters)
 
 
 def check_unstored(estimator, X, metric):
-    """Refuse sparse X, if entries that are removed from it would be read as zeros."""
+    """Refuse a sparse X if entries removed from it would count as zeros."""
     if ranks(metric):
-        metric.check_data(X)  # and zeros are meant: nobody has chosen what is hidden
+        metric.check_data(X)  # rankings hide positive entries, and zeros are candidates
     elif is_sparse(X) and not reads_unstored_as_missing(estimator):
         raise ValueError(
-            "Entries of a sparse X cannot be hidden from an estimator that reads what is not "
-            "stored as zeros. Use unstored='missing', if it is missing; else pass X.toarray()."
+            "Entries of a sparse X cannot be hidden from an estimator for which unstored entries "
+            "are zeros. If they are missing, use unstored='missing'. Otherwise pass X.toarray()."
         )
 
 
 def score_hidden(estimator, X, visible, hidden, metric):
-    """Score of a fitted estimator on hidden entries of X, predicted from the visible ones.
+    """Return the score of a fitted estimator on hidden entries, predicted from the visible ones.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted; a factorization or an imputer.
+        A fitted factorization or imputer.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The data.
     visible : {array-like, sparse matrix} of shape (n_samples, n_features)
-        X without the hidden entries, and maybe others, as the estimator marks what is missing.
+        X without the hidden entries (and possibly others), in the form that the estimator expects.
     hidden : ndarray of int
-        Their numbers.
+        Indices of the hidden entries.
     metric : str, callable or RankingScorer
-        See `check_metric`.
+        The score; see `check_metric`.
 
     Returns
     -------
     score : float
-        Higher is better.
+        The score; higher is better.
     """
     if ranks(metric):
         return metric.score_hidden(estimator, X, visible, hidden)
@@ -116,12 +118,12 @@ def score_hidden(estimator, X, visible, hidden, metric):
 
 
 def hide_and_score(estimator, X, splitter, metric):
-    """Hide what a splitter's first split tests, and score it; see `score_hidden`."""
+    """Hide the test entries of a splitter's first split and score them; see `score_hidden`."""
     check_metric(metric)
     if not hasattr(estimator, "transform"):
         raise ValueError(
-            f"{type(estimator).__name__} has no transform: hidden entries are predicted by "
-            "transform and inverse_transform of factorizations, or by transform of imputers."
+            f"{type(estimator).__name__} has no transform. Hidden entries can be predicted by "
+            "factorizations, with transform and inverse_transform, or by imputers, with transform."
         )
     check_unstored(estimator, X, metric)
     visible, hidden = first_split(estimator, X, splitter)
@@ -129,14 +131,14 @@ def hide_and_score(estimator, X, splitter, metric):
 
 
 def first_split(estimator, X, splitter):
-    """What is left of X by a splitter's first split for an estimator, and the hidden entries."""
+    """Return X without the test entries of a splitter's first split, and these entries."""
     mark = mark_of(estimator)
     _, hidden = next(splitter.split(check_holed(X, mark)))
     return hide_entries(X, hidden, missing_values=mark), hidden
 
 
 def _r2(prediction):
-    """Against the means of the visible entries of each feature: what `SimpleImputer` predicts."""
+    """Return R^2 relative to the means of the visible entries, which `SimpleImputer` predicts."""
     _, columns, values = observed_entries(prediction.visible)
     n_features = prediction.visible.shape[1]
     counts = np.bincount(columns, minlength=n_features)
@@ -155,26 +157,27 @@ def _mae(prediction):
 
 
 def _deviance(prediction):
-    """Twice the mean loss of the estimator, on the scale of X."""
+    """Return twice the mean loss of the estimator, on the scale of X."""
     last = last_step(prediction.estimator)
-    # An imputer's estimator knows the loss.
+    # An imputer stores the loss in its estimator.
     fitted = getattr(last_step(getattr(last, "estimator_", last)), "loss_", None)
     if fitted is None:
         raise ValueError(
-            "metric='deviance' needs an estimator with a loss_, at the end of a pipeline or "
-            f"alone; {type(prediction.estimator).__name__} has none. Use metric='r2'."
+            "metric='deviance' needs an estimator with the attribute loss_, alone or as the last "
+            f"step of a pipeline, but {type(prediction.estimator).__name__} has none. Use "
+            "metric='r2'."
         )
     loss = fitted.at_columns(prediction.columns)
     return -2 * np.mean(loss.value(prediction.values, loss.from_mean(prediction.predicted)))
 
 
 def _ndcg(prediction, k):
-    """Mean over the rows with at least two hidden entries; their values are the gains."""
+    """Return the mean over rows with at least two hidden entries, whose values are the gains."""
     if prediction.values.size and prediction.values.min() < 0:
-        raise ValueError("metric='ndcg' needs values that are not negative: they are the gains.")
+        raise ValueError("metric='ndcg' needs non-negative values, because they are the gains.")
     counts = np.bincount(prediction.rows)
     total = n_rows = 0
-    # Rows with as many hidden entries as one another are one table.
+    # Rows with the same number of hidden entries form one table.
     for count in np.unique(counts[counts > 1]):
         chosen = counts[prediction.rows] == count
         shape = (-1, count)
@@ -184,7 +187,9 @@ def _ndcg(prediction, k):
         total += len(gains) * ndcg_score(gains, ranks, k=k)
         n_rows += len(gains)
     if n_rows == 0:
-        raise ValueError("metric='ndcg' needs rows with at least two hidden entries: hide more.")
+        raise ValueError(
+            "metric='ndcg' needs rows with at least two hidden entries: hide more entries."
+        )
     return total / n_rows
 
 

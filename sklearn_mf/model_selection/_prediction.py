@@ -1,4 +1,4 @@
-"""What an estimator predicts for hidden entries: it reconstructs the data, or completes them."""
+"""Predictions of hidden entries by reconstruction or completion of the data."""
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -9,29 +9,29 @@ from sklearn_mf.model_selection._marks import mark_of
 from sklearn_mf.utils._tables import column_names, native
 from sklearn_mf.utils._validation import input_names
 
-# Numbers in a reconstruction, which is dense: so much of it is made at a time.
+# Maximum number of entries of the dense reconstruction that are computed at a time.
 BLOCK_SIZE = 2**23
 
 
 def predict_hidden(estimator, visible, rows, columns):
-    """Predictions of a fitted estimator for entries that it does not see.
+    """Return the predictions of a fitted estimator for entries that were hidden from it.
 
     Parameters
     ----------
     estimator : estimator
-        Reconstructs what it transforms, or is an imputer, whose `transform` completes the data,
-        or a pipeline of both kinds: what steps other than imputers did is undone.
+        A factorization, which reconstructs its input; an imputer, whose `transform` completes the
+        data; or a pipeline of both, in which the steps other than imputers are inverted.
     visible : {array-like, sparse matrix} of shape (n_samples, n_features)
-        What it sees.
+        The data without the hidden entries.
     rows : ndarray of int of shape (n_hidden,)
-        Rows of the entries, ascending.
+        Row of each hidden entry, in ascending order.
     columns : ndarray of int of shape (n_hidden,)
-        Their columns.
+        Column of each hidden entry.
 
     Returns
     -------
     predicted : ndarray of shape (n_hidden,)
-        The predictions.
+        The predicted values.
     """
     steps = list(_steps(estimator))
     if not any(is_imputer(step) for step in steps):
@@ -52,20 +52,21 @@ def predict_hidden(estimator, visible, rows, columns):
         labels = column_names(native(visible)) or [f"x{k}" for k in range(visible.shape[1])]
         name = next(type(step).__name__ for step in steps if is_imputer(step))
         raise ValueError(
-            f"{name} leaves row {i}, column {labels[j]!r} missing, which cannot be scored then. If "
-            "its fit saw no entry of that column, use keep_empty_features=True."
+            f"{name} leaves row {i}, column {labels[j]!r} missing, so it cannot be scored. If this "
+            "column had no observed entry in fit, use keep_empty_features=True."
         )
     return predicted
 
 
 def is_imputer(step):
-    """Whether a step keeps what is observed, so that there is nothing to undo."""
-    # Those of scikit-learn, and ours, have this parameter; others cannot be inverted.
+    """Return whether a step keeps the observed entries, so that it need not be inverted."""
+    # The imputers of scikit-learn and of this package have this parameter. Other steps without
+    # `inverse_transform` cannot be inverted.
     return hasattr(step, "add_indicator") or not hasattr(step, "inverse_transform")
 
 
 def _steps(estimator):
-    """Itself; of a search the best one; of a pipeline its steps, those of inner ones too."""
+    """Return the fitted steps of (nested) pipelines and of the best estimator of searches."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, Pipeline):
         yield estimator
@@ -76,15 +77,15 @@ def _steps(estimator):
 
 
 def _places(step, before, after):
-    """Where an imputer has put each column that it was given; -1 where it left one out.
+    """Return the output column of each input column of an imputer; -1 for dropped columns.
 
-    Raises a ValueError if it is none, as what it was given has changed.
+    A ValueError is raised if the step changes observed values, so that it is not an imputer.
     """
     before, after = check_holed(before, mark_of(step)), check_holed(after)
     places = np.arange(before.shape[1])
     if hasattr(step, "get_feature_names_out"):
         names = list(enumerate(step.get_feature_names_out()))
-        # Names of a ColumnTransformer begin with that of a transformer.
+        # The names of a ColumnTransformer begin with the name of the transformer.
         found = {name.partition("__")[2]: place for place, name in names}
         found |= {name: place for place, name in names}
         places = np.array([found.get(name, -1) for name in input_names(step)])
@@ -95,15 +96,15 @@ def _places(step, before, after):
     given, returned = before[:, kept][observed], after[:, places[kept]][observed]
     if not (kept.any() and np.allclose(given, returned, rtol=1e-6, atol=0)):
         raise ValueError(
-            f"{type(step).__name__} has no inverse_transform, and is no imputer: what transform "
-            "returns has other columns, or other values where X is observed. Hidden entries cannot "
-            "be predicted by it."
+            f"{type(step).__name__} has no inverse_transform and is not an imputer: its transform "
+            "returns other columns, or changes observed values of X. It cannot predict hidden "
+            "entries."
         )
     return places
 
 
 def _reconstructed(estimator, visible, rows, columns):
-    """Reconstruction at entries whose rows ascend; of all others, a block at a time."""
+    """Return reconstructed values at entries in ascending rows, one block of rows at a time."""
     codes = estimator.transform(visible)
     n_samples, n_features = visible.shape
     predicted = np.empty(len(rows))

@@ -1,4 +1,4 @@
-"""Ranks of complete data that need no fit."""
+"""Rank selection for complete data without fitting a model."""
 
 import numpy as np
 from scipy.integrate import quad
@@ -32,10 +32,10 @@ def select_rank(
     n_permutations: int = 20,
     random_state: RandomState = None,
 ) -> int:
-    r"""Number of components of a complete matrix that stand out of the noise.
+    r"""Number of components of a complete matrix that exceed the noise.
 
     With singular values :math:`\sigma_1 \ge \sigma_2 \ge \dots` of X, the optimal hard threshold
-    for noise of unknown size is
+    for noise of unknown size gives
 
     .. math::
 
@@ -45,22 +45,22 @@ def select_rank(
     where :math:`\sigma_\mathrm{med}` is their median, :math:`\beta \le 1` the ratio of the sides
     of X, :math:`\mu_\beta` the median of the Marchenko-Pastur distribution, and
     :math:`\lambda(\beta)^2 = 2(\beta + 1) + 8\beta / (\beta + 1 + \sqrt{\beta^2 + 14\beta + 1})`.
-    Parallel analysis counts the leading singular values above the 95 % quantile of those of the
-    same rank of X with every column permuted.
+    Parallel analysis counts the leading singular values above the 95 % quantile of the
+    corresponding singular values of X after a permutation of each column.
 
     Read more in the :ref:`User Guide <choosing_the_rank>`.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Complete data. It is used as it is: centre it first where that is meant.
+        Complete data. They are not centered: center them first if necessary.
     method : {"gavish-donoho", "parallel"}, default="gavish-donoho"
-        The optimal hard threshold for white noise of unknown size, or parallel analysis, for
-        noise whose size differs from column to column.
+        "gavish-donoho" is the optimal hard threshold for white noise of unknown size. "parallel" is
+        parallel analysis, for noise whose size differs between columns.
     n_permutations : int, default=20
-        Permutations of the columns, for "parallel".
+        Number of permutations of the columns for "parallel".
     random_state : int, RandomState instance or None, default=None
-        Draws the permutations.
+        Controls the permutations.
 
     Returns
     -------
@@ -70,15 +70,15 @@ def select_rank(
     Raises
     ------
     ValueError
-        If `X` is not complete or `method` or `n_permutations` is unknown or invalid.
+        If `X` is not complete, or `method` or `n_permutations` is invalid.
 
     See Also
     --------
-    RankSearchCV : Data with holes, penalties and other losses.
+    RankSearchCV : Also for data with missing values, penalties and other losses.
 
     Notes
     -----
-    The median is that of the noise only if the rank is well below half of the smaller side.
+    The median is that of the noise only if the rank is much smaller than half of the shorter side.
 
     References
     ----------
@@ -122,7 +122,7 @@ def _hard_threshold(shape):
 
     half = (high - low) / 2
 
-    def density(angle):  # x = low + rise: no root at the ends, exact near a square's zero
+    def density(angle):  # substitution x = low + rise, smooth at both ends
         rise = 2 * half * np.sin(angle / 2) ** 2
         return half * (1 + np.cos(angle)) * rise / (low + rise) / (2 * np.pi * beta)
 

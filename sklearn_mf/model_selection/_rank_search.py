@@ -1,4 +1,4 @@
-"""The rank by cross-validation of hidden entries, along paths of ranks."""
+"""Selection of the rank by cross-validation over entries, along paths of ranks."""
 
 from time import perf_counter
 from typing import Self
@@ -33,12 +33,12 @@ __all__ = ["RankSearchCV"]
 
 
 def _has_best(search):
-    """Whether there is, or will be, an estimator of the chosen rank to delegate to."""
+    """Return whether there is, or will be, a fitted estimator to which methods are delegated."""
     if not search.refit:
         chosen = getattr(search, "best_rank_", "best_rank_")
         raise AttributeError(
-            "This needs the estimator of the chosen rank: use refit=True, or "
-            f"estimator.set_params(n_components={chosen})."
+            "This method needs the estimator of the chosen rank: use refit=True, or fit "
+            f"estimator.set_params(n_components={chosen}) yourself."
         )
     return True
 
@@ -48,98 +48,99 @@ class RankSearchCV(
     MetaEstimatorMixin,
     TransformerMixin,
     BaseEstimator,
-    # The estimator puts its codes into a container itself.
+    # The estimator itself puts the transformed data into a container.
     auto_wrap_output_keys=None,
 ):
-    r"""Choose the number of components by cross-validation of hidden entries.
+    r"""Select the number of components by cross-validation over entries.
 
     The observed entries of X, not its rows, are split into folds. Each fold is hidden in turn and
-    predicted by models of every rank that are fitted to the others,
+    predicted by models of every rank that are fitted to the other folds,
 
     .. math::
 
         \mathrm{score}_{fk} =
         -\frac{1}{|F_f|} \sum_{(i,j) \in F_f} (x_{ij} - \hat x^{(k)}_{ij})^2,
 
-    so that a component which only follows noise makes the score worse. The ranks of a fold are
-    a path: the factors of the rank below, and the leading directions of what they leave, are
-    improved by sweeps of alternating least squares until the hidden error rests, often by one,
-    where a fit of its own would need many. A path ends when three scores in a row are 2 % worse
-    than its best. Where alternating least squares does not solve each factor exactly (other
-    solvers, positive factors, penalties of absolute values, ``early_stopping=True``, other
-    estimators), models start anew at every rank.
+    so that a component that only fits noise decreases the score. The ranks of a fold form a path:
+    each model starts from the factors of the previous rank and the leading directions of its
+    residuals. Sweeps of alternating least squares improve it until the error of the hidden entries
+    no longer decreases. Often one sweep is enough, where a separate fit would need many. A path
+    ends when three consecutive scores are 2 % worse than its best score. If alternating least
+    squares does not solve for each factor exactly (other solvers, non-negative factors, L1
+    penalties, ``early_stopping=True``, other estimators), a separate model is fitted for every
+    rank.
 
-    Where the estimator has ``alpha_W="auto"``, strengths of the penalty are tried beside the
-    ranks, and each rank is judged under the one that suits it best.
+    If the estimator has ``alpha_W="auto"``, several strengths of the penalty are tried with each
+    rank, and each rank gets the score of its best strength.
 
-    Chosen is the simplest model whose score is within one standard error of the best one: the
-    smallest rank, and of equal ranks the largest penalty. An estimator of that kind is then
-    fitted to all of X.
+    The selected model is the simplest one whose score is within one standard error of the best
+    score: the smallest rank, and among models of this rank the largest penalty. An estimator with
+    these parameters is then fitted to all of X.
 
     Read more in the :ref:`User Guide <choosing_the_rank>`.
 
     Parameters
     ----------
     estimator : estimator instance
-        With the parameter ``n_components`` and the method `predict_entries`, such as
+        An estimator with the parameter ``n_components`` and the method `predict_entries`, such as
         :class:`MatrixFactorization`. It is cloned.
     ranks : array-like of int
-        Numbers of components to try, each at most ``min(n_samples, n_features)``.
+        Numbers of components to try, each between 1 and ``min(n_samples, n_features)``.
     alphas : array-like of float or None, default=None
-        Values of ``alpha_W`` to try with every rank; ``alpha_H`` follows where it is "same".
-        The path of a penalty starts from the first rank of the next larger one, and ends where
-        three penalties in a row were worse. None: that of the estimator, or where it is "auto"
-        shares of the deviation of X.
+        Values of ``alpha_W`` to try with every rank; ``alpha_H`` follows if it is "same". The path
+        of a penalty starts from the first rank of the next larger penalty. Smaller penalties are
+        skipped after three consecutive penalties without improvement. None uses the value of the
+        estimator; if that is "auto", multiples of the standard deviation of X are tried.
     cv : int, splitter or iterable, default=5
-        Number of random folds of the observed entries, or how to split them: pairs of arrays
-        ``(train, test)`` that number the observed entries of X in the order of its rows. An
-        int leaves every row and column an entry to train on. Of a sparse X whose zeros count
-        blocks are hidden, as in bi-cross-validation (Owen & Perry 2009): a fifth of the columns,
-        in rows that are set aside. An int is the number of random blocks, each of that share of
-        the rows. A splitter of scikit-learn, or pairs of arrays, numbers rows then: its test
-        rows are set aside. With an ``entry_weight`` what has one is observed, also where X
-        stores nothing, and single entries are hidden.
+        Number of random folds of the observed entries, or a way to split them: a splitter of
+        entries, or pairs of arrays ``(train, test)`` with indices of the observed entries of X,
+        numbered row by row. An int leaves at least one training entry in every row and column. For
+        a sparse X whose unstored entries are zeros, blocks are hidden, as in bi-cross-validation
+        (Owen & Perry 2009): a fifth of the columns, in rows that are held out. An int is then the
+        number of random blocks, each with the same fraction of the rows, and a splitter of
+        scikit-learn, or pairs of arrays, splits the rows. With ``entry_weight``, entries that have
+        a weight are observed even if X does not store them, and single entries are hidden.
     one_standard_error : bool, default=True
-        Whether to prefer the smallest rank within one standard error of the best. Otherwise
-        the best is chosen.
+        Whether to select the smallest rank within one standard error of the best score. Otherwise
+        the best rank is selected.
     refit : bool, default=True
-        Whether to fit an estimator of the chosen rank to all of X. Otherwise there is no
-        `transform`, nor another method of it.
+        Whether to fit an estimator with the selected rank to all of X. Otherwise `transform` and
+        the other methods of the estimator are not available.
     path_max_iter : int, default=100
-        Sweeps at each rank of a path, at most: they end when one takes less than 1 % from the
-        error of hidden entries. The first rank is fitted by the estimator's `max_iter`, to a
-        tolerance of 1e-3 at least.
+        Maximum number of sweeps for each rank of a path. The sweeps end when one of them decreases
+        the error of the hidden entries by less than 1 %. The first rank is fitted with the
+        `max_iter` of the estimator, and a tolerance of at least 1e-3.
     n_jobs : int, default=None
-        Number of folds to fit in parallel, as in :class:`joblib.Parallel`. With one job, the
-        paths of large data share the threads of the kernels; results do not depend on it.
+        Number of folds to fit in parallel, as in :class:`joblib.Parallel`. With one job, the paths
+        of large data share the threads of the kernels. The results do not depend on it.
     verbose : int, default=0
-        Whether to print a line for every fold, and one for the choice.
+        Whether to print a line for every fold and one for the selected model.
     random_state : int, RandomState instance or None, default=None
-        Draws the folds and starts the search for directions of residuals.
+        Controls the folds and the random starts of the search for directions of residuals.
 
     Attributes
     ----------
     best_rank_ : int
-        The chosen number of components.
+        The selected number of components.
     best_estimator_ : estimator instance
-        Fitted to all of X with that rank, if ``refit=True``.
+        The estimator with this rank, fitted to all of X, if ``refit=True``.
     best_params_ : dict
-        The chosen ``n_components``, and ``alpha_W`` if there are `alphas`.
+        The selected ``n_components``, and ``alpha_W`` if `alphas` is given.
     best_index_ : int
-        Where it is in `cv_results_`.
+        Index of the selected model in `cv_results_`.
     best_score_ : float
-        Its mean score.
+        Mean score of the selected model.
     cv_results_ : dict of ndarrays
         As in :class:`sklearn.model_selection.GridSearchCV`: "param_n_components", "params",
         "split0_test_score" and so on, "mean_test_score", "std_test_score", "rank_test_score",
-        "mean_fit_time", "std_fit_time", "mean_score_time" and "std_score_time", in ascending
-        order of the number of components. With `alphas` there is "param_alpha_W", too, largest
-        first among equal ranks. Scores are negative mean squared errors, NaN where the path
-        of a fold had ended. Times are those of a step of the path.
+        "mean_fit_time", "std_fit_time", "mean_score_time" and "std_score_time", in ascending order
+        of the number of components. With `alphas` there is also "param_alpha_W", with the largest
+        value first among equal ranks. Scores are negative mean squared errors, or NaN after the
+        path of a fold has ended. Times are those of one step of the path.
     n_splits_ : int
         Number of folds.
     refit_time_ : float
-        Seconds of the last fit, if ``refit=True``.
+        Time of the final fit in seconds, if ``refit=True``.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -147,18 +148,18 @@ class RankSearchCV(
 
     See Also
     --------
-    select_rank : Complete data, without any fit.
-    sklearn_mf.plotting.RankSearchDisplay : Draws the scores.
+    select_rank : For complete data, without fitting a model.
+    sklearn_mf.plotting.RankSearchDisplay : Plots the scores.
 
     Notes
     -----
-    The standard error is that of the mean over folds of how much worse a model is than the best
-    one, or of the best score if that is less: since all models are judged by the same entries,
-    both often exceed the mean in the same folds. Differences below a thousandth of the best score,
-    or 1e-10 of the variance of X, are none.
+    The standard error is that of the mean difference between the scores of a model and of the best
+    one, over the folds, or of the best score itself if that is smaller: all models are scored on
+    the same entries, so the scores of a fold are correlated. Differences below a thousandth of the
+    best score, or below 1e-10 of the variance of X, are ignored.
 
-    Paths are in single precision where X loses no more than 1e-5 of its standard deviation by
-    it; the last fit is in that of X.
+    Paths are computed in single precision if the rounding error of X is at most 1e-5 of its
+    standard deviation. The final fit uses the precision of X.
 
     References
     ----------
@@ -221,33 +222,34 @@ class RankSearchCV(
         self.verbose = verbose
         self.random_state = random_state
 
-    # The estimator is checked when its clones are fitted.
+    # The estimator is validated when its clones are fitted.
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: MatrixLike, y: object = None, **params) -> Self:
-        """Choose the rank, and fit an estimator of that rank.
+        """Select the rank and fit an estimator with this rank.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without; never changed.
+            Data, with or without missing values, which are never modified.
         y : Ignored
             Not used, present by convention.
         **params : dict
-            ``groups`` for `split` of `cv`; the others for `fit` of the estimator. Of
-            ``sample_weight`` and ``entry_weight`` scores are weighted, too; an entry of weight 0
-            is missing. Where metadata routing is enabled, each goes to whom requests it.
+            ``groups`` is passed to `split` of `cv`, the others to `fit` of the estimator. With
+            ``sample_weight`` and ``entry_weight``, the scores are weighted, too; an entry with
+            weight 0 is missing. With metadata routing, each parameter goes to the object that
+            requests it.
 
         Returns
         -------
         self : RankSearchCV
-            The fitted search.
+            The fitted object.
 
         Raises
         ------
         ValueError
-            If the estimator is of another kind, X is too small for the ranks, or the folds
-            are not pairs of arrays which number the observed entries of X, or, where blocks are
-            hidden, its rows.
+            If the estimator is not supported, if X is too small for the ranks, or if the folds are
+            not pairs of arrays of valid indices (of observed entries of X, or of its rows if blocks
+            are hidden).
         """
         fit_params, split_params = self._routed_to_fit(params)
         checker = _check_estimator(self.estimator)
@@ -279,7 +281,7 @@ class RankSearchCV(
         return self
 
     def _choose(self, choices, results, least):
-        """Keep the results, and choose by them."""
+        """Store the results and select a model."""
         self.n_splits_ = len(results)
         self.cv_results_ = _cv_results(choices, results)
         scores = [self.cv_results_[f"split{n}_test_score"] for n in range(self.n_splits_)]
@@ -293,35 +295,35 @@ class RankSearchCV(
 
     @available_if(_has_best)
     def transform(self, X: MatrixLike, **params) -> np.ndarray:
-        """Codes of samples, by the estimator of the chosen rank.
+        """Transform the data with the estimator of the selected rank.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without.
+            Data, with or without missing values.
         **params : dict
-            For `transform` of the estimator, such as ``entry_weight``.
+            Parameters for `transform` of the estimator, such as ``entry_weight``.
 
         Returns
         -------
         W : ndarray of shape (n_samples, n_features_out)
-            Codes.
+            The transformed data (codes).
         """
         return self._best().transform(X, **self._routed_to("transform", params))
 
     @available_if(_has_best)
     def inverse_transform(self, X: MatrixLike) -> np.ndarray:
-        """Reconstruct data from codes, by the estimator of the chosen rank.
+        """Reconstruct data from codes, with the estimator of the selected rank.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features_out)
-            Codes, as `transform` returns them.
+            Codes, as returned by `transform`.
 
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            Expected data.
+            The reconstructed data.
         """
         return self._best().inverse_transform(X)
 
@@ -329,77 +331,77 @@ class RankSearchCV(
     def predict_entries(
         self, X: MatrixLike, rows: ArrayLike, columns: ArrayLike, return_std: bool = False
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Predict single entries, by the estimator of the chosen rank.
+        """Predict single entries with the estimator of the selected rank.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            What is observed of the samples.
+            Observed entries of the samples.
         rows : array-like of int of shape (n_entries,)
-            Rows of X.
+            Row index of each entry.
         columns : array-like of int of shape (n_entries,)
-            Columns of X.
+            Column index of each entry.
         return_std : bool, default=False
-            Whether to return standard deviations too.
+            Whether to return standard deviations as well.
 
         Returns
         -------
         values : ndarray of shape (n_entries,)
-            Expected value of every pair of a row and a column.
+            Expected value of each entry.
         std : ndarray of shape (n_entries,)
-            If `return_std`: standard deviation of a new observation there.
+            Standard deviation of a new observation of each entry, only if `return_std` is True.
         """
         wanted = {"return_std": True} if return_std else {}
         return self._best().predict_entries(X, rows, columns, **wanted)
 
     @available_if(_has_best)
     def score(self, X: MatrixLike, y: object = None, **params) -> float:
-        """Score of the estimator of the chosen rank.
+        """Return the score of the estimator of the selected rank.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without.
+            Data, with or without missing values.
         y : Ignored
             Not used, present by convention.
         **params : dict
-            For `score` of the estimator, such as ``entry_weight``.
+            Parameters for `score` of the estimator, such as ``entry_weight``.
 
         Returns
         -------
         score : float
-            What ``best_estimator_.score`` returns.
+            The result of ``best_estimator_.score``.
         """
         return self._best().score(X, y, **self._routed_to("score", params))
 
     @available_if(_has_best)
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Names of the components, as the estimator of the chosen rank has them.
+        """Return the names of the columns that `transform` returns.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Only used to validate feature names with the names seen in `fit`.
+            Used only to validate feature names against the names seen in `fit`.
 
         Returns
         -------
         feature_names_out : ndarray of str
-            Names of the columns that `transform` returns.
+            Names of the components, as given by the estimator of the selected rank.
         """
         return self._best().get_feature_names_out(input_features)
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Set the container of the codes, as the estimator makes them.
+        """Set the container of the transformed data, as for the estimator.
 
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None, default=None
-            Of the output of `transform`. None: as it is.
+            Container of the output of `transform`. None leaves the setting unchanged.
 
         Returns
         -------
         self : RankSearchCV
-            This search.
+            This object.
         """
         for estimator in (self.estimator, getattr(self, "best_estimator_", None)):
             if estimator is not None and transform is not None:
@@ -412,7 +414,7 @@ class RankSearchCV(
         Returns
         -------
         routing : MetadataRouter
-            Where weights and groups go.
+            The routing of weights and groups.
         """
         methods = MethodMapping()
         for method in ("fit", "transform", "score"):
@@ -424,7 +426,7 @@ class RankSearchCV(
         return router
 
     def _routed_to_fit(self, params):
-        """What of some metadata is for the estimator, and what for the splitter."""
+        """Divide metadata into parameters of the estimator and of the splitter."""
         if get_config()["enable_metadata_routing"]:
             routed = process_routing(self, "fit", **params)
             return dict(routed.estimator.fit), dict(routed.get("splitter", {}).get("split", {}))
@@ -441,7 +443,7 @@ class RankSearchCV(
         return self.best_estimator_
 
     def _print(self):
-        """A line for every fold, with the rank that predicts its hidden entries best."""
+        """Print a line for every fold, with the rank that predicts its hidden entries best."""
         ranks = self.cv_results_["param_n_components"]
         for number in range(self.n_splits_):
             scores = self.cv_results_[f"split{number}_test_score"]
@@ -450,10 +452,10 @@ class RankSearchCV(
                 f"[RankSearchCV] fold {number + 1}/{self.n_splits_}  best rank {ranks[best]}  "
                 f"error {-scores[best]:.6e}"
             )
-        print(f"[RankSearchCV] chosen: {self.best_params_}  error {-self.best_score_:.6e}")
+        print(f"[RankSearchCV] selected: {self.best_params_}  error {-self.best_score_:.6e}")
 
     def _choices(self, ranks, alphas):
-        """Parameters of all models, the simplest first: of equal rank, the most penalized."""
+        """Return the parameters of all models in order: ascending rank, descending penalty."""
         if self.alphas is None:
             return [{"n_components": int(rank)} for rank in ranks]
         return [
@@ -478,8 +480,8 @@ class RankSearchCV(
 
 
 def _cv_results(candidates, found):
-    """What cross-validation found, by the keys of scikit-learn."""
-    # Of folds, penalties and ranks; candidates of equal rank are neighbours.
+    """Return the results of cross-validation in the format of scikit-learn."""
+    # The axes are folds, penalties and ranks; candidates of equal rank become adjacent.
     found = found.swapaxes(1, 2).reshape(len(found), len(candidates), 3)
     scores, fit_times, score_times = np.moveaxis(found, -1, 0)
     results = {}
@@ -500,13 +502,13 @@ def _cv_results(candidates, found):
 
 
 def _check_estimator(estimator):
-    """A clone of the estimator, if the rank of its like can be chosen here."""
+    """Return a clone of the estimator if it has the parameters that the search needs."""
     needed = {"n_components", "alpha_W", "missing_values", "unstored"}
     if not needed <= set(estimator.get_params(deep=False)):
         raise ValueError(
             f"estimator={estimator!r} must have the parameters n_components, alpha_W, "
-            "missing_values and unstored, as MatrixFactorization and NMF of sklearn_mf. In a "
-            "pipeline, let RankSearchCV be the step."
+            "missing_values and unstored, like MatrixFactorization and NMF of sklearn_mf. For a "
+            "pipeline, use RankSearchCV as one of its steps."
         )
     return clone(estimator)
 
@@ -532,12 +534,12 @@ def _check_alphas(alphas, estimator):
     if alphas.ndim != 1 or not len(alphas) or alphas.dtype.kind not in "iuf":
         raise ValueError(f"alphas must be one or more numbers in one dimension, got {alphas!r}.")
     if not (alphas >= 0).all() or np.isinf(alphas).any():
-        raise ValueError(f"alphas must be finite and not negative, got {alphas!r}.")
+        raise ValueError(f"alphas must be finite and non-negative, got {alphas!r}.")
     return np.unique(alphas)[::-1].astype(np.float64).tolist()
 
 
 def _check_folds(cv, candidates, params, rng):
-    """Pairs of arrays that number observed entries, or that mask blocks of rows and columns."""
+    """Return pairs of arrays of observed entries, or masks of blocks of rows and columns."""
     X = candidates.X
     if candidates.counts_zeros:
         return block_folds_of(cv, candidates, params.get("groups"), hiding_stream(rng))
@@ -549,7 +551,7 @@ def _check_folds(cv, candidates, params, rng):
         folds = folds_of(cv, X, **params)
     if not folds or not all(len(part) and weights[part].any() for fold in folds for part in fold):
         raise ValueError(
-            f"cv={cv!r} leaves a fold without an entry to hide or to train on: X has too few "
-            f"observed entries ({n_entries}), or too few in each row and column."
+            f"cv={cv!r} gives a fold without hidden or training entries: X has too few "
+            f"observed entries ({n_entries}), or too few in each row and column. Use fewer folds."
         )
     return folds

@@ -1,4 +1,4 @@
-"""Rankings of all columns that a row does not show, by any estimator that reconstructs."""
+"""Rankings of the unstored columns of each row, by any estimator that reconstructs data."""
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -8,26 +8,26 @@ from sklearn_mf.model_selection._entries import check_holed
 from sklearn_mf.retrieval import Candidates, seen_in
 from sklearn_mf.utils._threads import n_threads
 
-# Numbers in a reconstruction, which is dense: so much of it is made at a time.
+# Maximum number of entries of the dense reconstruction that are computed at a time.
 BLOCK_SIZE = 1 << 20
 
 
 def ranked_columns(estimator, visible, n):
-    """The best columns of each row of sparse data, of those that it does not store.
+    """Return the best columns of each row of sparse data, among those it does not store.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted; recommends, or reconstructs what it transforms.
+        A fitted estimator that recommends or reconstructs its input.
     visible : CSR or labeled matrix of shape (n_samples, n_features)
-        What it sees.
+        The data without the hidden entries.
     n : int
-        How many columns to find.
+        Number of columns to return.
 
     Returns
     -------
     items : ndarray of int of shape (n_samples, n)
-        The best first; -1 where none is left.
+        The best columns first; -1 if there are fewer candidates.
     """
     stored = seen_in(check_holed(visible), "missing")
     if hasattr(estimator, "recommend"):

@@ -14,37 +14,37 @@ from sklearn_mf.utils._validation import Interval, Real, check_parameters
 
 
 class RankingScorer(BaseEstimator):
-    """Score of rankings of all columns, for the ``scoring`` parameter of scikit-learn.
+    """Score of rankings among all columns, for the ``scoring`` parameter of scikit-learn.
 
-    Of the rows to be scored, which were not in the fit, a share of the positive entries is hidden.
-    The estimator finds their codes by what is left, ranks all columns that a row does not store
-    any more, and the metric tells how high those come that were hidden. X is sparse, and
-    its zeros are never made dense, but for a block of rows at a time where the estimator is a
-    pipeline.
+    A fraction of the positive entries is hidden in the rows to be scored, which were not in the
+    training data. The estimator computes the codes of these rows from the other entries and ranks
+    all columns that a row does not store. The metric measures how high the hidden entries are
+    ranked. X is sparse and is never converted to a dense array, except for one block of rows at a
+    time if the estimator is a pipeline.
 
     Parameters
     ----------
     metric : str, default="ndcg@20"
-        A name of :func:`~sklearn_mf.metrics.ranking_report`, with the number of columns that count:
-        "precision@20", "recall@20" (of all that was hidden), "capped_recall@20" (of at most 20),
-        "hit_rate@20", "map@20", "mrr@20", "ndcg@20" (values are gains), "binary_ndcg@20",
-        "coverage@20", "gini@20", which is taken negative.
+        A name of :func:`~sklearn_mf.metrics.ranking_report` with the number of top columns that
+        count: "precision@20", "recall@20" (relative to all hidden entries), "capped_recall@20"
+        (relative to at most 20), "hit_rate@20", "map@20", "mrr@20", "ndcg@20" (values are gains),
+        "binary_ndcg@20", "coverage@20", or "gini@20", which is returned negative.
     fraction : float, default=0.2
-        Share of the positive entries to hide, in (0, 1). At least one entry of each row
-        stays visible, and rows with a single one are not scored.
+        Fraction of the positive entries to hide, in (0, 1). At least one entry of each row remains
+        visible, and rows with a single entry are not scored.
     random_state : int, RandomState instance or None, default=0
-        Which entries are hidden. With an int they are the same ones for all candidates of a
+        Controls which entries are hidden. An int hides the same entries for all candidates of a
         search, which can then be compared in pairs.
 
     See Also
     --------
-    MaskedEntryScorer : Compares values of hidden entries, and ranks these among themselves.
-    cross_val_entries : Takes this scorer as its ``metric``, to rank what a splitter hides.
+    MaskedEntryScorer : Compares predicted and true values of hidden entries.
+    cross_val_entries : Accepts this scorer as ``metric`` for the entries of a splitter.
 
     Notes
     -----
-    What an estimator sees is X without the hidden entries: they are not stored, which is read as
-    zero or as missing as its parameter `unstored` says.
+    The estimator gets X without the hidden entries. They are not stored, so they are zeros or
+    missing, depending on its parameter `unstored`.
 
     References
     ----------
@@ -87,16 +87,16 @@ class RankingScorer(BaseEstimator):
         Parameters
         ----------
         estimator : estimator
-            Fitted; it recommends, or reconstructs what it transforms.
+            A fitted estimator that recommends or reconstructs its input.
         X : sparse matrix of shape (n_samples, n_features)
-            Data; never changed.
+            Data, which are never modified.
         y : Ignored
             Not used, present by convention.
 
         Returns
         -------
         score : float
-            Higher is better.
+            The score; higher is better.
         """
         self.check()
         self.check_data(X)
@@ -106,30 +106,30 @@ class RankingScorer(BaseEstimator):
         hidden = positive[random_share_of_rows(rows[positive], self.fraction, rng)]
         if not len(hidden):
             raise ValueError(
-                "RankingScorer finds nothing to hide: no row of X has two positive entries. Score "
+                "RankingScorer cannot hide any entry: no row of X has two positive entries. Score "
                 "more rows at once."
             )
         truth = _truth(entries, hidden, X.shape)
         return self._score(estimator, hide_entries(X, hidden), truth)
 
     def score_hidden(self, estimator, X, visible, hidden):
-        """Score a fitted estimator on hidden entries, by ranking what it does not see.
+        """Score a fitted estimator by its ranking of hidden entries among the unstored ones.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted; it recommends, or reconstructs what it transforms.
+            A fitted estimator that recommends or reconstructs its input.
         X : sparse matrix of shape (n_samples, n_features)
             Data.
         visible : sparse matrix of shape (n_samples, n_features)
-            X without the hidden entries, and maybe others.
+            X without the hidden entries, and possibly without others.
         hidden : ndarray of int
-            Their numbers, in the order of :func:`observed_entries`.
+            Indices of the hidden entries, numbered as in :func:`observed_entries`.
 
         Returns
         -------
         score : float
-            Higher is better.
+            The score; higher is better.
         """
         self.check()
         self.check_data(X)
@@ -143,30 +143,30 @@ class RankingScorer(BaseEstimator):
         return -score if name == "gini" else score
 
     def check(self):
-        """Refuse wrong parameters.
+        """Raise a ValueError for invalid parameters.
 
         Returns
         -------
         name : str
-            Of the metric.
+            Name of the metric.
         k : int
-            How many columns count.
+            Number of top columns that count.
         """
         check_parameters(self)
         name, _, k = self.metric.partition("@")
         if name not in METRICS:
             raise ValueError(
-                f"metric must be one of {METRICS}, with a number as in 'ndcg@20', got "
+                f"metric must be one of {METRICS}, followed by a number as in 'ndcg@20', got "
                 f"{self.metric!r}.{did_you_mean(name, METRICS)}"
             )
         if not (k.isdecimal() and int(k) > 0):
             raise ValueError(
-                f"metric={self.metric!r} does not say how many columns count: write '{name}@20'."
+                f"metric={self.metric!r} does not say how many columns count: use '{name}@20'."
             )
         return name, int(k)
 
     def check_data(self, X):
-        """Refuse data whose entries cannot be ranked among others.
+        """Raise a ValueError for data whose entries cannot be ranked among others.
 
         Parameters
         ----------
@@ -175,8 +175,8 @@ class RankingScorer(BaseEstimator):
         """
         if not sparse.issparse(check_holed(X)):
             raise ValueError(
-                "RankingScorer needs a sparse X, whose entries that are not stored are what there "
-                f"is to rank, got {type(X).__name__}. Use scipy.sparse.csr_array(X)."
+                "RankingScorer ranks the unstored entries of a sparse X, but got "
+                f"{type(X).__name__}. Use scipy.sparse.csr_array(X)."
             )
 
 

@@ -13,42 +13,43 @@ from sklearn_mf.utils._validation import Interval, Real, check_parameters
 class MaskedEntryScorer(BaseEstimator):
     r"""Score of hidden entries, for the ``scoring`` parameter of scikit-learn.
 
-    Hides a share of the observed entries of the rows to be scored, lets the estimator
-    `transform` what is left and reconstruct it by `inverse_transform`, and compares the
-    reconstruction with what was hidden. An imputer, whose `transform` completes the data, needs
-    no `inverse_transform`. The estimator may be a whole pipeline: hidden entries reach none of
-    its steps, and the comparison is on the scale of X.
+    A fraction of the observed entries of the test rows is hidden. The estimator transforms the rest
+    with `transform` and reconstructs it with `inverse_transform`. The reconstruction is compared
+    with the hidden entries. An imputer, whose `transform` completes the data, needs no
+    `inverse_transform`. The estimator may be a whole pipeline: none of its steps sees the hidden
+    entries, and they are compared on the scale of X.
 
-    Every row and every column keeps an observed entry.
+    At least one entry of each row and column remains visible.
 
     Parameters
     ----------
     fraction : float, default=0.2
-        Share of the observed entries to hide, in (0, 1).
+        Fraction of the observed entries to hide, in (0, 1).
     metric : str or callable, default="r2"
-        What is returned; higher is better for each.
+        The score; higher is better for each of them.
 
-        - "r2": :math:`1 - \sum (x - \hat{x})^2 / \sum (x - \bar{x}_j)^2`, with
-          :math:`\bar{x}_j` the mean of the visible entries of feature j. 0 is no better than
-          :class:`sklearn.impute.SimpleImputer`.
-        - "rmse", "mae": root of the mean squared error, mean absolute error, negative.
-        - "deviance": twice the mean loss of the estimator, negative.
-        - "ndcg", or with a number as in "ndcg@10": normalized discounted cumulative gain of
-          the hidden entries of each row, the first 10 of them, ordered by prediction; see
+        - "r2": :math:`1 - \sum (x - \hat{x})^2 / \sum (x - \bar{x}_j)^2`, where
+            :math:`\bar{x}_j` is the mean of the visible entries of feature j. 0 is the score of
+            :class:`sklearn.impute.SimpleImputer`.
+        - "rmse", "mae": negative root mean squared error, negative mean absolute error.
+        - "deviance": negative of twice the mean loss of the estimator.
+        - "ndcg", or with a number as in "ndcg@10": normalized discounted cumulative gain of the
+          hidden entries of each row (of the first 10), ordered by their predictions; see
           :func:`sklearn.metrics.ndcg_score`.
         - a callable ``metric(y_true, y_pred)``.
     random_state : int, RandomState instance or None, default=0
-        Which entries are hidden. With an int they are the same ones for all candidates of a
+        Controls which entries are hidden. An int hides the same entries for all candidates of a
         search, which can then be compared in pairs.
 
     See Also
     --------
-    EntryHoldout : Hides entries of rows that take part in the fit.
+    EntryHoldout : Hides entries of rows that are in the training data.
 
     Notes
     -----
-    Missing is what is NaN, or `missing_values` of the estimator, in a pipeline of the first step
-    that has it; of a sparse X what it does not store.
+    Missing entries are NaN, or marked by the parameter `missing_values` of the estimator (in a
+    pipeline, of the first step that has this parameter). The unstored entries of a sparse X are
+    missing.
 
     References
     ----------
@@ -92,21 +93,21 @@ class MaskedEntryScorer(BaseEstimator):
         Parameters
         ----------
         estimator : estimator
-            Fitted; a factorization or an imputer, as in :func:`cross_val_entries`.
+            A fitted factorization or imputer, as in :func:`cross_val_entries`.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data, with holes or without; never changed.
+            Data, with or without missing values, which are never modified.
         y : Ignored
             Not used, present by convention.
 
         Returns
         -------
         score : float
-            Higher is better.
+            The score; higher is better.
         """
         if isinstance(self.fraction, str) or callable(self.fraction):
             raise ValueError(
-                f"fraction={self.fraction!r} is no share of the entries: for a metric write "
-                f"MaskedEntryScorer(metric={self.fraction!r})."
+                f"fraction={self.fraction!r} is not a fraction of the entries: to select a metric, "
+                f"use MaskedEntryScorer(metric={self.fraction!r})."
             )
         check_parameters(self)
         splitter = EntryShuffleSplit(1, test_size=self.fraction, random_state=self.random_state)

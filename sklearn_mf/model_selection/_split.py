@@ -1,4 +1,4 @@
-"""Splits of the observed entries of a matrix, in the idiom of scikit-learn's splitters."""
+"""Splitters of the observed entries of a matrix, in the style of scikit-learn's splitters."""
 
 import sys
 from abc import abstractmethod
@@ -19,17 +19,17 @@ from sklearn_mf.utils._validation import (
 
 
 class BaseEntrySplit(BaseEstimator, BaseCrossValidator):
-    """Base of splitters of observed entries; subclasses say which entries each split tests."""
+    """Base class of splitters of observed entries; subclasses choose the test entries."""
 
     def split(self, X, y=None, groups=None):
-        """Numbers of the entries to train on and to test with.
+        """Generate indices of training and test entries.
 
-        At least one observed entry of each row and column is in the training part.
+        At least one training entry remains in every row and column that has an observed entry.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. Missing entries are NaN, or, in a sparse X, not stored.
+            Data. Missing entries are NaN or, in a sparse X, not stored.
         y : Ignored
             Not used, present by convention.
         groups : Ignored
@@ -38,9 +38,9 @@ class BaseEntrySplit(BaseEstimator, BaseCrossValidator):
         Yields
         ------
         train : ndarray of int
-            Entries to train on, in the order of :func:`observed_entries`.
+            Indices of training entries, numbered as in :func:`observed_entries`.
         test : ndarray of int
-            Entries to test with.
+            Indices of test entries.
         """
         check_parameters(self)
         _refuse_to_split_rows(type(self).__name__)
@@ -52,24 +52,24 @@ class BaseEntrySplit(BaseEstimator, BaseCrossValidator):
                 train, test = self._learnable(lines, train, test, order)
             if not test.any():
                 raise ValueError(
-                    f"{type(self).__name__} finds nothing to hide in X (n_samples="
-                    f"{shape[0]}, n_features={shape[1]}, {len(rows)} observed "
-                    f"entries): {self._reason}. More entries are needed, or fewer splits."
+                    f"{type(self).__name__} cannot hide any entry of X (n_samples={shape[0]}, "
+                    f"n_features={shape[1]}, {len(rows)} observed entries): {self._reason}. Use "
+                    "more entries or fewer splits."
                 )
             yield np.flatnonzero(train), np.flatnonzero(test)
 
-    _reason = "every row and every column keeps one"
+    _reason = "at least one entry of each row and column must remain visible"
 
     def _learnable(self, lines, train, test, order):
-        """Masks of train and test such that every row, or column, has something to learn from."""
+        """Adjust the masks of train and test so that every row, or column, has training entries."""
         return _keep_one_of_each(lines, train, test, order)
 
     @abstractmethod
     def _splits(self, rows, columns, shape, groups):
-        """Yield masks of train and test, and the order in which entries return to train."""
+        """Yield masks of train and test, and the order in which entries may return to train."""
 
     def get_n_splits(self, X=None, y=None, groups=None):
-        """How many splits there are.
+        """Return the number of splits.
 
         Parameters
         ----------
@@ -83,31 +83,31 @@ class BaseEntrySplit(BaseEstimator, BaseCrossValidator):
         Returns
         -------
         n_splits : int
-            The parameter.
+            The parameter `n_splits`.
         """
         return self.n_splits
 
 
 class EntryKFold(BaseEntrySplit):
-    """K folds of the observed entries: each entry is hidden once.
+    """K-fold split of the observed entries: each entry is hidden once.
 
-    An entry that is the last one of its row or its column in the other folds is never
-    hidden, so that there is something to learn every row and column from.
+    The exception are entries without which their row or column would have no training entry: they
+    are never hidden.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds.
     stratify : {"rows", "columns"} or None, default=None
-        Whether each row, or each column, has about the same share of its entries in each
-        fold. None: entries are drawn without regard to where they are.
+        Whether each row, or each column, has about the same fraction of its entries in each fold.
+        With None, entries are split regardless of their position.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers; an int gives the same folds every time.
+        Source of random numbers. An int gives the same folds in every call.
 
     See Also
     --------
-    EntryShuffleSplit : Random splits, of any size.
-    sklearn.model_selection.KFold : Folds of rows.
+    EntryShuffleSplit : Random splits of any size.
+    sklearn.model_selection.KFold : Splits rows.
 
     References
     ----------
@@ -153,19 +153,19 @@ class EntryShuffleSplit(BaseEntrySplit):
     Parameters
     ----------
     n_splits : int, default=10
-        Number of splits, each drawn anew.
+        Number of independent random splits.
     test_size : float or int, default=0.2
-        Share of the observed entries to hide, in (0, 1), or their number.
+        Fraction of the observed entries to hide, in (0, 1), or their number.
     stratify : {"rows", "columns"} or None, default=None
-        Whether the same share of each row, or of each column, is hidden. None: entries are
-        drawn without regard to where they are.
+        Whether to hide the same fraction of each row, or of each column. With None, entries are
+        hidden regardless of their position.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers; an int gives the same splits every time.
+        Source of random numbers. An int gives the same splits in every call.
 
     See Also
     --------
-    EntryKFold : Each entry is hidden once.
-    EntryTimeSeriesSplit : Later entries are predicted from earlier ones.
+    EntryKFold : Hides each entry once.
+    EntryTimeSeriesSplit : Predicts later entries from earlier ones.
 
     Examples
     --------
@@ -200,7 +200,7 @@ class EntryShuffleSplit(BaseEntrySplit):
         n_test = number_of(self.test_size, n_entries)
         for _ in range(self.n_splits):
             order = _shuffled(rows, columns, self.stratify, rng)
-            # Evenly spaced in an order of rows, or columns, is the same share of each of them.
+            # Evenly spaced indices in an order by rows, or columns, hide the same fraction of each.
             chosen = (np.arange(n_test) + rng.uniform()) * n_entries / max(n_test, 1)
             test = np.zeros(n_entries, dtype=bool)
             test[order[chosen.astype(np.intp)]] = True
@@ -210,28 +210,28 @@ class EntryShuffleSplit(BaseEntrySplit):
 def train_test_entry_split(
     X, *, test_size=0.2, stratify=None, random_state=None, missing_values=np.nan
 ):
-    """Split a matrix into one to train on and one that holds the hidden entries.
+    """Split a matrix into a training matrix and a matrix of the hidden entries.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data. What a sparse X does not store is missing, too. Never changed.
+        Data, which are never modified. The unstored entries of a sparse X are missing.
     test_size : float or int, default=0.2
-        Share of the observed entries to hide, in (0, 1), or their number.
+        Fraction of the observed entries to hide, in (0, 1), or their number.
     stratify : {"rows", "columns"} or None, default=None
-        Whether the same share of each row, or of each column, is hidden.
+        Whether to hide the same fraction of each row, or of each column.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers; an int gives the same split every time.
+        Source of random numbers. An int gives the same split in every call.
     missing_values : int, float, np.nan or pandas.NA, default=np.nan
-        How missing entries are marked, and how hidden ones will be.
+        The value that marks missing entries, and will mark the hidden ones.
 
     Returns
     -------
     X_train : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
-        X without the hidden entries. At least one observed entry of each row and column
-        stays visible.
+        X without the hidden entries. Every row and column that has an observed entry keeps at least
+        one.
     X_test : {ndarray, DataFrame, CSR matrix} of shape (n_samples, n_features)
-        The hidden entries alone.
+        The hidden entries only.
 
     See Also
     --------
@@ -255,7 +255,7 @@ def train_test_entry_split(
 
 
 def _refuse_to_split_rows(name):
-    """Raise a ValueError, if a tool of scikit-learn that splits rows asks for a split."""
+    """Raise a ValueError if a scikit-learn function that splits rows requests a split."""
     frame = sys._getframe(1)
     here = __name__.rpartition(".")[0]
     while frame is not None and (
@@ -264,18 +264,19 @@ def _refuse_to_split_rows(name):
         frame = frame.f_back
     if frame and frame.f_globals.get("__name__", "").startswith("sklearn.model_selection"):
         raise ValueError(
-            f"cv={name}() splits observed entries, and scikit-learn's GridSearchCV and the like "
-            "split rows. Search over EntryHoldout(estimator) with cv=[(rows, rows)], where rows = "
-            "np.arange(len(X)); or use cross_val_entries, or RankSearchCV."
+            f"cv={name}() splits observed entries, but scikit-learn's searches and "
+            "cross-validation split rows. Search over EntryHoldout(estimator) with cv=[(rows, "
+            "rows)], where rows = np.arange(len(X)), or use cross_val_entries or RankSearchCV."
         )
 
 
 def _shuffled(rows, columns, stratify, rng):
-    """Entries in random order; row by row, or column by column, where that is asked for."""
+    """Return entries in random order, grouped by rows or columns if they are stratified."""
     order = rng.permutation(len(rows))
     if stratify is None:
         return order
-    # Rows in random order too: else the first ones had their odd entries in the same folds.
+    # The rows are shuffled too. Otherwise the extra entries of the first rows would be in the same
+    # folds.
     lines = rows if stratify == "rows" else columns
     shuffled_lines = rng.permutation(lines.max(initial=-1) + 1)[lines]
     return order[np.argsort(shuffled_lines[order], kind="stable")]
@@ -286,14 +287,14 @@ def number_of(test_size, n_entries):
         if test_size >= n_entries:
             raise ValueError(
                 f"test_size={test_size} is not possible: X has {n_entries} observed entries, and "
-                "some must be left to train on."
+                "some of them must remain for training."
             )
         return int(test_size)
     return int(np.ceil(test_size * n_entries))
 
 
 def _keep_one_of_each(lines, train, test, order):
-    """Let each row, or column, without entries in train have the first of its own in `order`."""
+    """Give each row or column without training entries the first of its entries in `order`."""
     n_entries = np.bincount(lines)
     lacking = (n_entries > 0) & (np.bincount(lines[train], minlength=len(n_entries)) == 0)
     if not lacking.any():
@@ -306,16 +307,16 @@ def _keep_one_of_each(lines, train, test, order):
 
 
 def folds_of(cv, X, groups=None):
-    """Pairs of arrays that number observed entries, as a ``cv`` parameter asks for.
+    """Return pairs of arrays of observed entries for a ``cv`` parameter.
 
     Parameters
     ----------
     cv : splitter or iterable
-        A splitter of entries, or pairs of entries to train on and to test with.
+        A splitter of entries, or pairs of training and test entries.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The data.
     groups : array-like, default=None
-        For the splitter.
+        Groups for the splitter.
 
     Returns
     -------
@@ -325,7 +326,7 @@ def folds_of(cv, X, groups=None):
     Raises
     ------
     ValueError
-        If they are something else, or a fold does not hide what it tests with.
+        If cv is something else, or a fold does not hide its test entries.
     """
     kinds = "a splitter of entries, an int, or pairs of arrays (train, test)"
     if isinstance(cv, str) or not (hasattr(cv, "split") or np.iterable(cv)):
@@ -335,21 +336,24 @@ def folds_of(cv, X, groups=None):
         try:
             train, test = split
         except (TypeError, ValueError):
-            raise ValueError(f"cv must be {kinds}, and it has {split!r}.") from None
+            raise ValueError(f"cv must be {kinds}, but it contains {split!r}.") from None
         folds.append((np.asarray(train), np.asarray(test)))
     n_entries, n_samples = len(observed_entries(X)[0]), check_holed(X).shape[0]
     numbers = [part for fold in folds for part in fold if part.size]
     if any(not np.issubdtype(part.dtype, np.integer) for part in numbers) or any(
         part.min() < 0 or part.max() >= n_entries for part in numbers
     ):
-        raise ValueError(f"cv must number observed entries of X, from 0 to {n_entries - 1}.")
-    # Few early entries may have the numbers of rows: of a splitter of entries they are none.
+        raise ValueError(
+            f"cv must contain indices of observed entries of X, from 0 to {n_entries - 1}."
+        )
+    # A few early entries may happen to have the numbers of rows, but a splitter of entries never
+    # splits rows.
     may_be_rows = not isinstance(cv, BaseEntrySplit) and n_entries > n_samples
     if may_be_rows and all(part.max() < n_samples for part in numbers):
         raise ValueError(
-            "cv seems to split the rows of X. It must number observed entries: predicting "
-            "the entries of a row from themselves would always prefer the largest rank."
+            "cv seems to split the rows of X. It must split observed entries: predicting the "
+            "entries of a row from themselves would always favor the largest rank."
         )
     if any(len(np.intersect1d(*fold)) for fold in folds):
-        raise ValueError("cv has an entry both in train and in test: it would not be hidden.")
+        raise ValueError("cv has an entry both in train and in test, so it would not be hidden.")
     return folds

@@ -1,4 +1,4 @@
-"""Splits of observed entries in the order of time: what comes later is never trained on."""
+"""Splitters of observed entries by time: later entries are never used for training."""
 
 import numpy as np
 from scipy import sparse
@@ -12,33 +12,33 @@ COLD = {"cold": [StrOptions({"drop", "keep"})]}
 
 
 class BaseTimeSplit(BaseEntrySplit):
-    """Base of splitters by time; subclasses have a parameter ``cold``."""
+    """Base class of splitters by time; subclasses have a parameter ``cold``."""
 
-    # Metadata routing hands the times on without being asked to.
+    # Metadata routing passes the times without a request.
     __metadata_request__split = {"groups": True}
-    _reason = "no row and no column of a later entry has an earlier one"
+    _reason = "no later entry has earlier entries in both its row and its column"
 
     def split(self, X, y=None, groups=None):
-        """Numbers of the entries to train on and to test with.
+        """Generate indices of training and test entries.
 
-        No entry moves from what is tested to what is trained on: it would come from the future.
+        Test entries never return to the training entries: they would come from the future.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. Missing entries are NaN, or, in a sparse X, not stored.
+            Data. Missing entries are NaN or, in a sparse X, not stored.
         y : Ignored
             Not used, present by convention.
         groups : array-like of shape (n_observed,) or array or sparse matrix of the shape of X
-            Time of every observed entry, in the order of :func:`observed_entries`, or a
-            matrix with the times where X has its entries.
+            Time of every observed entry, in the order of :func:`observed_entries`, or a matrix with
+            the times at the positions of the observed entries.
 
         Yields
         ------
         train : ndarray of int
-            Entries to train on, in the order of :func:`observed_entries`.
+            Indices of training entries, numbered as in :func:`observed_entries`.
         test : ndarray of int
-            Entries to test with.
+            Indices of test entries.
         """
         yield from super().split(X, y, groups)
 
@@ -50,23 +50,23 @@ class BaseTimeSplit(BaseEntrySplit):
 
 
 class EntryTimeSeriesSplit(BaseTimeSplit):
-    """Splits in the order of time: later entries are predicted from all earlier ones.
+    """Splits by time: later entries are predicted from all earlier ones.
 
-    As in :class:`sklearn.model_selection.TimeSeriesSplit`, each split tests with the entries
-    that follow those it trains on, and entries that come later still are in neither.
+    As in :class:`sklearn.model_selection.TimeSeriesSplit`, the test entries of each split are those
+    that follow its training entries. Still later entries are in neither part.
 
     Parameters
     ----------
     n_splits : int, default=5
-        Number of splits. The entries, in the order of time, are cut into one part more.
+        Number of splits. The entries are ordered by time and cut into one part more.
     cold : {"drop", "keep"}, default="drop"
-        What to do with later entries of a row or column that was not there yet, so that nothing is
-        known of it. "drop": they are in neither part. "keep": they are tested, too.
+        How to handle later entries whose row or column has no training entry, so that nothing is
+        known about it. With "drop", they are in neither part. With "keep", they are test entries.
 
     See Also
     --------
-    EntryTimeSplit : One split, at one moment.
-    EntryShuffleSplit : Without regard to time.
+    EntryTimeSplit : One split at one time.
+    EntryShuffleSplit : Random splits regardless of time.
 
     Examples
     --------
@@ -100,26 +100,27 @@ class EntryTimeSeriesSplit(BaseTimeSplit):
 
 
 class EntryTimeSplit(BaseTimeSplit):
-    """One split at one moment: what comes then or later is predicted from what was before.
+    """One split at one time: entries from then on are predicted from the entries before.
 
-    This is how a recommender is used, and so the split that tells how well it will do: nothing of
-    the future is known, of the row itself or of others.
+    A recommender is used in this way, so this split measures its performance best: nothing of the
+    future is known, neither of the same row nor of other rows.
 
     Parameters
     ----------
     test_size : float or int, default=0.2
-        Share of the entries to hide, in (0, 1), or their number: the latest ones, and all others at
-        the time of the first of them.
+        Fraction of the entries to hide, in (0, 1), or their number: the latest ones, together with
+        all other entries that have the same time as the first of them.
     cut : object, default=None
-        The moment itself, of the type of the times; then `test_size` does not matter.
+        The time of the split, of the same type as the times. If it is given, `test_size` is
+        ignored.
     cold : {"drop", "keep"}, default="drop"
-        What to do with later entries of a row or column that was not there yet, so that nothing is
-        known of it. "drop": they are in neither part. "keep": they are tested, too.
+        How to handle later entries whose row or column has no training entry, so that nothing is
+        known about it. With "drop", they are in neither part. With "keep", they are test entries.
 
     See Also
     --------
-    EntryTimeSeriesSplit : Several splits, each with what follows.
-    EntryLeaveLastOut : The last entry of each row, whenever that was.
+    EntryTimeSeriesSplit : Several splits by time.
+    EntryLeaveLastOut : Hides the last entries of each row, whatever their time.
 
     Examples
     --------
@@ -155,13 +156,13 @@ class EntryTimeSplit(BaseTimeSplit):
             train = np.asarray(times < cut, dtype=bool)
         except TypeError as error:
             raise ValueError(
-                f"cut={cut!r} cannot be compared with the times, whose dtype is {times.dtype}: use "
-                "a time of their type."
+                f"cut={cut!r} cannot be compared with the times, which have dtype {times.dtype}: "
+                "pass a time of this type."
             ) from error
         if not train.any():
             raise ValueError(
-                f"No entry of X was there before {cut}, which is the time of the split: there is "
-                "nothing to train on. Use a later cut, or a smaller test_size."
+                f"X has no entry before {cut}, the time of the split, so there are no training "
+                "entries. Use a later cut, or a smaller test_size."
             )
         yield train, ~train, np.arange(len(times))
 
@@ -169,23 +170,23 @@ class EntryTimeSplit(BaseTimeSplit):
 class EntryLeaveLastOut(BaseTimeSplit):
     """One split: the last entries of each row are predicted from its earlier ones.
 
-    All rows count alike, however old they are. But what other rows did later is trained on:
-    it may tell what became popular, which nobody knew at the time. :class:`EntryTimeSplit` has no
-    such advantage.
+    All rows have the same weight, however old they are. However, later entries of other rows are
+    used for training: they may show what became popular, which was not yet known at the time of a
+    test entry. :class:`EntryTimeSplit` avoids this.
 
     Parameters
     ----------
     n_last : int, default=1
-        How many entries of each row to hide: the latest ones, and of those at the same time the
-        ones in higher columns.
+        Number of entries to hide in each row: the latest ones and, among those with the same time,
+        the ones in higher columns.
     cold : {"drop", "keep"}, default="drop"
-        What to do with entries of which nothing is known. "drop": each row keeps its first
-        entry, and what is hidden is in neither part if its column has no other entry to train on.
-        "keep": rows may lose all that they have, and all that is hidden is tested.
+        How to handle entries about which nothing is known. With "drop", each row keeps its first
+        entry, and a hidden entry is in neither part if its column has no training entry. With
+        "keep", rows may lose all of their entries, and all hidden entries are test entries.
 
     See Also
     --------
-    EntryTimeSplit : One moment for all rows.
+    EntryTimeSplit : One time for all rows.
 
     Examples
     --------
@@ -203,7 +204,7 @@ class EntryLeaveLastOut(BaseTimeSplit):
         **COLD,
     }
     n_splits = 1
-    _reason = "no row has two entries, the later one in a column with others"
+    _reason = "no row has two entries of which the later one is in a column with other entries"
 
     def __init__(self, n_last=1, *, cold="drop"):
         self.n_last = n_last
@@ -213,7 +214,7 @@ class EntryLeaveLastOut(BaseTimeSplit):
         times = _times(groups, rows, columns, shape)
         moments = np.unique(times, return_inverse=True)[1]
         order = np.lexsort((moments, rows))
-        # Of each row how many entries come after it.
+        # Number of entries of the same row that are later.
         n_of_row = np.bincount(rows, minlength=shape[0])
         ends = np.cumsum(n_of_row)[rows[order]]
         after = np.empty(len(order), dtype=np.intp)
@@ -226,34 +227,34 @@ class EntryLeaveLastOut(BaseTimeSplit):
 
 def _times(groups, rows, columns, shape):
     if groups is None:
-        raise ValueError("groups must be the time of every observed entry, got None.")
+        raise ValueError("groups must contain the time of every observed entry, got None.")
     if isinstance(groups, LabeledMatrix):
         groups = groups.X
     if sparse.issparse(groups) or np.ndim(groups) == 2:
         matrix = admit(groups, "groups") if sparse.issparse(groups) else np.ma.asarray(groups)
         if matrix.shape != shape:
-            raise ValueError(f"groups has the shape {matrix.shape}, X has {shape}.")
+            raise ValueError(f"groups has shape {matrix.shape}, but X has shape {shape}.")
         is_sparse = sparse.issparse(matrix)
         groups = _stored_at(matrix, rows, columns) if is_sparse else matrix[rows, columns]
     groups = np.ma.asarray(groups)
     if groups.shape != rows.shape:
         raise ValueError(
-            f"groups has the shape {groups.shape}, but X has {len(rows)} observed entries: one "
-            "time for each is needed, or a matrix of the shape of X."
+            f"groups has shape {groups.shape}, but X has {len(rows)} observed entries: pass one "
+            "time for each of them, or a matrix of the shape of X."
         )
     times = groups.data
     unknown = np.flatnonzero(np.ma.getmaskarray(groups) | (times != times))
     if len(unknown):
         k = unknown[0]
         raise ValueError(
-            f"groups has no time of the entry in row {rows[k]}, column {columns[k]}: every "
-            "observed entry needs one."
+            f"groups has no time for the entry in row {rows[k]}, column {columns[k]}: every "
+            "observed entry needs a time."
         )
     return times
 
 
 def _stored_at(matrix, rows, columns):
-    """What a CSR matrix has at some places, masked where it stores nothing, which is no zero."""
+    """Return entries of a CSR matrix at positions, masked where it stores nothing (not zero)."""
     marks = np.ones(len(matrix.data), dtype=bool)
     pattern = sparse.csr_array((marks, matrix.indices, matrix.indptr), shape=matrix.shape)
     lacking = ~entries_at(pattern, rows, columns)

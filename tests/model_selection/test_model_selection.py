@@ -259,7 +259,7 @@ class TestMetrics:
 
     def test_what_a_metric_cannot_take_is_named(self, holed):
         fitted = model(2).fit(holed)
-        with pytest.raises(ValueError, match=r"ndcg.*not negative"):
+        with pytest.raises(ValueError, match=r"ndcg.*non-negative"):
             MaskedEntryScorer(metric="ndcg")(fitted, holed)
         with pytest.raises(ValueError, match="needs rows with at least two"):
             MaskedEntryScorer(0.01, metric="ndcg")(model(1).fit(np.ones((9, 9))), np.ones((9, 9)))

@@ -261,7 +261,7 @@ class TestFolds:
 
     def test_nothing_can_be_hidden_of_single_entries(self):
         X = np.where(np.eye(8), 1.0, np.nan)
-        with pytest.raises(ValueError, match="EntryKFold finds nothing to hide"):
+        with pytest.raises(ValueError, match="EntryKFold cannot hide any entry"):
             search_of(ranks=[1]).fit(X)
 
     @pytest.mark.parametrize(
@@ -270,8 +270,8 @@ class TestFolds:
             (KFold(3), "split the rows"),
             ([([0, 1, 2], [2, 100])], "both in train and in test"),
             ([([0, 1, 2], [10_000])], "from 0 to"),
-            ([([0.5], [100])], "must number"),
-            ([([0, 100], [])], "without an entry"),
+            ([([0.5], [100])], "must contain indices"),
+            ([([0, 100], [])], "without hidden or training entries"),
         ],
     )
     def test_other_splits_are_refused(self, holed, cv, message):
@@ -294,7 +294,7 @@ class TestBadInput:
         class Pipeline(type(make_pipeline(PCA()))):
             def predict_entries(self): ...
 
-        with pytest.raises(ValueError, match="let RankSearchCV be the step"):
+        with pytest.raises(ValueError, match="use RankSearchCV as one of its steps"):
             search_of(Pipeline([("pca", PCA())])).fit(holed)
 
     @pytest.mark.parametrize("wrong", [{"cv": 1}, {"path_max_iter": 0}, {"refit": 2}])

@@ -192,9 +192,9 @@ def test_metrics_that_do_not_exist_are_refused(metric, message):
 def test_data_that_cannot_be_ranked_are_refused():
     X = counts()
     model = ImplicitFactorization(3, random_state=0).fit(X)
-    with pytest.raises(ValueError, match="needs a sparse X"):
+    with pytest.raises(ValueError, match="ranks the unstored entries of a sparse X"):
         RankingScorer()(model, X.toarray())
-    with pytest.raises(ValueError, match="needs a sparse X"):
+    with pytest.raises(ValueError, match="ranks the unstored entries of a sparse X"):
         cross_val_entries(model, X.toarray(), metric=RankingScorer())
     with pytest.raises(ValueError, match="no row of X has two positive entries"):
         RankingScorer()(model, sparse.csr_array(np.eye(5, 40)))

@@ -247,7 +247,7 @@ def test_marks_are_missing_to_what_needs_complete_data(mark, n_components):
     with pytest.raises(ValueError, match=message):
         model.fit(X)
     X.iloc[4, 3] = 5.0
-    with pytest.warns(UserWarning, match="occurs nowhere"):
+    with pytest.warns(UserWarning, match="does not occur"):
         model.fit(X)
     X.iloc[4, 3] = mark
     with pytest.raises(ValueError, match=message):

@@ -48,13 +48,13 @@ def test_a_moment_may_be_given():
         [(train, test)] = EntryTimeSplit(cut=cut, cold="keep").split(X, groups=groups)
         np.testing.assert_array_equal(train, np.flatnonzero(times < 30))
         np.testing.assert_array_equal(test, np.flatnonzero(times >= 30))
-    with pytest.raises(ValueError, match="nothing to train on"):
+    with pytest.raises(ValueError, match="no training entries"):
         next(EntryTimeSplit(cut=times.min()).split(X, groups=times))
-    with pytest.raises(ValueError, match="nothing to train on"):
+    with pytest.raises(ValueError, match="no training entries"):
         next(EntryTimeSplit().split(X, groups=np.zeros_like(times)))
     with pytest.raises(ValueError, match="cut='today' cannot be compared"):
         next(EntryTimeSplit(cut="today").split(X, groups=times))
-    with pytest.raises(ValueError, match="finds nothing to hide"):
+    with pytest.raises(ValueError, match="cannot hide any entry"):
         next(EntryTimeSplit(cut=times.max() + 1).split(X, groups=times))
 
 
@@ -106,7 +106,7 @@ def test_splitters_of_time_go_where_others_do(splitter):
     model = MatrixFactorization(1, bias="both", unstored="missing", alpha_W=0.1, random_state=0)
     scores = cross_val_entries(model, X, cv=splitter, groups=times, metric="rmse")
     assert np.isfinite(scores["test_score"]).all()
-    with pytest.raises(ValueError, match="groups must be the time"):
+    with pytest.raises(ValueError, match="groups must contain the time"):
         next(splitter.split(X))
     with pytest.raises(ValueError, match="splits observed entries"):
         GridSearchCV(model, {"n_components": [1]}, cv=splitter).fit(X, groups=times)

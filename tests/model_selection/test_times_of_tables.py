@@ -69,7 +69,7 @@ def test_an_entry_without_a_time_is_refused(kind, splitter):
     elif kind == "labels":
         frame = pd.DataFrame({"day": entries[0], "r": entries[1][0], "c": entries[1][1]})
         lacking = pivot_entries(frame, rows="r", columns="c", values="day", aggregate="max")
-    with pytest.raises(ValueError, match="no time of the entry in row 1, column 2: every"):
+    with pytest.raises(ValueError, match="no time for the entry in row 1, column 2: every"):
         next(splitter.split(X, groups=lacking))
 
 
