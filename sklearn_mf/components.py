@@ -1,7 +1,7 @@
-r"""Components to read and compare: one form of many equal ones, pairs, stability.
+r"""Interpretation of components: canonical forms, alignment and stability.
 
-A product :math:`W H` does not change if an invertible matrix moves from one factor to the
-other, so neither factor means anything alone until a form is chosen.
+A product :math:`W H` does not change if an invertible matrix is moved from one factor to the other,
+so single components cannot be interpreted before the factors are put into a standard form.
 """
 
 from itertools import combinations
@@ -27,21 +27,21 @@ __all__ = [
 
 
 def canonical_form(W, H):
-    r"""Of all factorizations with the same product, the one that singular vectors make.
+    r"""Return the factors in the form of a singular value decomposition.
 
-    With :math:`W H = U S V^\top` the codes become :math:`U S` and the components
-    :math:`V^\top`: components are orthonormal, codes are orthogonal and ordered by their
-    sum of squares. Signs are those of :func:`sklearn.utils.extmath.svd_flip` with
-    ``u_based_decision=False``: the entry of largest size in each component is positive. The
-    product itself is never built.
+    With :math:`W H = U S V^\top`, the codes become :math:`U S` and the components :math:`V^\top`:
+    the components are orthonormal, and the codes are orthogonal and ordered by their sum of
+    squares. The signs are those of :func:`sklearn.utils.extmath.svd_flip` with
+    ``u_based_decision=False``: the largest entry of each component in absolute value is positive.
+    The product itself is never computed.
 
     Parameters
     ----------
     W : array-like of shape (n_samples, n_components) or (n_samples, n_components + 1)
-        Codes, as `transform` returns them. One more column is the bias of the samples, and
-        stays as it is.
+        Codes, as returned by `transform`. One additional column is the bias of the samples, and is
+        returned unchanged.
     H : array-like of shape (n_components, n_features)
-        Components, ``components_`` of a fitted estimator.
+        Components, such as ``components_`` of a fitted estimator.
 
     Returns
     -------
@@ -53,24 +53,24 @@ def canonical_form(W, H):
     Raises
     ------
     ValueError
-        If there are more components than samples or features, or shapes do not agree.
+        If there are more components than samples or features, or the shapes do not match.
 
     See Also
     --------
-    sort_components : Keeps zeros and signs; for non-negative or sparse factors.
+    sort_components : Keeps zeros and signs, for non-negative or sparse factors.
 
     Notes
     -----
-    Codes of new samples go with the same components as ``W_new @ (H @ H_canonical.T)``.
+    The codes of new samples are converted by ``W_new @ (H @ H_canonical.T)``.
 
-    This works on arrays, and makes no fitted estimator, on purpose. Under a ridge penalty
-    `transform` would not return these codes: only rotations leave the penalties as they are,
-    and this form rescales too. The product is the same whatever the penalties were. But
-    non-negative factors become negative, and the zeros of sparse ones are lost: use
-    :func:`sort_components` for them.
+    This function works on arrays and not on fitted estimators, because under a ridge penalty
+    `transform` would not return these codes: penalties are invariant to rotations only, but the
+    canonical form also changes scales. The product is the same for all penalties. Non-negative
+    factors become negative, and the zeros of sparse factors are lost: use :func:`sort_components`
+    for them.
 
-    The form is unique where the singular values differ. Components whose singular values
-    are equal may still turn among themselves.
+    The form is unique if the singular values are distinct. Components with equal singular values
+    may be rotated among themselves.
 
     Examples
     --------
@@ -90,8 +90,9 @@ def canonical_form(W, H):
     codes, bias, H = _check_factors(W, H)
     if len(H) > min(len(codes), H.shape[1]):
         raise ValueError(
-            f"The canonical form of {len(H)} components needs as many samples and features; W "
-            f"has {len(codes)} rows, H has {H.shape[1]} columns. Use sort_components."
+            f"The canonical form of {len(H)} components needs at least as many samples and "
+            f"features, but W has {len(codes)} rows and H has {H.shape[1]} columns. Use "
+            "sort_components."
         )
     samples, left = linalg.qr(codes, mode="economic")
     features, right = linalg.qr(H.T, mode="economic")
@@ -100,33 +101,33 @@ def canonical_form(W, H):
 
 
 def sort_components(W, H):
-    """Components of unit length, ordered by the sum of squares of their codes.
+    """Return components of unit norm, ordered by the sum of squares of their codes.
 
-    Only scale, sign and order change: zeros stay zeros, and what is not negative stays so.
-    This is the form for factors that are non-negative or sparse, where a rotation would
-    undo what was asked for.
+    Only scales, signs and the order change: zeros remain zeros, and non-negative factors remain
+    non-negative. Use this form for non-negative or sparse factors, because a rotation would destroy
+    these properties.
 
     Parameters
     ----------
     W : array-like of shape (n_samples, n_components) or (n_samples, n_components + 1)
-        Codes, as `transform` returns them. One more column is the bias of the samples, and
-        stays as it is.
+        Codes, as returned by `transform`. One additional column is the bias of the samples, and is
+        returned unchanged.
     H : array-like of shape (n_components, n_features)
-        Components, ``components_`` of a fitted estimator.
+        Components, such as ``components_`` of a fitted estimator.
 
     Returns
     -------
     W : ndarray of the shape of W
-        The codes in that order, multiplied by the lengths of the components.
+        The codes in the new order, multiplied by the norms of the components.
     H : ndarray of shape (n_components, n_features)
-        The components in that order. The entry of largest size in each is positive, as by
-        :func:`sklearn.utils.extmath.svd_flip` with ``u_based_decision=False``. A component
-        of zeros comes last, as it is.
+        The components in the new order. The largest entry of each in absolute value is positive, as
+        by :func:`sklearn.utils.extmath.svd_flip` with ``u_based_decision=False``. Components of
+        zeros come last and are not scaled.
 
     Raises
     ------
     ValueError
-        If the shapes do not agree.
+        If the shapes do not match.
 
     See Also
     --------
@@ -154,17 +155,17 @@ def sort_components(W, H):
 
 
 def align_components(a, b):
-    """Bring the components of one fit next to those of another.
+    """Match the components of one fit with those of another.
 
-    Of all ways to give every component of `a` one of `b`, this is the one with the
-    largest sum of similarities, the absolute cosines of the pairs.
+    Each component of `a` is assigned a component of `b`. The assignment maximizes the sum of the
+    similarities, which are the absolute cosines between the components of each pair.
 
     Parameters
     ----------
     a : array-like of shape (n_components_a, n_features)
-        The components to go by.
+        The reference components.
     b : array-like of shape (n_components_b, n_features)
-        The components to bring in their order, at least as many.
+        The components to match with them, at least as many.
 
     Returns
     -------
@@ -172,19 +173,19 @@ def align_components(a, b):
         Dictionary-like object with these attributes.
 
         components : ndarray of shape (n_components_a, n_features)
-            ``b[order] * signs[:, None]``, each the partner of its row in `a`. Components of
-            `b` without a partner are left out.
+            ``b[order] * signs[:, None]``: for each row of `a`, the component assigned to it.
+            Unassigned components of `b` are left out.
         order : ndarray of int of shape (n_components_a,)
-            Rows of `b`. With `signs` this aligns codes too: ``W_b[:, order] * signs``.
+            Rows of `b`. Codes are aligned by ``W_b[:, order] * signs``.
         signs : ndarray of shape (n_components_a,)
-            1 or -1.
+            Signs, 1 or -1.
         similarities : ndarray of shape (n_components_a,)
-            Cosines of the pairs, in [0, 1]. That of a component of zeros is 0.
+            Similarity of each pair, in [0, 1]. It is 0 if a component consists of zeros.
 
     Raises
     ------
     ValueError
-        If `b` has fewer components than `a`, or not the same features.
+        If `b` has fewer components than `a`, or a different number of features.
 
     References
     ----------
@@ -207,10 +208,12 @@ def align_components(a, b):
     a = check_complete(a, "a")
     b = check_complete(b, "b")
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"a has {a.shape[1]} features, b has {b.shape[1]}: they must agree.")
+        raise ValueError(
+            f"a has {a.shape[1]} features, but b has {b.shape[1]}: they must be the same features."
+        )
     if len(a) > len(b):
         raise ValueError(
-            f"b has {len(b)} components, fewer than the {len(a)} of a: give the smaller set first."
+            f"b has {len(b)} components, fewer than the {len(a)} of a: pass the smaller set first."
         )
     cosines = _unit(a)[0] @ _unit(b)[0].T
     rows, order = linear_sum_assignment(np.abs(cosines), maximize=True)
@@ -219,35 +222,36 @@ def align_components(a, b):
         components=b[order] * signs[:, np.newaxis],
         order=order,
         signs=signs,
-        # A cosine of one may be rounded to more.
+        # Rounding errors may make a cosine larger than one.
         similarities=np.minimum(np.abs(cosines[rows, order]), 1),
     )
 
 
 def component_stability(estimator, X, y=None, *, cv=None, form=None, n_jobs=None, params=None):
-    """How far fits on different rows agree on each of the components.
+    """Measure how similar the components are in fits to different samples.
 
-    The estimator is fitted to the training rows of every split. Components of every two
-    fits are paired by :func:`align_components`; the stability is the mean of the
-    similarities of all pairs.
+    The estimator is fitted to the training samples of every split. The components of every two fits
+    are matched by :func:`align_components`. The stability is the mean of the similarities of all
+    pairs.
 
     Parameters
     ----------
     estimator : estimator object
-        Has ``components_`` after `fit`; or a pipeline whose last step has. Not fitted itself.
+        An estimator that has ``components_`` after `fit`, or a pipeline whose last step has them.
+        It is not fitted itself.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Data.
     y : array-like of shape (n_samples,), default=None
         Passed to `fit` and to the splitter.
     cv : int, cross-validation splitter or iterable, default=None
-        How to choose rows, as in :func:`sklearn.model_selection.cross_validate`; None for
-        five folds. ``ShuffleSplit(20, train_size=0.5)`` is a harder test: its fits share
-        fewer rows.
+        How to choose the samples, as in :func:`sklearn.model_selection.cross_validate`; None uses
+        five folds. ``ShuffleSplit(20, train_size=0.5)`` is a harder test, because its fits have
+        fewer samples in common.
     form : callable, default=None
-        Puts the factors of every fit into a form before they are compared, such as
-        :func:`canonical_form`. Called as ``form(W, H)``, with the codes of the training rows
-        and the components, it returns both. None: the components are compared as they are,
-        which for factors that may be rotated is to compare rotations.
+        A function that converts the factors of every fit to a standard form before they are
+        compared, such as :func:`canonical_form`. It is called as ``form(W, H)`` with the codes of
+        the training samples and the components, and returns both. With None, the components are
+        compared unchanged; if the factors may be rotated, this compares arbitrary rotations.
     n_jobs : int, default=None
         Number of fits in parallel, as in scikit-learn.
     params : dict, default=None
@@ -257,8 +261,8 @@ def component_stability(estimator, X, y=None, *, cv=None, form=None, n_jobs=None
     Returns
     -------
     stability : float
-        In [0, 1]. 1: all fits have the same components, up to order, signs and lengths. A
-        component without a partner, where fits differ in how many they have, counts as 0.
+        A number in [0, 1]. It is 1 if all fits have the same components, up to order, signs and
+        scales. If the fits have different numbers of components, unmatched components count as 0.
 
     Raises
     ------
@@ -267,14 +271,14 @@ def component_stability(estimator, X, y=None, *, cv=None, form=None, n_jobs=None
 
     See Also
     --------
-    align_components : Pairs components of two fits.
-    subspace_stability : Whether they span the same space, which is less.
+    align_components : Matches the components of two fits.
+    subspace_stability : Compares only the spaces that the components span.
 
     Notes
     -----
-    This is for components that are read one by one. It says nothing of how well entries are
-    predicted. Cosines between non-negative components are large by themselves: compare
-    stabilities with one another, not with 1.
+    Use this measure if components are interpreted one by one. It does not measure how well entries
+    are predicted. Non-negative components always have large cosines: compare stabilities with one
+    another, not with 1.
 
     References
     ----------
@@ -305,24 +309,25 @@ def component_stability(estimator, X, y=None, *, cv=None, form=None, n_jobs=None
 
 
 def subspace_stability(estimator, X, y=None, *, cv=None, n_jobs=None, params=None):
-    """How far fits on different rows agree on the space that the components span.
+    """Measure how similar the spaces spanned by the components are in fits to different samples.
 
-    The estimator is fitted to the training rows of every split. Two fits agree by the mean
-    cosine of the principal angles between the spaces of their components; the stability is
-    the mean over all pairs of fits. No rotation changes it.
+    The estimator is fitted to the training samples of every split. The similarity of two fits is
+    the mean cosine of the principal angles between the spaces of their components. The stability is
+    the mean over all pairs of fits. It does not depend on rotations of the components.
 
     Parameters
     ----------
     estimator : estimator object
-        Has ``components_`` after `fit`; or a pipeline whose last step has. Not fitted itself.
+        An estimator that has ``components_`` after `fit`, or a pipeline whose last step has them.
+        It is not fitted itself.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Data.
     y : array-like of shape (n_samples,), default=None
         Passed to `fit` and to the splitter.
     cv : int, cross-validation splitter or iterable, default=None
-        How to choose rows, as in :func:`sklearn.model_selection.cross_validate`; None for
-        five folds. ``ShuffleSplit(20, train_size=0.5)`` is a harder test: its fits share
-        fewer rows.
+        How to choose the samples, as in :func:`sklearn.model_selection.cross_validate`; None uses
+        five folds. ``ShuffleSplit(20, train_size=0.5)`` is a harder test, because its fits have
+        fewer samples in common.
     n_jobs : int, default=None
         Number of fits in parallel, as in scikit-learn.
     params : dict, default=None
@@ -332,8 +337,8 @@ def subspace_stability(estimator, X, y=None, *, cv=None, n_jobs=None, params=Non
     Returns
     -------
     stability : float
-        In [0, 1]. 1: all fits span the same space. Where fits differ in their rank, the
-        directions that one has more count as 0.
+        A number in [0, 1]. It is 1 if all fits span the same space. If the fits have different
+        ranks, the additional directions count as 0.
 
     Raises
     ------
@@ -342,13 +347,13 @@ def subspace_stability(estimator, X, y=None, *, cv=None, n_jobs=None, params=Non
 
     See Also
     --------
-    component_stability : Whether every single component is the same, which is more.
+    component_stability : Compares every single component.
 
     Notes
     -----
-    Where a signal of some rank stands out from noise, the stability is highest at that
-    rank: with fewer components, chance decides which are left out; with more, noise decides
-    which come in. Ranks near the number of features tell nothing, all spaces being alike.
+    If a signal of some rank stands out from the noise, the stability is highest at that rank: with
+    fewer components, chance decides which of them are left out; with more, the additional ones fit
+    noise. Ranks near the number of features are not informative, because all spaces become similar.
 
     References
     ----------
@@ -376,26 +381,26 @@ def subspace_stability(estimator, X, y=None, *, cv=None, n_jobs=None, params=Non
 
 
 def last_step(estimator):
-    """The estimator with the components: itself, the last of a pipeline, the best of a search."""
+    """Return the estimator with the components: the last of a pipeline, the best of a search."""
     while isinstance(estimator, Pipeline) or hasattr(estimator, "best_estimator_"):
         estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator.best_estimator_
     return estimator
 
 
 def fitted_components(estimator):
-    """``components_`` of a fitted estimator; see `last_step`."""
+    """Return ``components_`` of a fitted estimator; see `last_step`."""
     last = last_step(estimator)
     if not hasattr(last, "components_"):
         raise ValueError(
-            f"This {type(last).__name__} has no components_: fit an estimator that has them, a "
-            "pipeline that ends in one, or a search over one with refit=True."
+            f"This {type(last).__name__} has no components_: pass a fitted estimator that has "
+            "them, a pipeline that ends with one, or a search over one with refit=True."
         )
     return last.components_
 
 
 def _fits(estimator, X, y, cv, n_jobs, params):
-    """Estimators fitted to the training rows of every split, and these rows."""
-    # Before scikit-learn takes rows of it.
+    """Return estimators fitted to the training samples of every split, and these samples."""
+    # Convert X before scikit-learn selects rows of it.
     X = admit(X) if sparse.issparse(X) else native(X)
     results = cross_validate(
         estimator,
@@ -410,31 +415,33 @@ def _fits(estimator, X, y, cv, n_jobs, params):
         error_score="raise",
     )
     if len(results["estimator"]) < 2:
-        raise ValueError("cv makes one split only, but stability compares fits: use two or more.")
+        raise ValueError(
+            "cv makes a single split, but stability compares fits: use two or more splits."
+        )
     return results["estimator"], results["indices"]["train"]
 
 
 def _mean_over_pairs(found, cosines):
-    """Mean of the cosines between every two sets; what has no partner counts as 0."""
+    """Return the mean cosine over every two sets; unmatched components count as 0."""
     pairs = combinations(sorted(found, key=len), 2)
     mean = np.mean([np.sum(cosines(a, b)) / max(1, len(b)) for a, b in pairs])
-    return min(1.0, float(mean))  # a cosine of one may be rounded to more
+    return min(1.0, float(mean))  # rounding errors may make a cosine larger than one
 
 
 def _no_score(estimator, X, y=None):
-    """What `cross_validate` must be given, and what nobody looks at."""
+    """Return a constant score, because `cross_validate` requires one."""
     return 0.0
 
 
 def _check_factors(W, H):
-    """Codes, the columns beside them, and components, of one dtype."""
+    """Return codes, additional columns and components with the same dtype."""
     W = check_complete(W, "W")
     H = check_complete(H, "H")
     beside = W.shape[1] - len(H)
     if beside not in (0, 1):
         raise ValueError(
-            f"W has {W.shape[1]} columns, H has {len(H)} rows: they must agree, but for one more "
-            "column of sample biases."
+            f"W has {W.shape[1]} columns, but H has {len(H)} rows: W must have as many columns, or "
+            "one more for sample biases."
         )
     dtype = np.result_type(W, H)
     codes, bias = np.hsplit(W.astype(dtype, copy=False), [len(H)])
@@ -442,14 +449,14 @@ def _check_factors(W, H):
 
 
 def _with_signs(codes, H, bias):
-    """Factors whose components have a positive entry of largest size, biases beside the codes."""
+    """Return factors whose largest entries per component are positive, with biases appended."""
     signs = positive_signs(H.T)
     return np.hstack([codes * signs, bias]), H * signs[:, np.newaxis]
 
 
 def _unit(H):
-    """Components of unit length, and their lengths; zeros stay."""
-    largest = np.abs(H).max(axis=1, keepdims=True)  # whose square may be no number
+    """Return components of unit norm, and their norms; zeros remain zeros."""
+    largest = np.abs(H).max(axis=1, keepdims=True)  # the squares may overflow
     H = H / np.where(largest == 0, 1, largest)
     lengths = np.linalg.norm(H, axis=1, keepdims=True)
     return H / np.where(lengths == 0, 1, lengths), np.ravel(largest * lengths)

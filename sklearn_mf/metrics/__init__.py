@@ -1,8 +1,8 @@
-"""How good rankings are: the first columns that are recommended, by what turned out relevant.
+"""Metrics of rankings: how many of the recommended columns are relevant.
 
-A ranking is a row of column numbers, the best first and -1 for none, as `recommend` returns them.
-Relevant is what is positive in ``X_true``, a sparse matrix of the entries that were hidden. All
-means are over the rows for which anything is relevant.
+A ranking is a row of column indices, the best first, padded with -1, as returned by `recommend`.
+The relevant columns are the positive entries of ``X_true``, a sparse matrix of hidden entries. All
+means are over the rows with relevant columns.
 """
 
 from sklearn_mf.metrics._at_k import (

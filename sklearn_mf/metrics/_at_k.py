@@ -5,21 +5,21 @@ from sklearn_mf.utils._typing import MatrixLike
 
 
 def precision_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
-    """Share of the first k columns that are relevant.
+    """Fraction of the first k columns that are relevant.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     precision : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------
@@ -35,24 +35,24 @@ def precision_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) ->
 
 
 def recall_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
-    """Share of what is relevant that is among the first k columns.
+    """Fraction of the relevant columns that are among the first k columns.
 
-    By all that is relevant, however many fit into k: no ranking reaches 1 where that is more. This
-    is the recall of LightGCN's tables.
+    The denominator is the number of relevant columns. If that exceeds k, no ranking reaches 1. This
+    is the recall in the tables of LightGCN.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     recall : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------
@@ -68,24 +68,25 @@ def recall_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> fl
 
 
 def capped_recall_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
-    """Share of what is relevant, or of k if that is less, among the first k columns.
+    """Recall with a denominator of at most k.
 
-    A perfect ranking has 1. This is the recall of Mult-VAE, and what irspack calls
-    `recall_with_cutoff`.
+    The number of relevant columns among the first k is divided by k, or by the number of relevant
+    columns if that is smaller, so that a perfect ranking reaches 1. This is the recall of Mult-VAE
+    and the `recall_with_cutoff` of irspack.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     capped_recall : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------
@@ -101,21 +102,21 @@ def capped_recall_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10
 
 
 def hit_rate_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
-    """Share of the rows with anything relevant among the first k columns.
+    """Fraction of the rows with a relevant column among the first k.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     hit_rate : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------
@@ -133,22 +134,22 @@ def hit_rate_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> 
 def map_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Mean average precision of the first k columns.
 
-    Of one row the sum of the precisions at its relevant columns, by k or the number of what is
-    relevant, whichever is less.
+    The average precision of a row is the sum of the precisions at its relevant columns, divided by
+    k or the number of relevant columns, whichever is smaller.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     map : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------
@@ -164,21 +165,21 @@ def map_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float
 
 
 def mrr_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
-    """Mean of one by the rank of the first relevant column, 0 where none is among the first k.
+    """Mean reciprocal rank of the first relevant column; 0 if none is among the first k.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     mrr : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------
@@ -201,16 +202,16 @@ def ndcg_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> floa
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     ndcg : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------
@@ -226,23 +227,23 @@ def ndcg_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> floa
 
 
 def binary_ndcg_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
-    """Normalized discounted cumulative gain of the first k columns, all gains one.
+    """Normalized discounted cumulative gain of the first k columns with binary gains.
 
-    Whatever the values of `X_true` are: what most papers on implicit feedback show.
+    The values of `X_true` are ignored. Most papers on implicit feedback report this metric.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     binary_ndcg : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------
@@ -258,21 +259,21 @@ def binary_ndcg_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) 
 
 
 def coverage_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
-    """Share of the features that are among the first k columns of any row.
+    """Fraction of the features that are among the first k columns of any row.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     coverage : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------
@@ -290,21 +291,21 @@ def coverage_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> 
 def gini_at_k(X_true: MatrixLike, items: MatrixLike | None, k: int = 10) -> float:
     """Gini coefficient of how often features are among the first k columns.
 
-    0 if all are equally often, near 1 if few have everything.
+    It is 0 if all features are equally frequent, and near 1 if few features dominate.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant; rows without any do not count.
+        Positive entries are relevant; rows without any are ignored.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     gini : float
-        Between 0 and 1.
+        A number between 0 and 1.
 
     See Also
     --------

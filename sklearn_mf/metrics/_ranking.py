@@ -1,4 +1,4 @@
-"""All that is asked of rankings, found in one pass over them."""
+"""All ranking metrics, computed in one pass over the rankings."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -12,7 +12,8 @@ from sklearn_mf.utils._threads import n_threads
 from sklearn_mf.utils._typing import MatrixLike
 from sklearn_mf.utils._validation import check_holed
 
-# Of one row, by what the kernel adds up along its ranking, k, and how much is relevant.
+# Metrics of one row, as functions of the sums computed by the kernel, k, and the number of relevant
+# columns.
 OF_ROWS = {
     "precision": lambda sums, k, n: sums[0] / k,
     "recall": lambda sums, k, n: sums[0] / n,
@@ -23,29 +24,29 @@ OF_ROWS = {
     "ndcg": lambda sums, k, n: sums[3] / sums[4],
     "binary_ndcg": lambda sums, k, n: sums[5] / sums[6],
 }
-# All names, those of all rows together last.
+# All names; the metrics of all rows together come last.
 METRICS = [*OF_ROWS, "coverage", "gini"]
 
 
 def ranking_samples(
     X_true: MatrixLike, items: MatrixLike | None, *, k: int | Sequence[int] = 10
 ) -> dict[str, np.ndarray]:
-    """Every metric of every row, to compare models row by row.
+    """Every metric of every row, for paired comparisons of models.
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant, and the values are the gains of "ndcg". NaN is not relevant.
+        Positive entries are relevant; their values are the gains of "ndcg". NaN is not relevant.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int or sequence of int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
     metrics : dict of {str: ndarray of shape (n_samples,)}
-        "precision@10", "recall@10", and so on, as in :func:`ranking_report`. NaN where nothing is
-        relevant.
+        "precision@10", "recall@10", and so on, as in :func:`ranking_report`. NaN for rows without
+        relevant columns.
 
     Examples
     --------
@@ -71,35 +72,35 @@ def ranking_report(
 ) -> dict[str, float]:
     r"""Every metric of rankings, in one pass.
 
-    With :math:`T` what is relevant for a row, and :math:`h_r` 1 if the column at rank r is in it
-    and 0 if not:
+    Let :math:`T` be the set of relevant columns of a row, and :math:`h_r` 1 if the column at rank r
+    is in it and 0 otherwise. The metrics are
 
     - "precision": :math:`\sum_{r \le k} h_r / k`
     - "recall": :math:`\sum_{r \le k} h_r / |T|`, as in the tables of LightGCN
-    - "capped_recall": :math:`\sum_{r \le k} h_r / \min(k, |T|)`, which a perfect ranking brings to
-      1; that of Mult-VAE, and `recall` of others who mean this
-    - "hit_rate": 1 if any :math:`h_r` is
-    - "map": :math:`\sum_{r \le k} h_r \, p_r / \min(k, |T|)` with the precision
-      :math:`p_r` of the first r
-    - "mrr": one by the first r with :math:`h_r = 1`, 0 without any
-    - "ndcg": :math:`\sum_{r \le k} g_r / \log_2(r + 1)` by the largest sum possible, with
-      the values of `X_true` as gains g, as in :func:`sklearn.metrics.ndcg_score`
-    - "binary_ndcg": the same, with gains of one for all that is relevant
+    - "capped_recall": :math:`\sum_{r \le k} h_r / \min(k, |T|)`, which is 1 for a
+      perfect ranking; the recall of Mult-VAE
+    - "hit_rate": 1 if any :math:`h_r` is 1
+    - "map": :math:`\sum_{r \le k} h_r \, p_r / \min(k, |T|)` where :math:`p_r` is the
+      precision of the first r columns
+    - "mrr": the reciprocal of the first r with :math:`h_r = 1`, or 0 if there is none
+    - "ndcg": :math:`\sum_{r \le k} g_r / \log_2(r + 1)` divided by its largest possible
+      value, where the gains g are the values of `X_true`, as in :func:`sklearn.metrics.ndcg_score`
+    - "binary_ndcg": the same, with a gain of one for every relevant column
 
-    each as a mean over the rows for which anything is relevant; and of all rows together
+    each averaged over the rows with relevant columns, and for all rows together
 
-    - "coverage": share of the features that are recommended to any row
-    - "gini": Gini coefficient of how often features are recommended; 0 if all are
-      equally often, near 1 if few have everything
+    - "coverage": the fraction of the features that are recommended to any row
+    - "gini": the Gini coefficient of how often features are recommended: 0 if all are
+      equally frequent, near 1 if few features dominate
 
     Parameters
     ----------
     X_true : {sparse matrix, array-like} of shape (n_samples, n_features)
-        What is positive is relevant, and the values are the gains of "ndcg". NaN is not relevant.
+        Positive entries are relevant; their values are the gains of "ndcg". NaN is not relevant.
     items : array-like of int of shape (n_samples, m)
-        Columns, the best first, and -1 for none, as `recommend` returns them.
+        Column indices, the best first, padded with -1, as returned by `recommend`.
     k : int or sequence of int, default=10
-        How many of the first columns count, at most m.
+        Number of top columns to evaluate, at most m.
 
     Returns
     -------
@@ -109,7 +110,7 @@ def ranking_report(
     Raises
     ------
     ValueError
-        If nothing is relevant, or `items` are no rankings of columns of `X_true`.
+        If `X_true` has no positive entry, or `items` does not contain columns of `X_true`.
 
     References
     ----------
@@ -139,7 +140,7 @@ def ranking_report(
     relevant = n_relevant > 0
     if not relevant.any():
         raise ValueError(
-            "X_true has no positive entry, so that nothing is relevant: rankings have no score."
+            "X_true has no positive entry, so no column is relevant and metrics are not defined."
         )
     report = {}
     for k, sums in zip(cutoffs, _sums(truth, items, cutoffs), strict=True):
@@ -161,25 +162,27 @@ def _sums(truth, items, cutoffs):
 
 
 def _checked(X_true, items, k):
-    """What is relevant, the rankings, and the numbers k in ascending order."""
+    """Return the relevant entries, the rankings, and the cutoffs k in ascending order."""
     truth = relevant_entries(X_true)
     items = check_rankings(items, truth.shape[1])
     if len(items) != truth.shape[0]:
-        raise ValueError(f"items has {len(items)} rows, X_true has {truth.shape[0]}: one for each.")
+        raise ValueError(
+            f"items has {len(items)} rows, but X_true has {truth.shape[0]}: pass one row for each."
+        )
     cutoffs = sorted(set(np.ravel(k).tolist()))
     are_numbers = all(isinstance(k, Integral) and not isinstance(k, bool) for k in cutoffs)
     if not cutoffs or not are_numbers or cutoffs[0] < 1:
-        raise ValueError(f"k must be a positive integer, or several, got {k!r}.")
+        raise ValueError(f"k must be a positive integer, or a sequence of them, got {k!r}.")
     if cutoffs[-1] > items.shape[1]:
         raise ValueError(
-            f"items has {items.shape[1]} columns a row, which is not enough for k={cutoffs[-1]}: "
+            f"items has {items.shape[1]} columns, but k={cutoffs[-1]} needs at least as many: "
             f"use recommend(X, n={cutoffs[-1]})."
         )
     return truth, items, cutoffs
 
 
 def relevant_entries(X: MatrixLike) -> sparse.csr_array:
-    """Positive entries as a CSR array of float64, whose columns ascend in each row."""
+    """Return the positive entries as a canonical CSR array of float64."""
     X = check_holed(X)
     X = X.copy() if sparse.issparse(X) else sparse.csr_array(np.nan_to_num(X))
     X.sum_duplicates()
@@ -195,10 +198,10 @@ def _times_recommended(items, n_features):
 
 
 def _gini(counts):
-    """Mean absolute difference of counts by twice their mean; 0 if nothing is counted."""
+    """Return the mean absolute difference of counts divided by twice their mean, or 0."""
     total, n = counts.sum(), len(counts)
     if total == 0:
         return 0.0
-    # In ascending order, the i-th count is the larger of two i times, and the smaller n - i - 1.
+    # In ascending order, the i-th count is the larger one in i pairs, the smaller one in n - i - 1.
     signs = 2 * np.arange(n) - n + 1
     return float(np.sort(counts) @ signs / (n * total))

@@ -1,4 +1,4 @@
-"""Displays in the idiom of scikit-learn. Matplotlib is needed only to draw."""
+"""Displays in the style of scikit-learn. Matplotlib is needed only for plotting."""
 
 from sklearn_mf.plotting._components import ComponentsDisplay
 from sklearn_mf.plotting._loss_curve import LossCurveDisplay

@@ -1,4 +1,4 @@
-"""What components look like."""
+"""Plots of components."""
 
 from numbers import Integral
 
@@ -13,35 +13,35 @@ __all__ = ["ComponentsDisplay"]
 
 
 class ComponentsDisplay:
-    """Components as images, or as bars of the features that count most in each.
+    """Components as images, or as bars of their largest features.
 
-    Use `from_estimator` to make one, or the constructor for components that are not those of
-    an estimator, such as the result of :func:`~sklearn_mf.components.canonical_form`, and
-    then `plot`. All parameters are stored as attributes.
+    Create it with `from_estimator`. For other components, such as the result of
+    :func:`~sklearn_mf.components.canonical_form`, use the constructor and then `plot`. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
     components : array-like of shape (n_components, n_features)
-        What to draw.
+        The components to plot.
     image_shape : tuple of two ints, default=None
-        Height and width of the images. None: draw bars.
+        Height and width of the images. With None, bars are plotted.
     feature_names : array-like of str of shape (n_features,), default=None
-        Labels of the bars. None: "x0", "x1" and so on.
+        Labels of the bars. None uses "x0", "x1" and so on.
     n_top_features : int, default=10
-        Number of bars of each component.
+        Number of bars for each component.
 
     Attributes
     ----------
     artists_ : list of matplotlib artists
-        The image, or the container of the bars, of every component.
+        The image, or the container of the bars, for every component.
     axes_ : ndarray of matplotlib Axes of shape (n_components,)
-        Axes of every component.
+        The axes of every component.
     figure_ : matplotlib Figure
-        Figure containing them.
+        The figure that contains the axes.
 
     See Also
     --------
-    sklearn_mf.components.sort_components : Orders components by how much they contribute.
+    sklearn_mf.components.sort_components : Orders components by their contribution.
 
     Examples
     --------
@@ -75,38 +75,38 @@ class ComponentsDisplay:
         axes=None,
         artist_kwargs=None,
     ):
-        """Draw ``components_`` of a fitted estimator.
+        """Plot ``components_`` of a fitted estimator.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted, with ``components_``, of this package or of scikit-learn; a pipeline
-            that ends in one, or a search over one, such as
-            :class:`sklearn.model_selection.GridSearchCV`, whose best estimator is drawn.
+            A fitted estimator with ``components_``, of this package or of scikit-learn; a pipeline
+            that ends with one; or a search over one, such as
+            :class:`sklearn.model_selection.GridSearchCV`, whose best estimator is used.
         image_shape : tuple of two ints, default=None
-            Height and width of the images. None: draw bars.
+            Height and width of the images. With None, bars are plotted.
         n_components : int, default=None
-            Draw so many, the first ones. None: all.
+            Number of components to plot, starting with the first. None plots all of them.
         feature_names : array-like of str of shape (n_features,), default=None
-            Labels of the bars. None: ``feature_names_in_`` of the estimator that has the
+            Labels of the bars. None uses ``feature_names_in_`` of the estimator with the
             components, or "x0", "x1" and so on.
         n_top_features : int, default=10
-            Number of bars of each component.
+            Number of bars for each component.
         axes : array-like of matplotlib axes, default=None
-            Where to draw, one for each component. None: on a new figure.
+            Axes to plot on, one for each component. None creates a new figure.
         artist_kwargs : dict, default=None
-            Passed to matplotlib's ``imshow`` or ``barh``.
+            Keyword arguments passed to matplotlib's ``imshow`` or ``barh``.
 
         Returns
         -------
         display : ComponentsDisplay
-            Holds what was drawn.
+            The display.
 
         Raises
         ------
         ValueError
-            If there are no components, fewer than asked for, or they do not have the size
-            of the images or of the names.
+            If there are no components, fewer than requested, or if their size does not match that
+            of the images or names.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
@@ -126,18 +126,18 @@ class ComponentsDisplay:
         return display.plot(axes, artist_kwargs=artist_kwargs)
 
     def plot(self, axes=None, *, artist_kwargs=None):
-        """Draw the components.
+        """Plot the components.
 
-        Every image has a scale of its own: blue below zero and red above or, where no component
-        is negative anywhere, white at zero and black at the largest value. Bars are ordered
-        by their size, the largest on top.
+        Each image has its own scale: blue for negative and red for positive values or, if all
+        components are non-negative, white for zero and black for the largest value. The bars are
+        ordered by their absolute values, with the largest on top.
 
         Parameters
         ----------
         axes : array-like of matplotlib axes, default=None
-            Where to draw, one for each component. None: on a new figure.
+            Axes to plot on, one for each component. None creates a new figure.
         artist_kwargs : dict, default=None
-            Passed to matplotlib's ``imshow`` or ``barh``.
+            Keyword arguments passed to matplotlib's ``imshow`` or ``barh``.
 
         Returns
         -------
@@ -147,8 +147,8 @@ class ComponentsDisplay:
         Raises
         ------
         ValueError
-            If components do not have the size of the images or of the names, or axes are
-            not as many as components.
+            If the size of the components does not match that of the images or names, or if there
+            are not as many axes as components.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         components = check_complete(self.components, "components")
@@ -176,14 +176,14 @@ class ComponentsDisplay:
 
 
 def _draw_image(ax, image, signed, style):
-    largest = np.abs(image).max() or 1.0  # of a component of zeros, any scale will do
+    largest = np.abs(image).max() or 1.0  # a component of zeros needs any positive scale
     scale = {"cmap": "RdBu_r" if signed else "gray_r", "vmin": -largest * signed, "vmax": largest}
     ax.set(xticks=[], yticks=[])
     return ax.imshow(image, **(scale | style))
 
 
 def _draw_bars(ax, component, names, n_bars, style):
-    # Names may be the same, so bars stand at numbers.
+    # Names may repeat, so the bars are placed at numbers.
     top = np.argsort(-np.abs(component), kind="stable")[:n_bars]
     bars = ax.barh(np.arange(n_bars), component[top], **style)
     ax.set_yticks(np.arange(n_bars), labels=names[top])
@@ -193,7 +193,7 @@ def _draw_bars(ax, component, names, n_bars, style):
 
 
 def _new_axes(n_axes, panel):
-    """Axes on a new figure, a rough square of panels of this size in inches."""
+    """Return axes on a new figure, in a nearly square grid of panels of this size in inches."""
     import matplotlib.pyplot as plt
 
     n_columns = int(np.ceil(np.sqrt(n_axes)))
@@ -213,15 +213,17 @@ def _new_axes(n_axes, panel):
 def _check_axes(axes, components):
     axes = np.ravel(axes)
     if len(axes) != len(components):
-        raise ValueError(f"axes are {len(axes)}, components {len(components)}: give one for each.")
+        raise ValueError(
+            f"There are {len(axes)} axes but {len(components)} components: pass as many axes."
+        )
     return axes
 
 
 def _check_image_shape(image_shape, n_features):
     if np.shape(image_shape) != (2,) or np.prod(image_shape) != n_features:
         raise ValueError(
-            f"image_shape={image_shape!r} does not fit components of {n_features} features: it "
-            "must be a height and a width with that product."
+            f"image_shape={image_shape!r} does not match components of {n_features} features: pass "
+            "a height and a width with this product."
         )
     return image_shape
 
@@ -231,7 +233,7 @@ def _check_names(feature_names, n_features):
         return np.array([f"x{number}" for number in range(n_features)], dtype=object)
     if len(feature_names) != n_features:
         raise ValueError(
-            f"feature_names has {len(feature_names)} names, but components have {n_features} "
-            "features."
+            f"feature_names has {len(feature_names)} names, but the components have {n_features} "
+            "features: pass one name for each."
         )
     return np.asarray(feature_names, dtype=object)

@@ -1,4 +1,4 @@
-"""How a fit came about."""
+"""Plots of the progress of a fit."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -8,7 +8,7 @@ from sklearn_mf.utils._validation import check_matplotlib_support
 
 __all__ = ["LossCurveDisplay"]
 
-# What can be on each axis: the attribute of the estimator, and the label.
+# The attribute and the label for each choice of an axis.
 X_AXES = {
     "iterations": (None, "Iteration"),
     "seconds": ("loss_curve_seconds_", "Seconds"),
@@ -20,18 +20,18 @@ Y_AXES = {
 
 
 class LossCurveDisplay:
-    """How a fit came about: the objective, or the score of hidden entries, as it went on.
+    """The objective, or the score of hidden entries, during a fit.
 
-    Use `from_estimator` to make one. All parameters are stored as attributes.
+    Create it with `from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     x_values : array-like of shape (n_iterations,)
-        Numbers of the iterations, or seconds since the start.
+        Iteration numbers, or seconds since the start.
     y_values : array-like of shape (n_iterations,)
-        The objective or the score after every iteration.
+        Objective or score after each iteration.
     name : str, default=None
-        Label in the legend. None: no legend.
+        Label in the legend. With None, there is no legend.
     x_label : str, default="Iteration"
         Label of the x-axis.
     y_label : str, default="Objective"
@@ -47,13 +47,13 @@ class LossCurveDisplay:
     best_ : matplotlib Artist or None
         The mark of the iteration that was kept.
     ax_ : matplotlib Axes
-        Axes with the curve.
+        The axes with the curve.
     figure_ : matplotlib Figure
-        Figure containing the curve.
+        The figure that contains the curve.
 
     See Also
     --------
-    sklearn_mf.MatrixFactorization : Its ``loss_curve_`` is what is drawn.
+    sklearn_mf.MatrixFactorization : Its attribute ``loss_curve_`` is plotted.
 
     Examples
     --------
@@ -98,7 +98,7 @@ class LossCurveDisplay:
         ax=None,
         curve_kwargs=None,
     ):
-        """Draw the curve of a fitted estimator; on the axes of another for comparison.
+        """Plot the curve of a fitted estimator, optionally on the axes of another curve.
 
         After a fit with ``early_stopping=True`` a ring marks the iteration whose factors were
         kept.
@@ -106,32 +106,33 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            A fitted :class:`~sklearn_mf.MatrixFactorization`, or another with its
-            ``loss_curve_``; a pipeline that ends in one, or a search over one, whose best
-            estimator is drawn.
+            A fitted :class:`~sklearn_mf.MatrixFactorization`, or another estimator with
+            ``loss_curve_``; a pipeline that ends with one; or a search over one, whose best
+            estimator is used.
         x : {"iterations", "seconds"}, default="iterations"
-            Against what to draw: seconds compare solvers whose iterations differ.
+            Quantity on the x-axis. Seconds are better to compare solvers whose iterations differ in
+            cost.
         y : {"objective", "validation"}, default="objective"
-            What to draw; "validation" is the score of hidden entries of a fit with
+            Quantity on the y-axis. "validation" is the score of the hidden entries of a fit with
             ``early_stopping=True``.
         yscale : {"linear", "log"} or another scale of matplotlib, default="linear"
             Scale of the y-axis.
         name : str, default=None
-            Label in the legend. None: the name of the class.
+            Label in the legend. None uses the name of the class.
         ax : matplotlib axes, default=None
-            Where to draw, such as ``display.ax_``. None: on a new figure.
+            Axes to plot on, such as ``display.ax_``. None creates a new figure.
         curve_kwargs : dict, default=None
-            Passed to matplotlib's ``plot``.
+            Keyword arguments passed to matplotlib's ``plot``.
 
         Returns
         -------
         display : LossCurveDisplay
-            Holds what was drawn.
+            The display.
 
         Raises
         ------
         ValueError
-            If there is nothing of the kind to draw.
+            If the estimator does not have the requested curve.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
@@ -142,7 +143,8 @@ class LossCurveDisplay:
         if y_values is None:
             how = " Fit it with early_stopping=True." if y == "validation" else ""
             raise ValueError(
-                f"y={y!r} needs {y_attribute}, which this {type(estimator).__name__} has not.{how}"
+                f"y={y!r} needs {y_attribute}, which this {type(estimator).__name__} does not "
+                f"have.{how}"
             )
         x_values = range(1, len(y_values) + 1)
         if x_attribute is not None:
@@ -158,18 +160,18 @@ class LossCurveDisplay:
         return display.plot(ax, yscale=yscale, curve_kwargs=curve_kwargs)
 
     def plot(self, ax=None, *, name=None, yscale="linear", curve_kwargs=None):
-        """Draw the curve.
+        """Plot the curve.
 
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw. None: on a new figure.
+            Axes to plot on. None creates a new figure.
         name : str, default=None
-            Label in the legend. None: that of the display.
+            Label in the legend. None uses the label of the display.
         yscale : {"linear", "log"} or another scale of matplotlib, default="linear"
             Scale of the y-axis.
         curve_kwargs : dict, default=None
-            Passed to matplotlib's ``plot``.
+            Keyword arguments passed to matplotlib's ``plot``.
 
         Returns
         -------
@@ -183,7 +185,7 @@ class LossCurveDisplay:
             _, ax = plt.subplots()
         self.ax_, self.figure_ = ax, ax.figure
         label = self.name if name is None else name
-        # A fit of one iteration is a point, and has no line.
+        # A single iteration is plotted as a point, because a line would be invisible.
         style = {"label": label, "marker": "o" if len(self.y_values) == 1 else None}
         (self.line_,) = ax.plot(self.x_values, self.y_values, **(style | (curve_kwargs or {})))
         self.best_ = None

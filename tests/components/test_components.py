@@ -376,7 +376,7 @@ class TestComponentStability:
 
     def test_what_cannot_be_compared_is_refused(self):
         X = planted()
-        with pytest.raises(ValueError, match="cv makes one split only"):
+        with pytest.raises(ValueError, match="cv makes a single split"):
             component_stability(PCA(2), X, cv=ShuffleSplit(1))
         with pytest.raises(ValueError, match="This LinearRegression has no components_"):
             component_stability(LinearRegression(), X, y=X[:, 0])
@@ -422,7 +422,7 @@ class TestSubspaceStability:
         assert subspace_stability(PCA(15), planted()) == pytest.approx(1)
 
     def test_what_cannot_be_compared_is_refused(self):
-        with pytest.raises(ValueError, match="cv makes one split only"):
+        with pytest.raises(ValueError, match="cv makes a single split"):
             subspace_stability(PCA(2), planted(), cv=ShuffleSplit(1))
         with pytest.raises(ValueError, match="This LinearRegression has no components_"):
             subspace_stability(LinearRegression(), planted(), y=planted()[:, 0])

@@ -113,9 +113,9 @@ def test_what_is_not_positive_is_not_relevant():
     [
         ([[0.5]], 1, "items must be integers"),
         ([0, 1], 1, "items must be integers of shape"),
-        ([[0], [1]], 1, "items has 2 rows, X_true has 1"),
-        ([[3]], 1, "items has 3 in row 0, but columns are numbered from 0 to 2"),
-        ([[-2]], 1, "items has -2"),
+        ([[0], [1]], 1, "items has 2 rows, but X_true has 1"),
+        ([[3]], 1, "items contains 3 in row 0, but columns are numbered from 0 to 2"),
+        ([[-2]], 1, "items contains -2"),
         ([[1, 1]], 1, "column 1 twice in row 0"),
         ([[1, 2]], 3, r"recommend\(X, n=3\)"),
         ([[1, 2]], 0, "k must be a positive integer"),
@@ -130,6 +130,6 @@ def test_what_is_no_ranking_is_refused(items, k, message):
 
 
 def test_nothing_relevant_has_no_score():
-    with pytest.raises(ValueError, match="nothing is relevant"):
+    with pytest.raises(ValueError, match="no column is relevant"):
         ranking_report(np.zeros((2, 3)), [[0], [1]], k=1)
     assert np.isnan(ranking_samples(np.zeros((2, 3)), [[0], [1]], k=1)["ndcg@1"]).all()

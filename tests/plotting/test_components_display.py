@@ -126,14 +126,14 @@ def test_components_in_another_form(model, holed):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_shape": (4, 4)}, r"image_shape=\(4, 4\) does not fit components of 20"),
-        ({"image_shape": (2, 2, 5)}, r"image_shape=\(2, 2, 5\) does not fit"),
-        ({"image_shape": 20}, "image_shape=20 does not fit"),
+        ({"image_shape": (4, 4)}, r"image_shape=\(4, 4\) does not match components of 20"),
+        ({"image_shape": (2, 2, 5)}, r"image_shape=\(2, 2, 5\) does not match"),
+        ({"image_shape": 20}, "image_shape=20 does not match"),
         ({"n_components": 6}, "n_components == 6, must be <= 5"),
         ({"n_components": 0}, "n_components == 0, must be >= 1"),
         ({"n_top_features": 0}, "n_top_features == 0, must be >= 1"),
-        ({"feature_names": ["a", "b"]}, "feature_names has 2 names, but components have 20"),
-        ({"axes": [None]}, "axes are 1, components 5"),
+        ({"feature_names": ["a", "b"]}, "feature_names has 2 names, but the components have 20"),
+        ({"axes": [None]}, "There are 1 axes but 5 components"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_by_name(plt, model, arguments, message):
