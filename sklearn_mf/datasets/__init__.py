@@ -1,4 +1,4 @@
-"""Ratings and interactions: real ones, files of one's own, and generated ones."""
+"""Data sets of ratings and interactions: real, from files, and generated."""
 
 from sklearn_mf.datasets._generators import make_implicit, make_ratings
 from sklearn_mf.datasets._movielens import fetch_movielens

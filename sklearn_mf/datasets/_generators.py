@@ -1,4 +1,4 @@
-"""Ratings and interactions whose factors are known."""
+"""Generated ratings and interactions with known factors."""
 
 from numbers import Integral, Real
 
@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_mf.utils._validation import Interval, validate_params
 
-# Cells of which scores are there at a time.
+# Maximum number of cells whose scores are computed at a time.
 BLOCK = 1 << 22
 
 SHAPE = {
@@ -40,46 +40,47 @@ def make_ratings(
     popularity_skew=1.0,
     random_state=None,
 ):
-    r"""Generate ratings of low rank, of which few are observed.
+    r"""Generate low-rank ratings of which only a few are observed.
 
-    Expected ratings are :math:`\mu + c_i + b_j + w_i^\top h_j` with normal biases of variance 0.2
-    and a product of variance 0.6; :math:`\mu` is the middle of the scale. Which of them a row
-    has depends on how popular columns are, not on the ratings.
+    The expected ratings are :math:`\mu + c_i + b_j + w_i^\top h_j`, with normally distributed
+    biases of variance 0.2 and a product of variance 0.6; :math:`\mu` is the middle of the scale.
+    Which entries are observed depends on the popularity of the columns, but not on the ratings.
 
     Parameters
     ----------
     n_samples : int, default=500
-        Rows.
+        Number of rows.
     n_features : int, default=200
-        Columns.
+        Number of columns.
     n_components : int, default=3
         Rank of the product.
     density : float, default=0.1
-        Share of the entries that is observed, on average; every row has at least one. Rows have
-        few or many: the numbers are exponentially distributed, up to `n_features`.
+        Average fraction of observed entries. The numbers of entries in the rows are exponentially
+        distributed, at least 1 and at most `n_features`.
     noise : float, default=0.5
-        Standard deviation of the normal noise.
+        Standard deviation of the normally distributed noise.
     scale : tuple of (float, float) or None, default=(1, 5)
-        Ratings are rounded, and moved into these limits. None: neither, around zero.
+        Range of the ratings, which are rounded and clipped. With None, they are neither rounded nor
+        clipped, and are centered at zero.
     popularity_skew : float, default=1.0
-        Columns are drawn with weights :math:`r^{-s}`, for the ranks 1, 2, ... in random order,
-        as in Zipf's law. 0: all alike.
+        Exponent s of the popularity: columns are drawn with weights :math:`r^{-s}` for the ranks 1,
+        2, ... in random order, as in Zipf's law. With 0, all columns are equally popular.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers; an int gives the same data every time.
+        Source of random numbers. An int gives the same data in every call.
 
     Returns
     -------
     X : csr_array of shape (n_samples, n_features)
-        Ratings, for estimators with ``unstored="missing"``.
+        The ratings, for estimators with ``unstored="missing"``.
     W : ndarray of shape (n_samples, n_components + 2)
-        The last two columns are the bias of the row and ones.
+        Factor of the rows. The last two columns are the bias of the row and ones.
     H : ndarray of shape (n_components + 2, n_features)
-        The last two rows are ones and the bias of the column with the mean:
-        ``W @ H`` are the expected ratings.
+        Factor of the columns. The last two rows are ones and the bias of the column plus the mean,
+        so that ``W @ H`` are the expected ratings.
 
     See Also
     --------
-    make_implicit : Counts of interactions.
+    make_implicit : Generates counts of interactions.
 
     Examples
     --------
@@ -125,47 +126,48 @@ def make_implicit(
     popularity_skew=1.0,
     random_state=None,
 ):
-    r"""Generate counts of interactions, which follow planted tastes and popularity.
+    r"""Generate counts of interactions that depend on tastes and popularity.
 
-    A row draws its columns without replacement, with weights
-    :math:`\exp(w_i^\top h_j)\, r_j^{-s}`; that is done by the largest of these logarithms
-    with noise of Gumbel's distribution.
+    Each row draws its columns without replacement, with weights :math:`\exp(w_i^\top h_j)\,
+    r_j^{-s}`. This is done by adding Gumbel noise to the logarithms of the weights and taking the
+    largest sums.
 
     Parameters
     ----------
     n_samples : int, default=500
-        Rows.
+        Number of rows.
     n_features : int, default=200
-        Columns.
+        Number of columns.
     n_components : int, default=5
         Rank of the tastes.
     density : float, default=0.1
-        Share of the entries with an interaction, on average; every row has at least one. Rows
-        have few or many: the numbers are exponentially distributed, up to `n_features`.
+        Average fraction of entries with an interaction. The numbers of entries in the rows are
+        exponentially distributed, at least 1 and at most `n_features`.
     affinity : float, default=2.0
-        Standard deviation of :math:`w_i^\top h_j`. 0: rows differ by chance alone, and popularity
-        is all that can be learned.
+        Standard deviation of :math:`w_i^\top h_j`. With 0, the rows differ by chance only, and only
+        popularity can be learned.
     mean_count : float, default=2.0
-        Mean of the counts, which are 1 and more, geometrically distributed. 1: all are one.
+        Mean of the counts, which are at least 1 and geometrically distributed. With 1, all counts
+        are 1.
     popularity_skew : float, default=1.0
-        The power :math:`s` of the ranks :math:`r_j` of columns, 1, 2, ... in random order, as in
-        Zipf's law. 0: all alike.
+        Exponent :math:`s` of the ranks :math:`r_j` of the columns, which are 1, 2, ... in random
+        order, as in Zipf's law. With 0, all columns are equally popular.
     random_state : int, RandomState instance or None, default=None
-        Source of random numbers; an int gives the same data every time.
+        Source of random numbers. An int gives the same data in every call.
 
     Returns
     -------
     X : csr_array of shape (n_samples, n_features)
-        Counts.
+        The counts.
     W : ndarray of shape (n_samples, n_components + 1)
-        The last column is ones.
+        Factor of the rows. The last column is ones.
     H : ndarray of shape (n_components + 1, n_features)
-        The last row is :math:`-s \log r_j`: ``W @ H`` are the logarithms of
-        the weights.
+        Factor of the columns. The last row is :math:`-s \log r_j`, so that ``W @ H`` are the
+        logarithms of the weights.
 
     See Also
     --------
-    make_ratings : Ratings with noise.
+    make_ratings : Generates ratings with noise.
 
     References
     ----------
@@ -199,11 +201,13 @@ def _check_scale(scale):
     if scale is None:
         return
     if len(scale) != 2 or not all(isinstance(end, Real) for end in scale) or scale[0] >= scale[1]:
-        raise ValueError(f"scale={scale!r} must be a pair of numbers (low, high), low < high.")
+        raise ValueError(
+            f"scale must be a pair of numbers (low, high) with low < high, got {scale!r}."
+        )
 
 
 def _planted(rng, sizes, deviation):
-    """Factors whose product has this standard deviation."""
+    """Return random factors whose product has this standard deviation."""
     n_samples, n_features, k = sizes
     size = np.sqrt(deviation) / k**0.25
     return rng.normal(scale=size, size=(n_samples, k)), rng.normal(scale=size, size=(k, n_features))
@@ -214,7 +218,7 @@ def _log_popularity(rng, n_features, skew):
 
 
 def _drawn(rng, shape, density, scores):
-    """Which entries are observed: of each row some, drawn with weights that scores are logs of."""
+    """Draw the observed entries of each row, with weights whose logarithms are the scores."""
     n_samples, n_features = shape
     numbers = np.ceil(rng.exponential(density * n_features, size=n_samples)).astype(np.intp)
     numbers = numbers.clip(1, n_features)
@@ -232,7 +236,7 @@ def _drawn(rng, shape, density, scores):
 
 
 def _entries_of(W, H, X):
-    """The product of two factors where a matrix stores something."""
+    """Return the product of two factors at the stored entries of a matrix."""
     rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     values = np.empty(X.nnz)
     step = max(1, BLOCK // len(H))

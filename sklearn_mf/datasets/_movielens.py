@@ -1,4 +1,4 @@
-"""Ratings of films by users of MovieLens, in several sizes."""
+"""The MovieLens ratings of movies, in several sizes."""
 
 import zipfile
 from numbers import Integral, Real
@@ -12,7 +12,7 @@ from sklearn_mf.datasets._ratings import COLUMNS, import_pandas
 from sklearn_mf.utils._validation import Interval, StrOptions, validate_params
 
 URL = "https://files.grouplens.org/datasets/movielens/ml-{}.zip"
-# SHA-256 of the archives; of the last one none is known.
+# SHA-256 checksums of the archives. No official checksum of the last one is known.
 CHECKSUMS = {
     "100k": "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
     "1m": "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
@@ -64,10 +64,10 @@ ACM Transactions on Interactive Intelligent Systems 5(4). https://doi.org/10.114
 def fetch_movielens(
     variant="100k", *, data_home=None, download_if_missing=True, n_retries=3, delay=1.0
 ):
-    """Load ratings of films from MovieLens, downloading them once.
+    """Load the MovieLens ratings of movies, and download them if necessary.
 
     ==========  ==========  ========  =======
-    `variant`   ratings     users     films
+    `variant`   ratings     users     movies
     ==========  ==========  ========  =======
     "100k"         100,000       943    1,682
     "1m"         1,000,209     6,040    3,706
@@ -78,48 +78,49 @@ def fetch_movielens(
     Parameters
     ----------
     variant : {"100k", "1m", "20m", "32m"}, default="100k"
-        Which one.
+        The data set.
     data_home : str, path-like or None, default=None
-        Folder of data sets. None: that of scikit-learn, ``~/scikit_learn_data``. A copy of the
-        archive in its folder ``movielens``, such as ``movielens/ml-100k.zip``, or an unpacked
-        one, such as ``movielens/ml-100k``, is read, and nothing is downloaded.
+        Folder of data sets. None uses the folder of scikit-learn, ``~/scikit_learn_data``. If its
+        subfolder ``movielens`` contains a copy of the archive, such as ``movielens/ml-100k.zip``,
+        or an unpacked one, such as ``movielens/ml-100k``, that copy is used and nothing is
+        downloaded.
     download_if_missing : bool, default=True
-        Whether to download what is not there. Otherwise an OSError is raised.
+        Whether to download data that are not found. Otherwise an OSError is raised.
     n_retries : int, default=3
-        How often to try again after an HTTP error.
+        Number of retries after an HTTP error.
     delay : float, default=1.0
-        Seconds between two tries.
+        Seconds between retries.
 
     Returns
     -------
     dataset : Bunch
-        With these attributes.
+        Dictionary-like object with these attributes.
 
         data : DataFrame of shape (n_ratings, 2)
-            "user" and "item", as :class:`~sklearn_mf.TripletRegressor` takes them.
+            Columns "user" and "item", as accepted by :class:`~sklearn_mf.TripletRegressor`.
         target : Series of shape (n_ratings,)
-            Stars from 0.5 or 1 to 5.
+            Ratings from 0.5 or 1 to 5 stars.
         frame : DataFrame of shape (n_ratings, 4)
-            Both, and "timestamp", in seconds since 1970.
+            Data, target and "timestamp", in seconds since 1970.
         movies : DataFrame
-            "item", "title" and "genres", which ``|`` separates. Some have no rating.
+            Columns "item", "title" and "genres" (separated by ``|``). Some movies have no rating.
         feature_names, target_names : list of str
-            Names of the columns.
+            Names of the columns of data and target.
         DESCR : str
-            What the data are, and how to cite them.
+            Description of the data, and how to cite them.
 
     Raises
     ------
     ImportError
         If pandas is not installed.
     OSError
-        If the archive is neither there nor can be had, or is not the one that is known. The
-        checksum of "32m" is not known, so that one is not verified.
+        If the archive is not found and cannot be downloaded, or its checksum is wrong. The checksum
+        of "32m" is not known, so that archive is not verified.
 
     See Also
     --------
-    load_ratings : Files of other makes.
-    make_ratings : Generates some.
+    load_ratings : Reads ratings from files in other formats.
+    make_ratings : Generates ratings.
 
     References
     ----------
@@ -133,7 +134,7 @@ def fetch_movielens(
     >>> movielens.data.shape  # doctest: +SKIP
     (100000, 2)
     """
-    # Here, because it brings more of scikit-learn with it than all the rest.
+    # This module is imported here because importing it takes longer than all the rest.
     from sklearn.datasets import get_data_home
 
     import_pandas("fetch_movielens")
@@ -156,7 +157,7 @@ def fetch_movielens(
 
 
 def _archive(variant, folder, download_if_missing, n_retries, delay):
-    """The path of the archive, downloaded if need be."""
+    """Return the path of the archive, and download it if necessary."""
     path = folder / f"ml-{variant}.zip"
     if not (download_if_missing or path.exists()):
         raise OSError(f"Data not found in {folder} and `download_if_missing` is False.")
@@ -177,7 +178,7 @@ def _read_tabs(folder):
 
 
 def _read_colons(folder):
-    # Two colons are one separator with an empty column after it, for the fast reader.
+    # For the fast parser, two colons are a separator with an empty column after it.
     frame = _read(folder / "ratings.dat", sep=":", header=None, usecols=[0, 2, 4, 6])
     options = {"sep": "::", "engine": "python", "names": OF_MOVIES, "encoding": "latin-1"}
     return frame.set_axis(COLUMNS, axis=1), _read(folder / "movies.dat", **options)

@@ -1,19 +1,19 @@
-"""Files of ratings, whatever separates their columns."""
+"""Files of ratings, with any of the usual separators."""
 
 import csv
 import os
 from pathlib import Path
 
-# The longest first, as it begins with another one.
+# The longest separator comes first, because it begins with another one.
 SEPARATORS = ("::", "\t", ",", ";", "|")
 COLUMNS = ("user", "item", "rating", "timestamp")
-# A character that no table has.
+# A character that does not occur in any table.
 WHOLE_LINE = "\x1f"
-# The columns that come first are labels of rows and of columns.
+# The first columns are the labels of rows and columns.
 N_LABELS = 2
-# What stands for a missing rating or time.
+# Texts that stand for a missing rating or time.
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", "n/a"]
-# Up to eighteen digits, which integers of 64 bits hold.
+# At most eighteen digits fit into 64-bit integers.
 WHOLE_NUMBER = "0|-?[1-9][0-9]{0,17}"
 
 
@@ -23,33 +23,33 @@ def load_ratings(path, *, columns=None, skiprows=0):
     Parameters
     ----------
     path : str or path-like
-        A Parquet file, or text with a row a line, separated by a tab, a comma, a semicolon, ``|``
-        or ``::``, compressed or not.
+        A Parquet file, or a text file with one row per line whose columns are separated by a tab, a
+        comma, a semicolon, ``|`` or ``::``. Text files may be compressed.
     columns : sequence of str or None, default=None
-        What the columns shall be called. None: as the first line of the file says, or, where a
-        cell of it is a number and it therefore no heading, "user", "item", "rating", "timestamp".
+        Names of the columns. None uses the first line of the file or, if that contains a number and
+        is therefore not a header, "user", "item", "rating", "timestamp".
     skiprows : int, default=0
-        How many lines of text to leave out at the beginning, such as comments. The next one is the
-        first.
+        Number of lines to skip at the beginning of a text file, such as comments.
 
     Returns
     -------
     frame : DataFrame of pandas
-        One row a rating, for :func:`~sklearn_mf.recommending.pivot_entries`. The first two columns
-        are labels, of rows and columns. Of a text they are whole numbers where all of a column
-        are written as such, without leading zeros, and otherwise strings as they stand: "007" is
-        no 7, and "NA" no missing value. An empty cell is one. Parquet has types of its own.
+        One row per rating, for :func:`~sklearn_mf.recommending.pivot_entries`. The first two
+        columns are the labels of rows and columns. In text files, the labels of a column are
+        integers if all of them are written as integers without leading zeros, and otherwise
+        strings: "007" is not 7, and "NA" is not a missing value, but an empty cell is. Parquet
+        files define the types themselves.
 
     Raises
     ------
     ImportError
-        If pandas is not installed, or nothing that reads Parquet.
+        If pandas is not installed, or no package that reads Parquet.
     ValueError
-        If the columns cannot be told apart, or there are not as many as are named.
+        If the separator is not found, or the number of names does not match that of the columns.
 
     See Also
     --------
-    sklearn_mf.recommending.pivot_entries : Makes a matrix of it.
+    sklearn_mf.recommending.pivot_entries : Converts the table to a matrix.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def load_ratings(path, *, columns=None, skiprows=0):
 
 
 def import_pandas(caller):
-    """The package pandas, which reads files; it is an optional one."""
+    """Import the optional package pandas, which reads the files."""
     try:
         import pandas
     except ImportError as error:
@@ -85,16 +85,16 @@ def import_pandas(caller):
 
 
 def _read_text(pandas, path, skiprows):
-    """A table of text, with the names of its first line or those that ratings have."""
-    # As it stands there: what separates its cells is not known yet.
+    """Read a text file, with the names of its header or the default ones."""
+    # Read the first lines unchanged, because the separator is not known yet.
     whole = {"sep": WHOLE_LINE, "quoting": csv.QUOTE_NONE, "header": None, "dtype": str}
     line = pandas.read_csv(path, nrows=1, skiprows=skiprows, **whole).iat[0, 0]
     separator = next((found for found in SEPARATORS if found in line), None)
     if separator is None:
         known = ", ".join(map(repr, SEPARATORS))
         raise ValueError(
-            f"{path} has {line[:60]!r} as first line, without one of {known}: skiprows leaves "
-            "lines out at the beginning."
+            f"The first line of {path} is {line[:60]!r}, which contains none of the separators "
+            f"{known}. Use skiprows to skip lines at the beginning."
         )
     cells = [cell.strip("\"' ") for cell in line.split(separator)]
     options = {"sep": separator, "skiprows": skiprows}
@@ -106,7 +106,7 @@ def _read_text(pandas, path, skiprows):
         options["engine"] = "python"
     first = pandas.read_csv(path, nrows=0, **options).columns
     labels = list(first[:N_LABELS])
-    # Only the empty cell is missing in a column of labels; elsewhere what pandas takes for it.
+    # In a column of labels only an empty cell is missing. Elsewhere, pandas decides.
     missing = {name: [""] if name in labels else MISSING for name in first}
     frame = pandas.read_csv(
         path,
@@ -119,7 +119,7 @@ def _read_text(pandas, path, skiprows):
 
 
 def _with_numbers(frame, labels):
-    """The labels of those columns as numbers in which all are whole ones, written as usual."""
+    """Convert columns of labels to integers if all of their values are written as integers."""
     for name in labels:
         if len(frame) and frame[name].str.fullmatch(WHOLE_NUMBER).eq(True).all():
             frame[name] = frame[name].astype("int64")
@@ -137,7 +137,7 @@ def _is_number(text):
 def _renamed(frame, columns, path):
     if len(columns) != frame.shape[1]:
         raise ValueError(
-            f"{path} has {frame.shape[1]} columns, and columns={list(columns)!r} names "
-            f"{len(columns)}."
+            f"{path} has {frame.shape[1]} columns, but columns={list(columns)!r} contains "
+            f"{len(columns)} names."
         )
     return frame.set_axis(list(columns), axis=1)

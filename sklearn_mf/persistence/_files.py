@@ -1,4 +1,4 @@
-"""The file: a zip archive of one JSON text and an .npy file for each array."""
+"""The file format: a zip archive with one JSON text and an .npy file for each array."""
 
 import json
 import os
@@ -16,37 +16,38 @@ from sklearn_mf.persistence._trees import Encoder, NotPlain, decode
 from sklearn_mf.persistence._types import known_types, name_of
 from sklearn_mf.utils._labels import LabeledMatrix
 
-# Raised by one where files of before can no longer be read.
+# This number increases when a new version can no longer read older files.
 FORMAT = 1
 TEXT = "model.json"
-# Attributes of fitted models that are finite, whatever the data were.
+# Attributes of fitted models that are always finite.
 FACTORS = ("components_", "feature_bias_")
 
 
 def save_model(model: object, file: str | PathLike | BinaryIO) -> None:
-    """Save an estimator of this package to a file that holds data alone.
+    """Save an estimator of this package to a file that contains data only.
 
-    The file is an archive that ``numpy.load`` opens: a JSON text, and the arrays in NumPy's own
-    format. Unlike a pickle it can be loaded without running anything that is in it.
+    The file is an archive that ``numpy.load`` can open. It contains a JSON text and the arrays in
+    NumPy's format. In contrast to a pickle, it can be loaded without running any code from the
+    file.
 
     Parameters
     ----------
     model : estimator or LabeledMatrix
-        Fitted or not.
+        The estimator, fitted or not.
     file : str, path-like or binary file
-        Where to. What is there already is replaced when the new file is complete.
+        The file to write. An existing file is replaced only when the new one is complete.
 
     Raises
     ------
     TypeError
-        If it is no estimator of this package.
+        If the model is not an estimator of this package.
     ValueError
-        If something in it is no data, such as a function as ``init``, or an estimator of another
-        package. The message says where.
+        If the model contains an object that is not data, such as a function as ``init``, or an
+        estimator of another package. The message names its place.
 
     See Also
     --------
-    load_model : The way back.
+    load_model : Loads the file.
 
     Examples
     --------
@@ -62,8 +63,8 @@ def save_model(model: object, file: str | PathLike | BinaryIO) -> None:
     """
     if name_of(type(model)) not in known_types() or not _is_model(model):
         raise TypeError(
-            f"save_model saves estimators of sklearn_mf, not a {name_of(type(model))}. Save others "
-            "by skops or joblib."
+            f"save_model saves estimators of sklearn_mf, not a {name_of(type(model))}. Use skops "
+            "or joblib for other models."
         )
     encoder = Encoder()
     try:
@@ -79,41 +80,43 @@ def save_model(model: object, file: str | PathLike | BinaryIO) -> None:
 
 
 def load_model(file: str | PathLike | BinaryIO) -> Any:
-    """Load an estimator that `save_model` has saved.
+    """Load an estimator that was saved by `save_model`.
 
-    Only data are read, into classes of this package: nothing in the file is run, whoever made it.
+    Only data are read, into classes of this package. No code in the file is run, so files from
+    untrusted sources are safe to load.
 
     Parameters
     ----------
     file : str, path-like or binary file
-        Where from.
+        The file to read.
 
     Returns
     -------
     model : estimator or LabeledMatrix
-        What was saved: it predicts the same numbers.
+        The saved model, which makes exactly the same predictions.
 
     Raises
     ------
     ValueError
-        If it is no such file, damaged, of a newer format, or has what this version does not know;
-        or if components or biases in it are not finite.
+        If the file was not written by `save_model`, is damaged, has a newer format, contains
+        classes or parameters unknown to this version, or contains components or biases that are not
+        finite.
 
     See Also
     --------
-    save_model : The way there.
+    save_model : Saves a model.
     """
     name = os.fspath(file) if isinstance(file, str | os.PathLike) else "file"
     try:
         with zipfile.ZipFile(file) as archive:
             return _read(archive, name)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{name} is no model that save_model has saved: {error}.") from error
+        raise ValueError(f"{name} is not a file written by save_model: {error}.") from error
 
 
 @contextmanager
 def _replacing(file):
-    """A file to write to that takes the place of another one when it is complete."""
+    """Open a file for writing that replaces an existing one only when it is complete."""
     if not isinstance(file, str | os.PathLike):
         yield file
         return
@@ -133,16 +136,16 @@ def _is_model(value):
 
 
 def _versions():
-    # Here, because the version is that of the root, which imports everything.
+    # This is imported here, because the version is defined in the package that imports everything.
     from sklearn_mf import __version__
 
     return {"sklearn_mf": __version__, "sklearn": sklearn.__version__}
 
 
 def _read(archive, name):
-    """The model in an open archive."""
+    """Return the model in an open archive."""
     if TEXT not in archive.namelist():
-        raise ValueError(f"{name} is no model that save_model has saved: it has no {TEXT}.")
+        raise ValueError(f"{name} is not a file written by save_model: it contains no {TEXT}.")
     try:
         text = json.loads(archive.read(TEXT))
         form = text["format"]
@@ -151,8 +154,8 @@ def _read(archive, name):
     here, there = _versions(), {key: text.get(key) for key in _versions()}
     if form != FORMAT:
         raise ValueError(
-            f"{name} has the format {form}, and sklearn_mf {here['sklearn_mf']} reads {FORMAT}. It "
-            f"was saved by sklearn_mf {there['sklearn_mf']}: load it by that version."
+            f"{name} has format {form}, but sklearn_mf {here['sklearn_mf']} reads format {FORMAT}. "
+            f"It was saved by sklearn_mf {there['sklearn_mf']}: load it with that version."
         )
 
     @cache
@@ -165,28 +168,28 @@ def _read(archive, name):
     except NotPlain as error:
         raise ValueError(
             f"{name} cannot be loaded. {error} It was saved by sklearn_mf {there['sklearn_mf']} "
-            f"with scikit-learn {there['sklearn']}; here are {here['sklearn_mf']} and "
-            f"{here['sklearn']}."
+            f"with scikit-learn {there['sklearn']}; the installed versions are "
+            f"{here['sklearn_mf']} and {here['sklearn']}."
         ) from None
     except ImportError:
-        raise  # a model of frames needs their package
-    except Exception as error:  # whatever comes of parts that do not fit
+        raise  # a model of data frames needs the package of the frames
+    except Exception as error:  # inconsistent parts may raise any error
         raise ValueError(f"{name} is damaged: {type(error).__name__}: {error}.") from error
     if not _is_model(model):
-        raise ValueError(f"{name} holds a {type(model).__name__}, which is no model.")
+        raise ValueError(f"{name} contains a {type(model).__name__}, which is not a model.")
     _check_finite(model, name)
     return model
 
 
 def _check_finite(value, name):
-    """Refuse factors that are no numbers, of a model and of those in it."""
+    """Refuse models with factors that are not finite, including nested models."""
     for key, part in vars(value).items():
         if key in FACTORS and part is not None:
             part = np.asarray(part)
             if part.dtype.kind != "f" or not np.isfinite(part).all():
                 raise ValueError(
-                    f"{name} is damaged: {type(value).__name__}.{key} has values that are NaN, "
-                    "infinite or no numbers. Save the model again."
+                    f"{name} is damaged: {type(value).__name__}.{key} contains values that are "
+                    "NaN, infinite or not numeric. Save the model again."
                 )
         elif _is_model(part):
             _check_finite(part, name)

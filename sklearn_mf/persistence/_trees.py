@@ -1,7 +1,7 @@
-"""Objects as trees of what JSON knows, and arrays beside them.
+"""Conversion of objects to trees of JSON values, with separate arrays.
 
-Numbers, strings, booleans and None stand for themselves. Everything else is a dict whose "is" says
-what it is, so that nothing but what is listed here can come out of a file.
+Numbers, strings, booleans and None represent themselves. Every other object is a dict whose key
+"is" names its kind. A file can therefore only contain the kinds that are listed here.
 """
 
 import inspect
@@ -20,25 +20,25 @@ SPARSE = {
     for form in ("csr", "csc")
     for kind in ("array", "matrix")
 }
-# Types of columns of polars that hold whole numbers; those of other libraries are known by name.
+# Integer types of polars columns. Types of other libraries are recognized by their names.
 OF_POLARS = {f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64, 128)} | {
     "Boolean"
 }
-# The one public attribute that is no parameter: a solver that is in no list names itself.
+# The only public attribute that is not a parameter: unregistered solvers set their name themselves.
 SET_BY_INIT = "name"
 
 
 class NotPlain(ValueError):
-    """Says which part of a model is no data, or which part of a file no model."""
+    """The error for a part of a model that is not data, or a part of a file that is not a model."""
 
 
 class Encoder:
-    """Makes trees of objects.
+    """Converts objects to trees.
 
     Attributes
     ----------
     arrays : list of ndarray
-        Those that the trees refer to by their number.
+        The arrays to which the trees refer by their index.
     """
 
     def __init__(self):
@@ -47,7 +47,7 @@ class Encoder:
         self._above = []
 
     def encode(self, value, path):
-        """The tree of a value; the path to it is for messages."""
+        """Return the tree of a value; the path to the value is used in messages."""
         if value is None or type(value) in (bool, int, str):
             return value
         if type(value) is float:
@@ -130,23 +130,23 @@ class Encoder:
 def _refusal(value, path):
     kind = type(value)
     if callable(value) and not hasattr(value, "get_params"):
-        what = f"{getattr(value, '__qualname__', repr(value))}, which can be run"
-        remedy = "Set the parameter to something else before it is saved"
+        what = f"{getattr(value, '__qualname__', repr(value))}, which is executable code"
+        remedy = "Set the parameter to another value before saving"
     else:
-        what = f"a {name_of(kind)}, which is neither plain data nor of sklearn_mf"
-        remedy = "Save such a model by skops or joblib"
-    return f"{path} is {what}: a model file holds data alone. {remedy}."
+        what = f"a {name_of(kind)}, which is neither plain data nor a class of sklearn_mf"
+        remedy = "Use skops or joblib to save such a model"
+    return f"{path} is {what}: a model file can contain data only. {remedy}."
 
 
 def _names_of_fields(kind):
-    """What a named tuple or a data class consists of; None of other classes."""
+    """Return the fields of a named tuple or data class; None for other classes."""
     if issubclass(kind, tuple):
         return kind._fields
     return [field.name for field in fields(kind)] if is_dataclass(kind) else None
 
 
 def library_of_dtype(value):
-    """Which library knows a value as a dtype; None if there is none."""
+    """Return the library whose dtype a value is, or None."""
     if isinstance(value, np.dtype):
         return "numpy"
     cls = value if isinstance(value, type) else type(value)
@@ -160,30 +160,30 @@ def library_of_dtype(value):
 
 
 def decode(tree, arrays):
-    """The object that a tree stands for.
+    """Convert a tree back to an object.
 
     Parameters
     ----------
     tree : dict, number, str, bool or None
-        As `Encoder.encode` makes it.
+        A tree made by `Encoder.encode`.
     arrays : callable
-        Returns the array of a number.
+        A function that returns the array with a given index.
 
     Returns
     -------
     value : object
-        Of one of the kinds that are known here.
+        An object of one of the supported kinds.
     """
     if not isinstance(tree, dict):
         if isinstance(tree, list):
-            raise NotPlain("It has a list where a value is due.")
+            raise NotPlain("It contains a list where a value is expected.")
         return tree
     kind = tree.get("is")
     if kind in SPARSE:
         parts = tuple(arrays(number) for number in tree["arrays"])
         return SPARSE[kind](parts, shape=tuple(tree["shape"]))
     if kind not in READERS:
-        raise NotPlain(f"It has a {kind!r}, which is no kind of data.")
+        raise NotPlain(f"It contains {kind!r}, which is not a supported kind of data.")
     return READERS[kind](tree, arrays)
 
 
@@ -226,21 +226,21 @@ def _dtype(tree, arrays):
         return import_module("pyarrow").type_for_alias(name)
     if library == "polars" and name in OF_POLARS:
         return getattr(import_module("polars"), name)
-    raise NotPlain(f"It has the dtype {name!r} of {library!r}, which is none.")
+    raise NotPlain(f"It contains the dtype {name!r} of {library!r}, which does not exist.")
 
 
 def _object(tree, arrays):
     name = tree["class"]
     cls = known_types().get(name)
     if cls is None:
-        raise NotPlain(f"It has an object of the class {name!r}, which this version does not know.")
+        raise NotPlain(f"It contains the class {name!r}, which this version does not know.")
     state = {name: decode(part, arrays) for name, part in tree["state"].items()}
     if issubclass(cls, BaseEstimator):
         state = _defaults(cls, state) | state
     names = _names_of_fields(cls)
     if names is not None and set(names) != set(state):
         raise NotPlain(
-            f"It has a {cls.__name__} of {sorted(state)}, and here one has {sorted(names)}."
+            f"It contains a {cls.__name__} with {sorted(state)}, but {sorted(names)} is expected."
         )
     if issubclass(cls, tuple):
         return cls(**state)
@@ -250,14 +250,14 @@ def _object(tree, arrays):
 
 
 def _defaults(cls, state):
-    """Defaults of parameters that the file does not have; refuses what is no parameter here."""
+    """Return defaults of parameters missing in the file; refuse unknown parameters."""
     parameters = inspect.signature(cls).parameters
     public = [name for name in state if not (name.startswith("_") or name.endswith("_"))]
     unknown = [name for name in public if name not in parameters and name != SET_BY_INIT]
     missing = [name for name, one in parameters.items() if one.default is one.empty]
     missing = [name for name in missing if name not in state]
     if unknown or missing:
-        raise NotPlain(f"It has a {cls.__name__} with {unknown} and without {missing}.")
+        raise NotPlain(f"It contains a {cls.__name__} with {unknown} and without {missing}.")
     return {name: one.default for name, one in parameters.items()}
 
 

@@ -1,13 +1,13 @@
-"""Which objects a model may consist of."""
+"""The classes of which a model may consist."""
 
 import inspect
 import pkgutil
 from functools import cache
 from importlib import import_module
 
-# Of the package, but of no model: they draw, and loop over arrays.
+# Modules that define no part of a model, and should not be imported for this.
 LEFT_OUT = ("sklearn_mf.plotting", "sklearn_mf.kernels")
-# Of scikit-learn: what the imputer adds, and what splits the data of a search.
+# Classes of scikit-learn: the indicator in imputers, and the splitters of searches.
 OF_SKLEARN = {
     "sklearn.impute": ["MissingIndicator"],
     "sklearn.model_selection": [
@@ -25,10 +25,10 @@ OF_SKLEARN = {
 
 @cache
 def known_types():
-    """Classes whose objects are saved and loaded, by their dotted names."""
+    """Return the classes that can be saved and loaded, by their dotted names."""
     root = __name__.partition(".")[0]
     found = {}
-    for name, classes in OF_SKLEARN.items():  # imported when they are needed: they take a while
+    for name, classes in OF_SKLEARN.items():  # imported when needed, because this takes time
         for cls in classes:
             cls = getattr(import_module(name), cls)
             found[name_of(cls)] = cls
@@ -42,19 +42,20 @@ def known_types():
 
 
 def name_of(cls):
-    """The dotted name of a class."""
+    """Return the dotted name of a class."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def trusted_types():
-    """Names of all classes whose objects models of this package consist of.
+    """Return the names of all classes of which models of this package consist.
 
-    They hold data and run nothing when they are loaded: what ``skops.io.load`` may trust.
+    Their objects contain data and run no code when they are loaded, so the list can be passed to
+    ``skops.io.load`` as trusted types.
 
     Returns
     -------
     names : list of str
-        Dotted names, sorted.
+        Dotted names in alphabetical order.
 
     Examples
     --------

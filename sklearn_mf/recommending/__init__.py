@@ -1,4 +1,4 @@
-"""From a long table of who and what to a table of recommendations."""
+"""Recommendations from long tables of interactions, with labels of rows and columns."""
 
 from sklearn_mf.recommending._triplet_regressor import TripletRegressor
 from sklearn_mf.recommending.tables import pivot_entries

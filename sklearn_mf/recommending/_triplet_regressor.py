@@ -1,4 +1,4 @@
-"""Entries as samples: a regressor of pairs of labels."""
+"""A regressor whose samples are the entries of a matrix, given by pairs of labels."""
 
 from dataclasses import replace
 from numbers import Real
@@ -30,57 +30,62 @@ SIDES = ("row", "column")
 
 
 class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    r"""Predict the value of a pair of labels, such as the rating of a user for a film.
+    r"""Predict the value of a pair of labels, such as a user's rating of a movie.
 
-    A sample is an entry of a matrix: X has two columns, the label of the row and that of the
-    column, and y has the values. `fit` makes the matrix and factorizes it, `predict` looks pairs
-    up. So entries are split, scored and searched by what scikit-learn has for any regressor:
-    `KFold`, `cross_val_score`, `GridSearchCV`, ``sample_weight``.
+    Each sample is an entry of a matrix: X has two columns, the label of the row and the label of
+    the column, and y contains the values. `fit` builds the matrix and factorizes it, and `predict`
+    returns predictions of pairs. Entries can therefore be split, scored and searched with
+    scikit-learn's tools for regressors: `KFold`, `cross_val_score`, `GridSearchCV`,
+    ``sample_weight``.
 
     Parameters
     ----------
     estimator : estimator instance
-        With `predict_entries`, such as :class:`MatrixFactorization`, with ``unstored="missing"``:
-        pairs that are not in X are unknown, not zero. It is cloned.
+        An estimator with `predict_entries`, such as :class:`MatrixFactorization`, and with
+        ``unstored="missing"``, because pairs that are not in X are unknown and not zero. It is
+        cloned.
     unknown : {"bias", "nan", "error"}, default="bias"
-        What to predict where `fit` has not seen a label. "bias": what is expected of the other
-        one; the mean of y if both are new. Of a new row that is what the estimator expects of
-        a row without entries: the bias of the column, if there are such, or the mean of the codes.
-        Of a new column it is :math:`\mu + c_i`, the mean of y and the bias of the row,
-        if there are such. "nan": NaN, which scorers refuse. "error": an error that names them.
+        Prediction for labels that were not seen in `fit`. "bias" is the expected value given the
+        other label, and the mean of y if both labels are new. For a new row, it is the estimator's
+        prediction for a row without entries: the bias of the column if the model has one, or the
+        prediction from the mean codes. For a new column, it is :math:`\mu + c_i`, the mean of y
+        plus the bias of the row if the model has one. "nan" predicts NaN, which scorers refuse.
+        "error" raises an error that names the labels.
     clip : tuple of (float, float) or None, default=None
-        Least and largest value to predict, such as the ends of a scale of ratings. None: no limit.
+        Smallest and largest prediction, such as the limits of a rating scale. None sets no limits.
 
     Attributes
     ----------
     estimator_ : estimator instance
-        Fitted to `data_`.
+        The estimator, fitted to `data_`.
     data_ : LabeledMatrix
-        The entries, with the labels of rows and columns. Of a pair that came more than once it has
-        the mean, weighted as the samples are.
+        The matrix of entries with the labels of rows and columns. Repeated pairs are replaced by
+        their weighted mean.
     entry_weight_ : csr_array, or None
-        The sum of the weights of each entry; None where all are one.
+        Sum of the weights of each entry; None if all are one.
     mean_ : float
         Weighted mean of y.
     n_features_in_ : int
-        Number of columns of X, two.
+        Number of columns of X, which is two.
     feature_names_in_ : ndarray of shape (2,)
-        Their names, if X had string names.
+        Names of the columns, if X had string names.
 
     See Also
     --------
-    sklearn_mf.recommending.pivot_entries : Makes the matrix alone.
+    sklearn_mf.recommending.pivot_entries : Builds the matrix only.
     sklearn_mf.model_selection.EntryKFold : Splits the entries of a matrix.
 
     Notes
     -----
-    A pair that comes twice is one entry of the sum of both weights, with their weighted mean: under
-    the squared loss the same objective, but for a constant. A sample of weight 0 is absent.
+    A repeated pair becomes one entry with the weighted mean and the sum of the weights. Under the
+    squared loss, this changes the objective by a constant only. A sample with weight 0 is ignored.
 
-    The entries are kept: codes of a row that is asked for are solved from its own, as always.
+    The entries are stored, because the codes of a row are computed from its entries at prediction
+    time.
 
-    :class:`ImplicitFactorization` is fitted as well, but what it predicts is whether a pair is to
-    be expected, not y: rank its predictions, and do not compare them with y. `fit` warns of it.
+    :class:`ImplicitFactorization` can be fitted as well, but it predicts whether a pair is likely,
+    not y. Use its predictions for rankings, and do not compare them with y. `fit` warns in this
+    case.
 
     Examples
     --------
@@ -114,19 +119,20 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.unknown = unknown
         self.clip = clip
 
-    # The estimator checks its own parameters.
+    # The estimator validates its own parameters.
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: MatrixLike, y: object, sample_weight: ArrayLike | None = None) -> Self:
-        """Make a matrix of the entries and factorize it.
+        """Build a matrix of the entries and factorize it.
 
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n_entries, 2)
-            Labels of rows and columns, of any type; never changed.
+            Labels of rows and columns, of any type; they are never modified.
         y : array-like of shape (n_entries,)
-            Values.
+            Values of the pairs.
         sample_weight : array-like of shape (n_entries,), default=None
-            Non-negative weights of the entries: 2 is the entry twice, 0 the entry absent.
+            Non-negative weights of the entries. An entry with weight 2 counts twice; an entry with
+            weight 0 is ignored.
 
         Returns
         -------
@@ -136,8 +142,8 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has not two columns, a label or a value is missing, or the estimator takes for
-            zero what is not in X.
+            If X does not have two columns, if a label or a value is missing, or if pairs that are
+            not in X are zeros for the estimator.
         """
         _check_clip(self.clip)
         _check_estimator(self.estimator)
@@ -145,8 +151,8 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y = column_or_1d(check_numbers(admit(y, "y"), "y", ensure_2d=False), warn=True)
         check_consistent_length(X, y)
         weights = check_sample_weight(sample_weight, y[:, None])
-        if weights is not None and not weights.any():  # which newer versions of scikit-learn tell
-            raise ValueError("sample_weight is zero everywhere: there is no entry to fit to.")
+        if weights is not None and not weights.any():  # older versions of scikit-learn do not check
+            raise ValueError("sample_weight is zero for all samples: there is no entry to fit.")
         coded = [numbered(_taken(column, weights)) for column in columns]
         if weights is not None:
             y, weights = y[weights > 0], weights[weights > 0]
@@ -161,8 +167,8 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         weighted = {} if entry_weight is None else {"entry_weight": entry_weight}
         if weighted and not has_fit_parameter(self.estimator, "entry_weight"):
             raise ValueError(
-                "Weights of samples, and pairs that come twice, need an entry_weight, which "
-                f"{type(self.estimator).__name__}.fit does not take."
+                "Sample weights and repeated pairs need an estimator whose fit accepts "
+                f"entry_weight, which {type(self.estimator).__name__}.fit does not."
             )
         self.estimator_ = clone(self.estimator).fit(self.data_, **weighted)
         return self
@@ -183,7 +189,7 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a label is new and ``unknown="error"``, or missing.
+            If a label is new and ``unknown="error"``, or if a label is missing.
         """
         check_is_fitted(self)
         _check_clip(self.clip)
@@ -210,14 +216,14 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return y if self.clip is None else np.clip(y, *self.clip)
 
     def score(self, X: MatrixLike, y: object, sample_weight: ArrayLike | None = None) -> float:
-        """R^2 of predicted values, as of any regressor of scikit-learn.
+        """Return the R^2 of the predicted values, as for any regressor of scikit-learn.
 
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n_entries, 2)
             Labels of rows and columns.
         y : array-like of shape (n_entries,)
-            Values.
+            Values of the pairs.
         sample_weight : array-like of shape (n_entries,), default=None
             Weights of the entries.
 
@@ -229,17 +235,17 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return super().score(X, y, sample_weight)
 
     def _label_columns(self, X, y, reset):
-        """The two columns of X: frames, arrays, or lists of pairs."""
+        """Return the two columns of X, which may be a frame, an array, or a list of pairs."""
         if sparse.issparse(X):
-            raise TypeError("A sparse X was passed, but X must be pairs of labels, a dense array.")
+            raise TypeError("X must be a dense array of pairs of labels, but it is sparse.")
         table = X if is_frame(native(X)) or hasattr(X, "dtype") else _array_of_objects(X)
         _check_shape(table)
         given = {"y": y} if reset else {}
         validate_data(self, table, reset=reset, skip_check_array=True, **given)
         if self.n_features_in_ != len(SIDES):
             raise ValueError(
-                f"X has {self.n_features_in_} columns, it must have two: the labels of rows and of "
-                "columns."
+                f"X has {self.n_features_in_} columns, but must have two: the labels of rows and "
+                "of columns."
             )
         frame = native(table)
         if not is_frame(frame):
@@ -254,29 +260,29 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             if not known.all():
                 _, labels = numbered(_taken(column, ~known))
                 raise ValueError(
-                    f"X has labels of {side}s that fit has not seen: {named(labels)}. Leave them "
-                    "out, or use unknown='bias'."
+                    f"X contains labels of {side}s that were not seen in fit: {named(labels)}. "
+                    "Remove these samples, or use unknown='bias'."
                 )
 
     @property
     def _model(self):
-        """The fitted estimator, of a search that of the chosen rank."""
+        """Return the fitted estimator; for a search, the one of the selected rank."""
         return getattr(self.estimator_, "best_estimator_", self.estimator_)
 
     def _entries(self, rows, columns):
-        """Expected values of entries of the matrix."""
+        """Return the expected values of entries of the matrix."""
         weighted = {} if self.entry_weight_ is None else {"entry_weight": self.entry_weight_}
         return self._model.predict_entries(self.data_, rows, columns, **weighted)
 
     def _of_new_rows(self, columns):
-        """Expected values of rows without entries."""
+        """Return the expected values of rows without entries."""
         nothing = sparse.csr_array((1, self.data_.shape[1]), dtype=self.data_.X.dtype)
         empty = replace(self.data_, X=nothing, row_labels=self.data_.row_labels[:1])
-        with quiet(UserWarning):  # of which the estimator would tell
+        with quiet(UserWarning):  # the estimator warns of rows without entries
             return self._model.predict_entries(empty, np.zeros(len(columns), dtype=int), columns)
 
     def _of_new_columns(self, rows):
-        """The mean and the biases of rows, where these have some."""
+        """Return the mean plus the biases of rows, if the model has them."""
         loss = getattr(self._model, "loss_", None)
         n_codes = len(self._model.get_feature_names_out())
         if not len(rows) or loss is None or loss.kinds is not None:
@@ -294,7 +300,7 @@ class TripletRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False  # which would be of any number of columns
+        tags.input_tags.two_d_array = False  # it means any number of columns, but two are needed
         tags.input_tags.categorical = tags.input_tags.string = True
         tags.input_tags.sparse = False
         return tags
@@ -304,24 +310,26 @@ def _check_clip(clip):
     if clip is None:
         return
     if len(clip) != 2 or not all(isinstance(end, Real) for end in clip) or not clip[0] <= clip[1]:
-        raise ValueError(f"clip={clip!r} must be a pair of numbers (low, high), low <= high.")
+        raise ValueError(
+            f"clip must be a pair of numbers (low, high) with low <= high, got {clip!r}."
+        )
 
 
 def _check_estimator(estimator):
-    """Refuse one that takes pairs which nobody has rated for zero; tell of one that only ranks."""
+    """Refuse estimators for which unrated pairs are zeros; warn of those that only rank."""
     parameters = estimator.get_params()
     for part in (estimator, *parameters.values()):
         if getattr(part, "unstored", None) == "background":
             warn(
                 f"{type(part).__name__} ranks pairs and does not predict y: it learns which pairs "
-                "are to be expected, about 1 for those of X, whatever their values. To predict "
-                "values use MatrixFactorization(unstored='missing')."
+                "are likely, and predicts about 1 for those in X, whatever their values. To "
+                "predict values, use MatrixFactorization(unstored='missing')."
             )
     for name, value in parameters.items():
         if name.rpartition("__")[2] == "unstored" and value == "zero":
             raise ValueError(
-                f"{type(estimator).__name__} with {name}='zero' takes every pair that is not in X "
-                f"for an entry of zero: use {name}='missing'."
+                f"{type(estimator).__name__} with {name}='zero' treats every pair that is not in X "
+                f"as an entry of zero. Use {name}='missing'."
             )
 
 
@@ -329,8 +337,8 @@ def _check_shape(X):
     shape = X.shape
     if len(shape) != 2:
         raise ValueError(
-            f"Expected 2D array, got X of the shape {shape}: a pair of labels for each entry. "
-            "Reshape your data."
+            f"Expected 2D array, got X of shape {shape}: X must have a pair of labels for each "
+            "entry. Reshape your data."
         )
     if shape[0] == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape={shape}) while 1 is required.")
@@ -338,25 +346,30 @@ def _check_shape(X):
 
 def _check_finite(X):
     if X.dtype.kind == "c":
-        raise ValueError("Complex data not supported: labels of pairs are no complex numbers.")
+        raise ValueError("Complex data not supported: labels must not be complex numbers.")
     if X.dtype.kind == "f" and not np.isfinite(X).all():
         i, j = np.argwhere(~np.isfinite(X))[0]
-        raise ValueError(f"Input X contains NaN or infinity in row {i}, column {j}: no label.")
+        raise ValueError(
+            f"Input X contains NaN or infinity in row {i}, column {j}, which is not a label."
+        )
 
 
 def _check_labels(coded):
     for (codes, _), side in zip(coded, SIDES, strict=True):
         if codes.min() < 0:
-            raise ValueError(f"X has no label of a {side} in sample {np.argmin(codes)}.")
+            raise ValueError(
+                f"The {side} label of sample {np.argmin(codes)} of X is missing. Remove samples "
+                "without labels."
+            )
 
 
 def _array_of_objects(X):
-    """Pairs as an array whose numbers and strings stay what they are."""
+    """Return pairs as an array of objects, so that numbers and strings keep their types."""
     return np.asarray(X, dtype=object)
 
 
 def _taken(column, weights):
-    """The labels that have a weight."""
+    """Return the labels with a positive weight."""
     if weights is None or (weights > 0).all():
         return column
     if hasattr(column, "iloc"):
@@ -365,11 +378,11 @@ def _taken(column, weights):
 
 
 def _averaged(y, weights, cells, coded):
-    """Entries of pairs of labels, and their weights; None if all are one."""
+    """Return the entries of pairs of labels, and their weights; None if all are one."""
     shape = tuple(len(labels) for _, labels in coded)
     ones = np.ones_like(y) if weights is None else weights
     total = sparse.csr_array((ones, cells), shape=shape)
-    if total.nnz == len(y):  # no pair comes twice: values stay as they are, to the last bit
+    if total.nnz == len(y):  # no pair is repeated: keep the values exactly
         entries = sparse.csr_array((y, cells), shape=shape)
     else:
         entries = sparse.csr_array((ones * y, cells), shape=shape)

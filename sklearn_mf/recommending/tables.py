@@ -1,4 +1,4 @@
-"""Long tables, one row an entry, as the sparse matrices that estimators take."""
+"""Conversion of long tables, with one row per entry, to sparse matrices for estimators."""
 
 import numpy as np
 from scipy import sparse
@@ -33,46 +33,47 @@ def pivot_entries(
     column_labels=None,
     unknown="error",
 ):
-    """Make a sparse matrix of a long table that has a row for each entry.
+    """Convert a long table with one row per entry to a sparse matrix.
 
     Parameters
     ----------
     frame : DataFrame of pandas or polars, or Table of Arrow
-        The long table: who, what, and how much. It is not changed.
+        The long table, with columns of row labels, column labels and values. It is not modified.
     rows : str
-        Its column of row labels, such as customers.
+        Name of the column with the row labels, such as customers.
     columns : str
-        Its column of column labels, such as products.
+        Name of the column with the column labels, such as products.
     values : str or None, default=None
-        Its column of numbers, such as ratings or quantities. None: 1 for every row of the table,
-        so that the sum counts interactions.
+        Name of the column with the values, such as ratings or quantities. With None, every row of
+        the table has the value 1, so that the sum counts interactions.
     aggregate : {"sum", "mean", "max", "min", "last", "error"}, default="sum"
-        What becomes of a pair of labels that comes more than once: the sum of its values, their
-        mean, the largest or the least one, the last one in the order of the table, or an error. Of
-        times "max" is the latest one, in whatever order the table is.
+        How to combine the values of a repeated pair of labels: their sum, their mean, the largest,
+        the smallest, the last one in the order of the table, or an error. For times, "max" is the
+        latest one, whatever the order of the table.
     row_labels : array-like or None, default=None
-        The labels that the rows of the matrix shall have, in this order, whether they occur or
-        not. None: those that occur, sorted.
+        Labels of the rows of the matrix, in this order, whether or not they occur in the table.
+        None uses the labels that occur, sorted.
     column_labels : array-like or None, default=None
-        The same for columns. With ``feature_names_in_`` of a fitted estimator, or `column_labels`
-        of the matrix that it was fitted to, a later table gets the columns that it knows.
+        Labels of the columns, likewise. Use ``feature_names_in_`` of a fitted estimator, or
+        `column_labels` of its training data, to give a new table the columns that the estimator
+        knows.
     unknown : {"error", "drop"}, default="error"
-        What becomes of a label that is not among the given ones: an error, or its rows of the
-        table are left out.
+        What to do with a label that is not among the given ones: raise an error, or ignore the rows
+        of the table with this label.
 
     Returns
     -------
     data : LabeledMatrix
-        With the matrix ``X``, ``row_labels`` and ``column_labels``. Estimators of this package
-        take it as it is. Entries whose value is zero are stored.
+        The matrix ``X`` with ``row_labels`` and ``column_labels``. The estimators of this package
+        accept it directly. Entries whose value is zero are stored.
 
     Raises
     ------
     ValueError
-        If the table has no such column, a label or a value is missing, a value is no number, a
-        label is unknown, or a pair comes twice and ``aggregate="error"``.
+        If the table does not have the named columns, if a label or a value is missing, if a value
+        is not a number, if a label is unknown, or if a pair is repeated and ``aggregate="error"``.
     TypeError
-        If it is no table.
+        If `frame` is not a table.
 
     Examples
     --------
@@ -114,13 +115,13 @@ def pivot_entries(
 
 
 def _check_table(frame, asked):
-    """Refuse what is no frame, or has no such columns."""
+    """Refuse objects that are not data frames, or do not have the named columns."""
     if type(frame).__name__ == "LazyFrame":
-        raise ValueError("frame is a LazyFrame, a query that nobody has run: call .collect().")
+        raise ValueError("frame is a LazyFrame, a query without results: call .collect() first.")
     if not is_frame(frame):
         raise TypeError(
-            f"frame is a {type(frame).__name__}: it must be a DataFrame of pandas or polars, or a "
-            "Table of Arrow, with a row for each entry."
+            f"frame must be a DataFrame of pandas or polars, or a Table of Arrow, with one row for "
+            f"each entry, got {type(frame).__name__}."
         )
     names = column_names(frame)
     for parameter, name in asked.items():
@@ -128,38 +129,40 @@ def _check_table(frame, asked):
             raise ValueError(f"{parameter}={name!r}: frame has {_not_one(name, names)}")
     given = [name for name in asked.values() if name is not None]
     if len(set(given)) < len(given):
-        raise ValueError(f"rows, columns and values must be different columns of frame: {asked}.")
+        raise ValueError(
+            f"rows, columns and values must name different columns of frame, got {asked}."
+        )
 
 
 def _not_one(name, names):
-    """How many columns have a name, where that is not one, and what to do."""
+    """Describe how many columns have a name, if it is not one, and what to do."""
     if name in names:
-        return "more than one column of that name. Rename the others."
+        return "more than one column with this name. Rename the others."
     if any(isinstance(other, tuple) for other in names):
         return (
-            "no column of that name: its columns have several levels. Make one of them, as by "
-            "frame.columns = frame.columns.map('_'.join)."
+            "no column with this name, because its columns have several levels. Flatten them, for "
+            "example by frame.columns = frame.columns.map('_'.join)."
         )
-    return f"no column of that name.{did_you_mean(name, names)}"
+    return f"no column with this name.{did_you_mean(name, names)}"
 
 
 def _values(frame, values):
-    """The numbers of all entries."""
+    """Return the values of all entries."""
     if values is None:
         return np.ones(len(frame))
     column = frame.select([values]) if hasattr(frame, "select") else frame[[values]]
-    hint = "Leave rows without a value out."
+    hint = "Remove rows without a value."
     checks = {"labels": [values], "hint": hint, "ensure_min_samples": 0}
     return check_numbers(admit(column, "frame"), "frame", **checks)[:, 0]
 
 
 def _coded(column, name, known, parameter, unknown):
-    """Numbers of the labels in a column, -1 for those to be left out; and the labels."""
+    """Return the indices of the labels of a column (-1 if they are dropped), and the labels."""
     codes, labels = numbered(column)
     if codes.size and codes.min() < 0:
         raise ValueError(
-            f"frame has no label in row {np.argmin(codes)}, column {name!r}: leave rows without a "
-            "label out, or name what is missing."
+            f"frame has no label in row {np.argmin(codes)}, column {name!r}. Remove rows without a "
+            "label, or replace missing labels."
         )
     if known is None:
         return codes, labels
@@ -168,27 +171,29 @@ def _coded(column, name, known, parameter, unknown):
     strangers = labels[places < 0]
     if len(strangers) and unknown == "error":
         raise ValueError(
-            f"Column {name!r} has labels that are not among {parameter}: {named(strangers)}. "
+            f"Column {name!r} contains labels that are not in {parameter}: {named(strangers)}. "
             f"{_remedy(strangers, known)}"
         )
     return places[codes], known
 
 
 def _remedy(strangers, known):
-    """What to do about unknown labels."""
+    """Return advice on unknown labels."""
     one, other = strangers.tolist()[0], known.tolist()[:1]
     if other and type(one) is not type(other[0]):
         kinds = type(one).__name__, type(other[0]).__name__
-        return f"They are of the type {kinds[0]}, the known ones {kinds[1]}: convert either."
-    return "unknown='drop' leaves them out."
+        return (
+            f"They have type {kinds[0]}, but the known labels have type {kinds[1]}: convert them."
+        )
+    return "Use unknown='drop' to ignore these rows."
 
 
 def _aggregated(values, cells, labels, aggregate):
-    """A CSR matrix of entries of which several may be of one cell."""
+    """Return a CSR matrix of entries, combining repeated cells."""
     (i, j), shape = cells, tuple(len(of_side) for of_side in labels)
     if 0 in shape or not len(values):
-        raise ValueError("frame has no entry with known labels: there is no matrix to make of it.")
-    X = sparse.csr_array((values, (i, j)), shape=shape)  # sums
+        raise ValueError("frame has no entry with known labels, so the matrix would be empty.")
+    X = sparse.csr_array((values, (i, j)), shape=shape)  # this sums repeated entries
     if X.nnz == len(values) or aggregate == "sum":
         return X
     if aggregate == "mean":
@@ -201,16 +206,15 @@ def _aggregated(values, cells, labels, aggregate):
         first = np.argmax(repeated)
         pair = named([labels[0][i[first]]]), named([labels[1][j[first]]])
         raise ValueError(
-            f"The pair {', '.join(pair)} comes more than once in frame, and "
-            f"{repeated.sum()} rows repeat a pair. Use aggregate='sum', 'mean', 'max', 'min' "
-            "or 'last'."
+            f"The pair {', '.join(pair)} is repeated in frame, and {repeated.sum()} rows repeat a "
+            "pair. Use aggregate='sum', 'mean', 'max', 'min' or 'last'."
         )
     chosen = _one_of_each(keys, values, aggregate)
     return sparse.csr_array((values[chosen], (i[chosen], j[chosen])), shape=shape)
 
 
 def _one_of_each(keys, values, aggregate):
-    """Where each key has its largest or least value, or its last one."""
+    """Return the index of the largest, smallest or last value of each key."""
     ranks = np.arange(len(keys)) if aggregate == "last" else values
     order = np.lexsort((ranks, keys))
     changes = np.diff(keys[order]) != 0

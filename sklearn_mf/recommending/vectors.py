@@ -1,4 +1,4 @@
-"""Vectors for an index of nearest neighbours, which then finds what `recommend` would."""
+"""Vectors for a nearest-neighbor index that reproduces the rankings of `recommend`."""
 
 from dataclasses import replace
 
@@ -14,13 +14,13 @@ __all__ = ["feature_vectors", "sample_vectors"]
 
 
 def feature_vectors(estimator: BaseEstimator) -> np.ndarray:
-    r"""Vectors of the features whose inner products rank them as `recommend` does.
+    r"""Return vectors of the features whose inner products rank them as `recommend` does.
 
-    The vector of a feature is :math:`(h_j, b_j)`: its components, and its bias as one more
-    coordinate. Its inner product with :math:`(w_i, 1)`, the vector of a sample, is what the
-    model expects there, less what is the same for all features: the bias of the sample. So an index
-    of inner products, such as those of faiss and usearch, finds the same features, up to
-    ties and the approximation of the index.
+    The vector of a feature is :math:`(h_j, b_j)`: its components, with its bias as an additional
+    coordinate. The inner product with :math:`(w_i, 1)`, the vector of a sample, is the model value
+    without the bias of the sample, which is the same for all features. An index for inner products,
+    such as those of faiss and usearch, therefore finds the same features, up to ties and the
+    approximation error of the index.
 
     Parameters
     ----------
@@ -30,16 +30,16 @@ def feature_vectors(estimator: BaseEstimator) -> np.ndarray:
     Returns
     -------
     vectors : ndarray of shape (n_features, n_components + 1)
-        A row for each feature.
+        One row for each feature.
 
     Raises
     ------
     ValueError
-        If columns have losses of their own, as then no inner product compares them.
+        If the columns have different losses, so that inner products cannot be compared.
 
     See Also
     --------
-    sample_vectors : What to ask the index for.
+    sample_vectors : The vectors with which to query the index.
 
     Examples
     --------
@@ -54,32 +54,32 @@ def feature_vectors(estimator: BaseEstimator) -> np.ndarray:
     """
     model = _model_of(estimator)
     vectors = np.column_stack([model.components.T, model.feature_bias])
-    return np.ascontiguousarray(vectors)  # as indices want them
+    return np.ascontiguousarray(vectors)  # indexes need this layout
 
 
 def sample_vectors(estimator: BaseEstimator, X: MatrixLike) -> np.ndarray:
-    """Vectors of samples whose inner products with those of the features rank these.
+    """Return vectors of the samples whose inner products rank the features.
 
     Parameters
     ----------
     estimator : estimator instance
         A fitted factorization of this package.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        What is known of the samples. They need not have been in `fit`.
+        Observed entries of the samples, which need not have been in the training data.
 
     Returns
     -------
     vectors : ndarray of shape (n_samples, n_components + 1)
-        Codes, and a one as last coordinate.
+        The codes, with a one as the last coordinate.
 
     Raises
     ------
     ValueError
-        If columns have losses of their own, as then no inner product compares them.
+        If the columns have different losses, so that inner products cannot be compared.
 
     See Also
     --------
-    feature_vectors : What to put into the index.
+    feature_vectors : The vectors to store in the index.
 
     Examples
     --------
@@ -96,14 +96,14 @@ def sample_vectors(estimator: BaseEstimator, X: MatrixLike) -> np.ndarray:
 
 
 def _model_of(estimator):
-    """The model by the public attributes, for codes as `transform` returns them."""
+    """Return the model, built from public attributes, for codes returned by `transform`."""
     check_is_fitted(estimator)
     estimator = getattr(estimator, "best_estimator_", estimator)
     model = FactorModel.of(estimator)
     if model.loss.kinds is not None:
         raise ValueError(
-            "Columns have losses of their own, and no inner product compares what is expected of "
-            "them: use recommend, or one loss."
+            "The columns have different losses, so inner products with them cannot be compared: "
+            "use recommend, or a single loss."
         )
     if getattr(estimator, "whiten", False):
         deviations = deviation_of_codes(estimator, model.components.dtype)

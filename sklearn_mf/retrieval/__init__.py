@@ -1,6 +1,6 @@
-"""What a fitted model recommends: the best columns of rows, what resembles what, and why.
+"""Retrieval with a fitted model: recommendations, similarities and explanations.
 
-Functions of a model and of arrays; the methods of estimators call them.
+These functions of a model and of arrays are called by the methods of estimators.
 """
 
 from sklearn_mf.retrieval.candidates import (

@@ -1,4 +1,4 @@
-"""Which columns may be recommended: some for all rows, and filters of each row."""
+"""The columns that may be recommended: common candidates, and filters of single rows."""
 
 from dataclasses import dataclass, replace
 
@@ -12,16 +12,16 @@ from sklearn_mf.utils._sparse import sound_csr
 
 @dataclass(frozen=True)
 class Candidates:
-    """Columns that may be recommended.
+    """The columns that may be recommended.
 
     Attributes
     ----------
     columns : ndarray of int of shape (n_candidates,) or None
-        Those for all rows, ascending; None are all.
+        Candidates for all rows, in ascending order. None stands for all columns.
     excluded : tuple of masks of shape (n_rows, n_features)
-        What is not for a row; arrays or CSR arrays of bool.
+        Masks of columns that are excluded for single rows, as arrays or CSR arrays of bool.
     allowed : mask of shape (n_rows, n_features) or None
-        What alone is for a row; None is everything.
+        Mask of the only columns that are allowed for single rows. None allows all.
     """
 
     columns: np.ndarray | None = None
@@ -30,25 +30,25 @@ class Candidates:
 
     @classmethod
     def of(cls, items, exclude, seen, shape, names=None):
-        """What the parameters of `recommend` mean.
+        """Return the candidates specified by the parameters of `recommend`.
 
         Parameters
         ----------
         items : array-like, sparse matrix, LabeledMatrix or None
-            Numbers, names or a mask of columns; or a mask of entries.
+            Indices, names or a mask of columns, or a mask of entries.
         exclude : array-like, sparse matrix or LabeledMatrix of shape (n_rows, n_features), or None
-            A mask of entries.
+            A mask of entries to exclude.
         seen : mask of shape (n_rows, n_features) or None
-            What is excluded besides.
+            Mask of entries that are excluded as well.
         shape : tuple of two ints
             Numbers of rows and features.
         names : sequence of str or None
-            Names of the features, where they have any.
+            Names of the features, if they have any.
 
         Returns
         -------
         candidates : Candidates
-            Of these rows.
+            The candidates for these rows.
         """
         columns = allowed = None
         if items is not None:
@@ -63,22 +63,23 @@ class Candidates:
         return cls(columns, tuple(masks), allowed)
 
     def of_rows(self, rows):
-        """Those of some rows."""
+        """Return the candidates of some rows."""
         allowed = None if self.allowed is None else self.allowed[rows]
         return replace(self, excluded=tuple(m[rows] for m in self.excluded), allowed=allowed)
 
     def marker(self, rows):
-        """What marks some columns that are not for these rows.
+        """Return a function that marks columns that must not be recommended to these rows.
 
         Parameters
         ----------
         rows : slice
-            Some rows.
+            The rows.
 
         Returns
         -------
         mark : callable
-            Of their scores and a slice of the columns; writes NaN into the scores.
+            A function of the scores of these rows and a slice of the columns. It sets scores to
+            NaN.
         """
         excluded = [self._cells(mask, rows) for mask in self.excluded]
         allowed = None if self.allowed is None else self._cells(self.allowed, rows)
@@ -94,7 +95,7 @@ class Candidates:
         return mark
 
     def _cells(self, mask, rows):
-        """Of a mask of these rows, an index of what is true in a slice of the columns."""
+        """Return a function that finds the entries of a mask in a slice of the columns."""
         part = mask[rows]
         if self.columns is not None:
             part = part[:, self.columns]
@@ -113,25 +114,28 @@ class Candidates:
 
 
 def entries_of_rows(mask):
-    """Rows and columns of what is true in a CSR array of bool."""
+    """Return the rows and columns of the true entries of a CSR array of bool."""
     rows = np.repeat(np.arange(mask.shape[0]), np.diff(mask.indptr))
     return rows[mask.data], mask.indices[mask.data]
 
 
 def seen_in(X, unstored):
-    """What the rows of X have seen: what is observed, and where zeros say nothing, not zero.
+    """Return a mask of the entries that the rows of X have already seen.
+
+    These are the observed entries, without zeros if these carry no information.
 
     Parameters
     ----------
     X : ndarray or CSR matrix
-        Validated data, with NaN where missing.
+        Validated data with NaN for missing values.
     unstored : {"zero", "background", "missing"}
-        What a sparse X does not store. If that is "missing", a zero that is there tells something.
+        Meaning of the unstored entries of a sparse X. With "missing", stored zeros are
+        observations.
 
     Returns
     -------
     mask : ndarray or CSR array of bool of the shape of X
-        True where something was seen.
+        The mask, True for seen entries.
     """
     values = X.data if sparse.issparse(X) else X
     seen = ~np.isnan(values)
@@ -143,50 +147,52 @@ def seen_in(X, unstored):
 
 
 def column_numbers(columns, n_features, names=None, parameter="items"):
-    """Columns that numbers, names or a mask mean.
+    """Return the indices of columns given as indices, names or a mask.
 
     Parameters
     ----------
     columns : array-like of shape (n_columns,) or (n_features,)
-        Integers, strings, or as many booleans as there are features.
+        Integers, strings, or a boolean for each feature.
     n_features : int
         Number of features.
     names : sequence of str or None
-        Their names, where they have any.
+        Names of the features, if they have any.
     parameter : str
-        What a message calls the columns.
+        Name of the parameter for messages.
 
     Returns
     -------
     numbers : ndarray of int
-        Ascending, each once.
+        Indices in ascending order, without repetitions.
     """
     return np.unique(column_list(columns, n_features, names, parameter))
 
 
 def column_list(columns, n_features, names=None, parameter="items"):
-    """Columns as in `column_numbers`, in the order in which they are given."""
+    """Return indices of columns as `column_numbers` does, but in the given order."""
     given = np.asarray(columns)
     if given.ndim != 1:
         raise ValueError(
             f"{parameter} must be a list of columns, even of a single one, got {columns!r}."
         )
     if not given.size:
-        raise ValueError(f"{parameter} is empty: name a column at least.")
+        raise ValueError(f"{parameter} is empty: pass at least one column.")
     if given.dtype == bool:
         if len(given) != n_features:
             raise ValueError(
-                f"{parameter} is a mask of {len(given)} columns, X has {n_features} features."
+                f"{parameter} is a mask of {len(given)} columns, but X has {n_features} features."
             )
         if not given.any():
-            raise ValueError(f"{parameter} is a mask of no column: one at least must be True.")
+            raise ValueError(
+                f"{parameter} is a mask without a True value: select at least one column."
+            )
         return np.flatnonzero(given)
     if np.issubdtype(given.dtype, np.integer):
         outside = (given < 0) | (given >= n_features)
         if outside.any():
             raise ValueError(
-                f"{parameter} has column {given[outside][0]}, but columns are numbered from 0 to "
-                f"{n_features - 1}."
+                f"{parameter} contains column {given[outside][0]}, but columns are numbered from 0 "
+                f"to {n_features - 1}."
             )
         return given.astype(np.intp)
     if given.dtype.kind not in "OUT":
@@ -195,21 +201,21 @@ def column_list(columns, n_features, names=None, parameter="items"):
         )
     if names is None:
         raise ValueError(
-            f"{parameter} has names, such as {given[0]!r}, but the data of fit had none. Use "
-            "numbers of columns."
+            f"{parameter} contains names, such as {given[0]!r}, but the training data had none. "
+            "Use column indices."
         )
     numbers = {name: number for number, name in enumerate(names)}
     unknown = [name for name in given.tolist() if name not in numbers]
     if unknown:
         raise ValueError(
-            f"{parameter} has {unknown[0]!r}, which is no column of X."
+            f"{parameter} contains {unknown[0]!r}, which is not a column of X."
             f"{did_you_mean(unknown[0], names)}"
         )
     return np.array([numbers[name] for name in given.tolist()], dtype=np.intp)
 
 
 def _without_labels(given, name, names):
-    """The matrix of a labeled one, whose columns must be those of fit; or what else is given."""
+    """Return the matrix of a LabeledMatrix with the columns of fit, or the object as it is."""
     if not isinstance(given, LabeledMatrix):
         return given
     labels = given.column_labels.tolist()
@@ -217,14 +223,14 @@ def _without_labels(given, name, names):
         strangers = [label for label in labels if label not in set(names)]
         what = f"such as {strangers[0]!r}" if strangers else "or in another order"
         raise ValueError(
-            f"{name} has other columns than the data of fit, {what}. Make it with column_labels="
-            "feature_names_in_ of the estimator."
+            f"{name} has different columns than the training data, {what}. Create it with "
+            "column_labels=feature_names_in_ of the estimator."
         )
     return given.X
 
 
 def _mask(given, name, shape):
-    """A mask of entries: array or CSR array of bool."""
+    """Return a mask of entries as an array or a CSR array of bool."""
     if sparse.issparse(given):
         given = sound_csr(given, name)
         mask = sparse.csr_array((given.data != 0, given.indices, given.indptr), shape=given.shape)
@@ -232,12 +238,12 @@ def _mask(given, name, shape):
         mask = np.asarray(given)
         if mask.dtype != bool:
             raise ValueError(
-                f"{name} must be a mask, sparse or of booleans, got an array of dtype "
+                f"{name} must be a sparse or boolean mask, got an array of dtype "
                 f"{mask.dtype} and shape {mask.shape}."
             )
     if mask.shape != shape:
         raise ValueError(
-            f"{name} has the shape {mask.shape}, it must be {shape}: one row for each of X, and "
-            "one column for each feature."
+            f"{name} has shape {mask.shape}, but must have shape {shape}: one row for each row of "
+            "X, and one column for each feature."
         )
     return mask

@@ -1,42 +1,43 @@
-"""Recommendations that are not all alike."""
+"""Diverse recommendations by maximal marginal relevance."""
 
 import numpy as np
 from sklearn.utils import gen_batches
 
 from sklearn_mf.retrieval.similarity import directions
 
-# Coordinates of vectors that are gathered at a time.
+# Maximum number of coordinates of vectors that are gathered at a time.
 BLOCK = 1 << 22
 
 
 def reranked(columns, values, vectors, n, diversity):
-    r"""Choose among the best columns, one after the other, what is good and unlike those before.
+    r"""Select columns one after the other that are relevant, but not similar to earlier ones.
 
-    Maximal marginal relevance: the next column is that with the largest
+    This is maximal marginal relevance: the next column is the one with the largest
 
     .. math:: (1 - d) r_j - d \max_{i \in S} \cos(v_i, v_j)
 
-    where S has been chosen, and the relevance r is the value, brought to [0, 1] within the row.
+    where S is the set of columns selected so far, and the relevance r is the value, scaled to [0,
+    1] within the row.
 
     Parameters
     ----------
     columns : ndarray of int of shape (n_rows, m)
-        The best columns of each row, the best first; -1 where there is none.
+        The best columns of each row, the best first; -1 if there are fewer.
     values : ndarray of shape (n_rows, m)
-        How good they are.
+        Values of these columns.
     vectors : ndarray of shape (n_columns, k)
-        Whose cosines say how much columns are alike.
+        Vectors whose cosines measure the similarity of columns.
     n : int
-        How many to choose.
+        Number of columns to select.
     diversity : float
-        d, in [0, 1].
+        The weight d of the diversity, in [0, 1].
 
     Returns
     -------
     columns : ndarray of int of shape (n_rows, n)
-        In the order in which they were chosen; -1 where none was left.
+        The selected columns, in the order of their selection; -1 if there are fewer.
     values : ndarray of shape (n_rows, n)
-        Their values; NaN where no column was left.
+        Their values; NaN if there are fewer.
     """
     n_rows, m = columns.shape
     unit = directions(vectors)
@@ -52,7 +53,7 @@ def reranked(columns, values, vectors, n, diversity):
 
 
 def _chosen_places(columns, values, unit, n, diversity):
-    """Where in their rows the chosen columns are; those that are none come last."""
+    """Return the positions of the selected columns in their rows; empty positions come last."""
     is_none = columns < 0
     vectors = unit[columns]
     relevance = _between_zero_and_one(np.where(is_none, np.nan, values))
@@ -65,7 +66,7 @@ def _chosen_places(columns, values, unit, n, diversity):
         gain[gone] = -np.inf
         place = gain.argmax(axis=1)
         exhausted = gone.all(axis=1)
-        if exhausted.any():  # of what is left in no order, the places of none
+        if exhausted.any():  # only empty positions are left
             place[exhausted] = is_none[exhausted].argmax(axis=1)
         places[:, number] = place
         gone[each, place] = True
@@ -75,7 +76,7 @@ def _chosen_places(columns, values, unit, n, diversity):
 
 
 def _between_zero_and_one(values):
-    """Values of each row, the least being 0 and the largest 1; 0 for NaN."""
+    """Scale the values of each row so that the smallest is 0 and the largest 1; NaN becomes 0."""
     known = ~np.isnan(values)
     least = np.where(known, values, np.inf).min(axis=1, keepdims=True)
     most = np.where(known, values, -np.inf).max(axis=1, keepdims=True)

@@ -1,35 +1,35 @@
-"""Why a column is recommended: what its prediction would be without each of the entries."""
+"""Explanations of recommendations: how each entry changes a prediction."""
 
 import numpy as np
 from scipy import sparse
 
 from sklearn_mf.retrieval.candidates import entries_of_rows
 
-# Entries in the rows that are encoded at a time.
+# Maximum number of entries in the rows that are transformed at a time.
 BLOCK = 1 << 20
 
 
 def contributions(predict, X, seen, n):
-    """Entries of each row without which a prediction would be lower.
+    """Return the entries of each row that increase a prediction most.
 
     Parameters
     ----------
     predict : callable
-        Of rows like those of X; returns a prediction for each.
+        A function of rows like those of X. It returns a prediction for each.
     X : ndarray or CSR matrix of shape (n_rows, n_features)
-        Validated data, with NaN where missing.
+        Validated data with NaN for missing values.
     seen : ndarray or CSR array of bool of the shape of X
-        Which entries to leave out, one at a time.
+        Mask of the entries to leave out, one at a time.
     n : int
-        How many entries to find.
+        Number of entries to return.
 
     Returns
     -------
     columns : ndarray of int of shape (n_rows, n)
-        The entry that raises the prediction most first, of equal ones the lower; -1 where there are
-        no more.
+        Columns of the entries, in descending order of the increase; among equal ones, the lower
+        column comes first. -1 if there are fewer.
     differences : ndarray of shape (n_rows, n)
-        Prediction less that without the entry; NaN where there are no more.
+        Prediction minus the prediction without the entry; NaN if there are fewer.
     """
     predicted = predict(X)
     columns = np.full((X.shape[0], n), -1, dtype=np.int64)
@@ -49,10 +49,10 @@ def contributions(predict, X, seen, n):
 
 
 def rows_without(row, columns):
-    """Copies of a row, each without one of its entries.
+    """Return copies of a row, each without one of its entries.
 
-    What is left out is what other entries are that were not seen: not stored in a sparse row; in a
-    dense one NaN, or zero if nothing is missing there.
+    An entry that is left out becomes like other entries that were not seen: not stored in a sparse
+    row, and in a dense row NaN, or zero if nothing is missing.
     """
     n = len(columns)
     if not sparse.issparse(row):

@@ -1,4 +1,4 @@
-"""Which vectors point in the same direction."""
+"""Similarity of vectors by their cosines."""
 
 import numpy as np
 
@@ -6,25 +6,26 @@ from sklearn_mf.retrieval.top import best_of_product
 
 
 def most_similar(vectors, among, n, itself=None):
-    """The vectors with the largest cosines.
+    """Return the vectors with the largest cosines.
 
     Parameters
     ----------
     vectors : ndarray of shape (n_vectors, k)
-        For which to look.
+        The vectors for which similar ones are searched.
     among : ndarray of shape (n_others, k)
-        Where to look. Zero has no direction: it is similar to nothing.
+        The vectors to search. A vector of zeros has no direction and is never returned.
     n : int
-        How many to find for each.
+        Number of vectors to return for each.
     itself : ndarray of int of shape (n_vectors,) or None
-        Which of the others each vector is, and so not to be found.
+        Index of each vector among the others, so that it does not find itself.
 
     Returns
     -------
     numbers : ndarray of int of shape (n_vectors, n)
-        The most similar first, of equally similar ones the lower; -1 where none is left.
+        Indices of the most similar vectors first; among equal ones, the lower index comes first. -1
+        if there are fewer.
     cosines : ndarray of shape (n_vectors, n)
-        Their cosines, between -1 and 1; NaN where none is left.
+        Their cosines, between -1 and 1; NaN if there are fewer.
     """
     left, right = directions(vectors), directions(among)
     has_direction = right.any(axis=1)
@@ -47,8 +48,8 @@ def most_similar(vectors, among, n, itself=None):
 
 
 def directions(vectors):
-    """Vectors of length one, and zero where a vector is zero."""
+    """Return vectors of norm one; vectors of zeros remain zero."""
     size = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
-    scaled = vectors / np.where(size > 0, size, 1)  # whose squares do not underflow
+    scaled = vectors / np.where(size > 0, size, 1)  # this avoids underflow of the squares
     length = np.sqrt(np.einsum("ik,ik->i", scaled, scaled))[:, None]
     return scaled / np.where(length > 0, length, 1)

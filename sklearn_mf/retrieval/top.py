@@ -1,4 +1,4 @@
-"""The best columns of many rows, of whose scores there is no more than a block at a time."""
+"""The best columns of many rows, computed without storing all scores at once."""
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -8,34 +8,36 @@ from sklearn_mf.objective.factor_model import FactorModel
 from sklearn_mf.retrieval.candidates import Candidates
 from sklearn_mf.utils._threads import in_threads, n_threads, one_blas_thread, quiet_products
 
-# Of so many rows and columns a thread has scores at a time: they stay in its cache.
+# Number of rows and columns whose scores a thread computes at a time, so that they stay in its
+# cache.
 ROWS, COLUMNS = 1024, 512
 
 
 def best_columns(model: FactorModel, W, n, candidates: Candidates):
-    """Columns of which rows expect most.
+    """Return the columns with the largest predictions for each row.
 
     Parameters
     ----------
     model : FactorModel
-        What codes mean.
+        The model that predicts from codes.
     W : ndarray of shape (n_rows, n_codes)
         Codes of the rows.
     n : int
-        How many columns to find for each.
+        Number of columns to return for each row.
     candidates : Candidates
-        Those that may be found.
+        The columns that may be returned.
 
     Returns
     -------
     columns : ndarray of int of shape (n_rows, n)
-        The best first, of equal ones the lower; -1 where no column is left.
+        The best columns first; among equal ones, the lower index comes first. -1 if there are
+        fewer.
     values : ndarray of shape (n_rows, n)
-        Expected data there; NaN where no column is left.
+        Predictions for these columns; NaN if there are fewer.
     """
     chosen = candidates.columns
     if model.loss.kinds is None:
-        # A mean grows with the model's value: it is asked of the best ones alone.
+        # The mean increases with the model value, so it is computed for the best columns only.
         left, right = model.factors(W)
         right = right if chosen is None else right[chosen]
         columns, values = best_of_product(left, right, n, candidates.marker)
@@ -47,10 +49,11 @@ def best_columns(model: FactorModel, W, n, candidates: Candidates):
 
 
 def best_of_product(left, right, n, marker):
-    """Columns where each row of ``left @ right.T`` is largest.
+    """Return the columns with the largest entries in each row of ``left @ right.T``.
 
-    The result is the same for any number of threads, and for a row alone: products by BLAS, whose
-    last digits depend on what else is multiplied, only say which columns are looked at again.
+    The result does not depend on the number of threads, nor on the other rows: the last digits of
+    BLAS products depend on the shapes of both factors, so BLAS only selects the columns whose
+    products are then computed by a kernel.
 
     Parameters
     ----------
@@ -59,16 +62,17 @@ def best_of_product(left, right, n, marker):
     right : ndarray of shape (n_columns, k)
         Factor of the columns.
     n : int
-        How many columns to find for each row.
+        Number of columns to return for each row.
     marker : callable
-        As that of `Candidates`.
+        A function as returned by `Candidates.marker`.
 
     Returns
     -------
     columns : ndarray of int of shape (n_rows, n)
-        The best first, of equal ones the lower; -1 where no column is left.
+        The best columns first; among equal ones, the lower index comes first. -1 if there are
+        fewer.
     values : ndarray of shape (n_rows, n)
-        Products there; NaN where no column is left.
+        Products for these columns; NaN if there are fewer.
     """
     left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
     slack = _slack(left, right)
@@ -95,22 +99,22 @@ def best_of_product(left, right, n, marker):
 
 
 def _slack(left, right):
-    r"""How far a product by BLAS may be from one by the kernel.
+    r"""Return how much a product by BLAS may differ from one by the kernel.
 
-    Each of the two errs by no more than
-    :math:`k \varepsilon / 2 \lVert w \rVert \lVert h \rVert`.
+    The error of each of the two is at most :math:`k \varepsilon / 2 \lVert w \rVert \lVert h
+    \rVert`.
     """
     limits = np.finfo(left.dtype)
     with np.errstate(over="ignore"):
         longest = np.sqrt(np.einsum("jk,jk->j", right, right).max(initial=0))
         lengths = np.sqrt(np.einsum("ik,ik->i", left, left))
-        # A tenth more for the rounding of these, and what underflows.
+        # The additional tenth covers the rounding errors of this bound, and underflow.
         error = 1.1 * limits.eps * lengths * longest + 2 * limits.tiny
         return (left.shape[1] * error).astype(left.dtype)
 
 
 def _best_of_means(model: FactorModel, W, n, candidates: Candidates):
-    """The same where columns have losses of their own, so that only means can be compared."""
+    """Return the best columns if columns have different losses, so that only means compare."""
     n_features = model.components.shape[1]
     chosen = np.arange(n_features) if candidates.columns is None else candidates.columns
     columns = np.empty((len(W), n), dtype=np.int64)
@@ -123,5 +127,5 @@ def _best_of_means(model: FactorModel, W, n, candidates: Candidates):
 
 
 def _renumbered(columns, chosen):
-    """Columns of all that there are, of columns among the chosen ones."""
+    """Convert indices among the candidates to indices among all columns."""
     return np.where(columns < 0, -1, chosen[columns])

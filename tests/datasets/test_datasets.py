@@ -73,10 +73,10 @@ class TestLoadRatings:
 
     def test_bad_files(self, tmp_path):
         (tmp_path / "a.txt").write_text("nothing to split\n")
-        with pytest.raises(ValueError, match="'nothing to split' as first line, without one of"):
+        with pytest.raises(ValueError, match="'nothing to split', which contains none of"):
             load_ratings(tmp_path / "a.txt")
         (tmp_path / "a.csv").write_text(text(","))
-        with pytest.raises(ValueError, match=r"has 4 columns, and .* names 2"):
+        with pytest.raises(ValueError, match=r"has 4 columns, but .* contains 2 names"):
             load_ratings(tmp_path / "a.csv", columns=["a", "b"])
         with pytest.raises(FileNotFoundError):
             load_ratings(tmp_path / "none.csv")

@@ -46,5 +46,5 @@ def test_factors_that_are_not_finite_are_refused(model, name, wrong, tmp_path):
     damaged.flat[0] = wrong
     setattr(part, name, damaged)
     save_model(model, path)
-    with pytest.raises(ValueError, match=rf"{type(part).__name__}\.{name} has values.*NaN"):
+    with pytest.raises(ValueError, match=rf"{type(part).__name__}\.{name} contains values.*NaN"):
         load_model(path)

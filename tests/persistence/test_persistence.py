@@ -250,7 +250,7 @@ class NotOurs(Huber):
 REFUSED = [
     (
         MatrixFactorization(init=lambda X, k, rng: None),
-        r"MatrixFactorization\.init is .*lambda.*run",
+        r"MatrixFactorization\.init is .*lambda.*code",
     ),
     (MatrixFactorization(loss=NotOurs()), r"MatrixFactorization\.loss is a .*NotOurs"),
     (
@@ -334,13 +334,16 @@ def putting(*keys, value):
 
 
 CHANGES = [
-    (putting("format", value=2), "has the format 2, .* load it by that version"),
+    (putting("format", value=2), "has format 2, .* load it with that version"),
     (putting("model", "class", value="os.system"), "'os.system', which this version does not know"),
     (putting("model", "class", value="sklearn_mf.losses.squared.Squared"), "cannot be loaded"),
     (putting("model", "state", "x", value=1), r"MatrixFactorization with \['x'\]"),
-    (putting("model", "state", "loss", value={"is": "pickle"}), "'pickle', which is no kind"),
+    (
+        putting("model", "state", "loss", value={"is": "pickle"}),
+        "'pickle', which is not a supported kind",
+    ),
     (putting("model", "state", "components_", "array", value=999), "damaged"),
-    (putting("model", value={"is": "dict", "items": []}), "holds a dict, which is no model"),
+    (putting("model", value={"is": "dict", "items": []}), "contains a dict, which is not a model"),
 ]
 
 
@@ -361,7 +364,7 @@ def test_fields_of_another_version():
     def change(text):
         text["model"]["state"]["_unit"]["state"]["colour"] = 1
 
-    with pytest.raises(ValueError, match=r"It has a Unit of .*colour.* saved by sklearn_mf"):
+    with pytest.raises(ValueError, match=r"It contains a Unit with .*colour.* saved by sklearn_mf"):
         load_model(changed(change))
 
 
@@ -438,10 +441,10 @@ def test_pickled_arrays_are_not_read():
 def test_no_archive(tmp_path):
     path = tmp_path / "model.npz"
     path.write_bytes(pickle.dumps(1))
-    with pytest.raises(ValueError, match=r"model\.npz is no model that save_model has saved"):
+    with pytest.raises(ValueError, match=r"model\.npz is not a file written by save_model"):
         load_model(path)
     np.savez(path, a=1)
-    with pytest.raises(ValueError, match=r"has no model\.json"):
+    with pytest.raises(ValueError, match=r"contains no model\.json"):
         load_model(path)
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path / "none")

@@ -115,9 +115,9 @@ def test_names_of_columns():
     names = [f"item {j}" for j in range(5)]
     candidates = Candidates.of(["item 3", "item 1"], None, None, (2, 5), names)
     np.testing.assert_array_equal(candidates.columns, [1, 3])
-    with pytest.raises(ValueError, match=r"items has 'item 8', which is no.*Did you mean"):
+    with pytest.raises(ValueError, match=r"items contains 'item 8', which is not.*Did you mean"):
         Candidates.of(["item 8"], None, None, (2, 5), names)
-    with pytest.raises(ValueError, match="the data of fit had none"):
+    with pytest.raises(ValueError, match="the training data had none"):
         Candidates.of(["item 3"], None, None, (2, 5))
 
 
@@ -127,11 +127,11 @@ def test_names_of_columns():
         ([5], None, "column 5, but columns are numbered from 0 to 4"),
         ([-1], None, "column -1"),
         ([], None, "items is empty"),
-        ([True, False], None, "a mask of 2 columns, X has 5"),
+        ([True, False], None, "a mask of 2 columns, but X has 5"),
         ([0.5], None, "integers, names or a mask"),
-        (np.ones((2, 4), bool), None, r"items has the shape \(2, 4\), it must be \(2, 5\)"),
-        (None, np.ones((3, 5), bool), r"exclude has the shape \(3, 5\)"),
-        (None, np.ones((2, 5)), "exclude must be a mask, sparse or of booleans"),
+        (np.ones((2, 4), bool), None, r"items has shape \(2, 4\), but must have shape \(2, 5\)"),
+        (None, np.ones((3, 5), bool), r"exclude has shape \(3, 5\)"),
+        (None, np.ones((2, 5)), "exclude must be a sparse or boolean mask"),
     ],
 )
 def test_wrong_filters_are_refused(items, exclude, message):
