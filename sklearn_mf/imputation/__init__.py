@@ -1,1 +1,1 @@
-"""Models of whole tables that fill what is missing, and tell how sure they are."""
+"""Models that fill the missing values of whole tables and estimate their uncertainty."""

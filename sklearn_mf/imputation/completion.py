@@ -1,9 +1,10 @@
-"""Filling the holes of a table without a parameter: as hidden entries of the table advise.
+"""Completion of a table without tuning: all choices are made by predicting hidden entries.
 
-The rows are taken for draws from one distribution, :mod:`sklearn_mf.normal` or, of many columns,
-:mod:`sklearn_mf.variational`. Where clusters or curves make it a poor one, rows that are alike
-correct it (:mod:`sklearn_mf.neighbours`). How far it is shrunk and how much the neighbours say is
-what predicts hidden entries best: of small tables all of them in turn, of large ones enough.
+The rows are modeled by one distribution: a normal distribution (`normal.py`) or, for many columns,
+a variational factorization (`variational.py`). If the data have clusters or curves, which such a
+distribution describes badly, its predictions are corrected by similar rows (`neighbours.py`). The
+strength of the shrinkage and of this correction is chosen by predicting hidden entries: in small
+tables each entry is hidden once, in large tables a sufficient number.
 """
 
 from dataclasses import dataclass, replace
@@ -16,53 +17,58 @@ from sklearn_mf.imputation.variational import VariationalFactors, fit_variationa
 from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._warnings import warn
 
-# Entries are hidden in so many parts; no more of them than hide enough.
+# Number of parts in which entries are hidden; fewer parts are used if they hide enough entries.
 N_PARTS, ENOUGH_HIDDEN = 10, 1500
-# Rows at most that choose, and that are neighbours.
+# Maximum number of rows that are used for the choices, and as neighbors.
 MAX_ROWS, MAX_DONORS = 1000, 2000
-# Columns at most of which the covariances are estimated one by one, and no more than rows where
-# these are no few.
+# Maximum number of columns for which the full covariance is estimated. If there are at least this
+# number of rows, there must also be no more columns than rows.
 MAX_FEATURES, FEW_ROWS = 200, 20
-# Ranks are doubled, so often without a gain.
+# Ranks are doubled until this number of doublings did not decrease the error.
 PATIENCE = 2
-# Shares of a target: two that judge its rank, then less and less, as far as that gains.
+# Weights of the shrinkage target. The first two determine its rank; then smaller weights are tried
+# as long as they decrease the error.
 FIRST_WEIGHTS, WEIGHTS = (1.0, 0.5), (0.2, 0.05, 0.01, 1e-3, 1e-4, 1e-6, 1e-8)
-# What a weight must leave of the error for one that is smaller still, from the small ones on. Where
-# less than so much of the variance is left, fits follow the weights.
+# A smaller weight is tried only if the last one decreased the error below this fraction, for
+# weights up to SMALL. If the error is below NEARLY_EXACT (a fraction of the variance), the models
+# are fitted again for each weight.
 GAIN, SMALL, NEARLY_EXACT = 0.97, 0.01, 0.02
-# Candidates are mixed as if they were wrong by normal errors, of which one in so many entries
-# tells; not those that would get less than the least share, compared with the best. Of
-# standardized columns no smaller error matters.
+# Candidates are averaged with weights like those of models with normally distributed errors,
+# counting only one of DOUBT entries, and at least LEAST_POWER. Candidates with less than
+# LEAST_SHARE of the largest weight are dropped. Errors below LEAST_ERROR do not matter, because the
+# columns are standardized.
 DOUBT, LEAST_POWER, LEAST_SHARE, LEAST_ERROR = 10, 2, 0.05, 1e-12
-# Entries up to which every candidate is fitted, not only derived from the first fit, and by how
-# many iterations at most.
+# With fewer entries than this, every candidate is fitted and not only derived from the first fit;
+# the second number is the maximum number of iterations.
 FEW_ENTRIES, FEW_ENTRIES_ITER = 1000, 100
-# Iterations at most of fits that choose, of those that follow the weights, and of the last one.
+# Maximum number of iterations of the fits for the choices, of those for small weights, and of the
+# final fit.
 MAX_ITER, FOLLOWING_ITER, LAST_ITER = 20, 5, 12
-# What neighbours must gain, of the squared error and in standard errors, to be asked.
+# Neighbors are used if they decrease the squared error by this fraction, and by this number of
+# standard errors.
 LEAST_GAIN, CERTAINTY = 0.005, 1.5
-# Least variance that an entry weighs by, as a share of the mean squared error.
+# Smallest variance by which an entry is weighted, as a fraction of the mean squared error.
 LEAST_SPREAD = 1e-3
-# Times that entries are weighed anew.
+# Number of reweighting iterations.
 REWEIGHTINGS = 5
-# Hidden entries that the spread as the model has it counts as.
+# Number of hidden entries to which the model's own variance is equivalent, as a prior.
 SPREAD_PRIOR = 20
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A distribution of rows, corrected by neighbours.
+    """A distribution of the rows, with a correction by similar rows.
 
     Attributes
     ----------
     model : Normal or VariationalFactors
         The distribution.
     neighbours : Neighbours or None
-        What corrects it, if it needs to be.
+        The rows used for the correction, if it is needed.
     shares : ndarray of shape (2,)
-        How much of each of their shifts is added.
+        Factors of the two shifts that the neighbors suggest.
     spread : float
-        Squared errors of hidden entries, as a multiple of what the model expects.
+        Ratio of the squared errors of hidden entries to the variances that the model predicts.
     """
 
     model: Normal | VariationalFactors
@@ -71,7 +77,7 @@ class Completion:
     spread: float = 1.0
 
     def predict(self, X):
-        """X with its holes filled by expected values."""
+        """Return X with missing values replaced by expected values."""
         completed = self.model.completed(X)
         if self.neighbours is None:
             return completed
@@ -79,31 +85,31 @@ class Completion:
         return np.where(np.isnan(X), completed + shifts, X)
 
     def variances(self, X):
-        """Variance of every missing cell around its expected value; zero where observed."""
+        """Return the variance of every missing entry; zero for observed entries."""
         return self.spread * self.model.variances(X)
 
     def sample(self, X, random_state):
-        """One draw of the model, and from it of everything that is missing."""
+        """Draw a model from its posterior, and all missing values from this model."""
         rest = self.model.sample(X, random_state) - self.model.completed(X)
         return self.predict(X) + np.sqrt(self.spread) * rest
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A table of which some entries are hidden, and a model of the others.
+    """A table with some hidden entries, and a model of the other entries.
 
     Attributes
     ----------
     visible : ndarray of shape (n_samples, n_features)
-        NaN where missing or hidden.
+        The table with NaN for missing and hidden entries.
     rows : ndarray of int of shape (n_rows,)
-        Those that have hidden entries.
+        Rows with hidden entries.
     hidden : ndarray of bool of shape (n_rows, n_features)
-        Where they have them.
+        Mask of the hidden entries in these rows.
     values : ndarray of shape (n_hidden,)
-        Which they are.
+        Values of the hidden entries.
     model : Normal
-        Fitted to what is visible.
+        The model, fitted to the visible entries.
     """
 
     visible: np.ndarray
@@ -114,7 +120,7 @@ class Trial:
 
     @classmethod
     def of(cls, X, hidden):
-        """A trial with a model that is shrunk as the shape of X suggests."""
+        """Return a trial whose model is shrunk by an amount that depends on the shape of X."""
         visible = np.where(hidden, np.nan, X)
         rows = np.flatnonzero(hidden.any(axis=1))
         n, p = X.shape
@@ -123,37 +129,37 @@ class Trial:
         return cls(visible, rows, hidden[rows], X[hidden], model)
 
     def shrunk(self, shrinkage):
-        """With the model shrunk otherwise."""
+        """Return the trial with a different shrinkage of the model."""
         model = self.model.shrunk(shrinkage)
         if np.isfinite(self.visible).sum() < FEW_ENTRIES:
             model = model.fitted(self.visible, shrinkage, FEW_ENTRIES_ITER)
         return replace(self, model=model)
 
     def fitted(self, shrinkage):
-        """With the model fitted further, as it is to be shrunk."""
+        """Return the trial after more iterations of the fit with this shrinkage."""
         return replace(self, model=self.model.fitted(self.visible, shrinkage, FOLLOWING_ITER))
 
     def rests(self):
-        """What the model leaves of hidden entries."""
+        """Return the residuals of the hidden entries."""
         return self.values - self.model.completed(self.visible[self.rows])[self.hidden]
 
 
 def fit_completion(X, random_state):
-    """Choose by hidden entries, then fit to all.
+    """Choose the shrinkage and the correction by hidden entries, and fit to all entries.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Standardized data, NaN where missing, with an entry at least in every column.
+        Standardized data with NaN for missing values and at least one entry in every column.
     random_state : RandomState
-        Chooses the entries to hide.
+        Chooses the hidden entries.
 
     Returns
     -------
     completion : Completion
-        Fitted to all of X.
+        The model, fitted to all of X.
     errors : dict of {int: float}
-        Mean squared error of the hidden entries at every rank that was tried.
+        Mean squared error of the hidden entries for every rank that was tried.
     """
     n_samples, n_features = X.shape
     if n_features > MAX_FEATURES or n_features > n_samples >= FEW_ROWS:
@@ -165,9 +171,9 @@ def fit_completion(X, random_state):
     if not parts:
         if min(X.shape) > 1:
             warn(
-                "The rank cannot be chosen by hidden entries, each entry of X being the last one "
-                "of its row or column: what is missing is filled by the means of the features. "
-                "Pass an estimator to fill it otherwise."
+                "The rank cannot be chosen by hidden entries, because every entry of X is the only "
+                "one of its row or column. Missing values are replaced by the means of the "
+                "features. Pass an estimator for another imputation."
             )
         return Completion(Normal.of_means(X)), {0: np.nan}
     trials = [Trial.of(some, hidden) for hidden in parts]
@@ -176,7 +182,7 @@ def fit_completion(X, random_state):
     shares, rests = _correction(trials, rng)
     of_all = shrinkage.of_more_rows(len(X) / len(some))
     first = Normal.of_pairs(X)
-    if min(errors.values()) < NEARLY_EXACT:  # which takes many iterations to get near to
+    if min(errors.values()) < NEARLY_EXACT:  # such accuracy needs many iterations
         first = replace(trials[0].model, n_seen=first.n_seen)
     has_few_entries = np.isfinite(X).sum() < FEW_ENTRIES
     model = first.fitted(X, of_all, FEW_ENTRIES_ITER if has_few_entries else LAST_ITER)
@@ -187,18 +193,18 @@ def fit_completion(X, random_state):
 
 
 def _some_rows(X, n_rows, rng):
-    """So many rows of X, in their order."""
+    """Return a random subset of the rows of X, in their order."""
     if len(X) <= n_rows:
         return X
     return X[np.sort(rng.choice(len(X), n_rows, replace=False))]
 
 
 def _hidden_parts(observed, rng):
-    """Masks of entries to hide, none of which takes all of a row or column."""
+    """Return masks of entries to hide; every row and column keeps a visible entry."""
     cells = rng.permutation(np.flatnonzero(observed))
     size = -(-len(cells) // N_PARTS)
     if size > ENOUGH_HIDDEN:
-        # Some rows are enough, and are filled in less time than all.
+        # A subset of the rows is enough, and takes less time.
         n_rows, n_columns = observed.shape
         judges = rng.random(n_rows) < ENOUGH_HIDDEN / size
         cells = cells[:size][judges[cells[:size] // n_columns]]
@@ -215,7 +221,7 @@ def _hidden_parts(observed, rng):
 
 
 def _choose(trials, n_features):
-    """What predicts hidden entries best, the least error of every rank, and the trials then."""
+    """Return the best shrinkage, the smallest error of every rank, and the updated trials."""
     errors = {}
 
     def error(rank, weight):
@@ -246,7 +252,7 @@ def _choose(trials, n_features):
     of_rank = {}
     for (rank, _), value in errors.items():
         of_rank[rank] = min(value, of_rank.get(rank, np.inf))
-    # Of candidates that are about as good, chance would choose another one every time.
+    # Averaging avoids a random choice among candidates that are about equally good.
     n_hidden = sum(len(trial.values) for trial in trials)
     values = np.maximum([*errors.values()], LEAST_ERROR)
     shares = (values / values.min()) ** -max(LEAST_POWER, n_hidden / DOUBT)
@@ -257,7 +263,7 @@ def _choose(trials, n_features):
 
 
 def _correction(trials, rng):
-    """Shares of the shifts of neighbours, None if they do not help, and the rests after that."""
+    """Return the factors of the neighbors' shifts, or None, and the residuals after the shifts."""
     rests, shifts, variances = [], [], []
     for trial in trials:
         model, X = trial.model, trial.visible[trial.rows]
@@ -267,8 +273,8 @@ def _correction(trials, rng):
         shifts.append(donors.shifts(X, completed)[:, trial.hidden])
         variances.append(model.variances(X)[trial.hidden])
     rests, shifts = np.concatenate(rests), np.concatenate(shifts, axis=1)
-    # As if errors had a t-distribution: few entries that are far off must not decide. Beforehand
-    # a share is about as likely to be -1 as 1.
+    # The weights are those of errors with a t-distribution, so that a few outliers do not decide.
+    # The prior of each factor is a standard normal distribution.
     square, variances = np.mean(rests**2), np.concatenate(variances)
     variances, corrected = np.maximum(variances, LEAST_SPREAD * square), rests
     for _ in range(REWEIGHTINGS):
@@ -284,9 +290,9 @@ def _correction(trials, rng):
 
 
 def _spread(model, trials, rests):
-    """What trials leave of hidden entries, squared, as a multiple of what a model expects.
+    """Return the ratio of squared residuals of hidden entries to the model's variances.
 
-    It is the last model, fitted to all, whose variances are to be right.
+    This uses the final model, fitted to all entries, because its variances are calibrated.
     """
     variances = [model.variances(trial.visible[trial.rows])[trial.hidden] for trial in trials]
     variances = np.concatenate(variances)

@@ -1,28 +1,29 @@
-"""What rows that are alike have in common beyond a model of all rows."""
+"""Correction of a model of all rows by the residuals of similar rows."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-# Rows that are averaged, and neighbours that a model of all rows counts as among them.
+# Number of rows that are averaged, and number of neighbors to which the model of all rows is
+# equivalent.
 N_NEIGHBORS, PRIOR = 20, 0.5
-# Rows that are looked at together.
+# Number of rows that are processed together.
 BLOCK = 1024
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Rows to find neighbours among, complete by a model that also left residuals.
+    """Rows among which neighbors are found, completed by a model, with its residuals.
 
     Attributes
     ----------
     completed : ndarray of shape (n_donors, n_features)
-        Where they are.
+        The rows with missing values replaced by the model.
     observed : ndarray of shape (n_donors, n_features)
-        One where an entry is observed, zero where it is filled: only observed ones are averaged.
+        One for observed entries, zero for missing ones: only observed entries are averaged.
     residuals : ndarray of shape (n_donors, n_features)
-        What the model did not explain; zero where filled.
+        Residuals of the model; zero for missing entries.
     """
 
     completed: np.ndarray
@@ -31,30 +32,31 @@ class Neighbours:
 
     @classmethod
     def of(cls, model, X):
-        """Rows of X, NaN where missing, as a model completes them."""
+        """Return the rows of X (NaN for missing values), completed by a model."""
         completed, observed = model.completed(X), (~np.isnan(X)).astype(X.dtype)
         return cls(completed, observed, model.residuals(completed) * observed)
 
     def shifts(self, X, completed):
-        """How neighbours differ from a model of all rows.
+        """Return the average differences between the neighbors and a model of all rows.
 
-        Neighbours are near in what a row shows: what the model fills in is what they are to
-        correct.
+        The distance of neighbors depends on the observed entries of a row only, because the
+        completed ones are to be corrected.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
-            Rows, NaN where missing.
+            Rows with NaN for missing values.
         completed : ndarray of shape (n_samples, n_features)
-            The same, filled by the model.
+            The same rows, completed by the model.
 
         Returns
         -------
         shifts : ndarray of shape (2, n_samples, n_features)
-            Average residual of the neighbours of each row, and how far their average entry is from
-            that of the row. Both are zero where no neighbour has an observed entry.
+            Average residual of the neighbors of each row, and difference between their average
+            entry and that of the row. Both are zero if no neighbor has an observed entry.
         """
-        # A row may be a donor itself, which has nothing to tell of what is filled in it.
+        # A row may be among the candidates itself, but it has no information about its missing
+        # entries.
         n_neighbors = min(N_NEIGHBORS + 1, len(self.completed))
         values = self.completed * self.observed
         donors, squares = self.completed.T, self.completed.T**2

@@ -1,12 +1,14 @@
-r"""The normal distribution of the columns of a table, from rows with holes, and shrunk.
+r"""A shrunken normal distribution of the columns of a table with missing values.
 
-With S its covariance and P the inverse of S, what a row misses has, given what it shows, the
-covariance :math:`C = P_{mm}^{-1}` and the mean :math:`\mu_m - C P_{mo} (x_o - \mu_o)`. In turns,
-holes are filled so and S is estimated from the rows, which are complete then, with C added (the EM
-algorithm; Little & Rubin 2002, *Statistical Analysis with Missing Data*, section 11.2).
+Let S be the covariance and P its inverse. The missing entries of a row, given its observed ones,
+have the covariance :math:`C = P_{mm}^{-1}` and the mean :math:`\mu_m - C P_{mo} (x_o - \mu_o)`. The
+EM algorithm alternates between replacing missing entries by this mean and estimating S from the
+completed rows, with C added (Little & Rubin 2002, *Statistical Analysis with Missing Data*, section
+11.2).
 
-Few rows know a large covariance badly. It is therefore drawn towards one that takes fewer numbers:
-that of a few factors, with noise of its own in every column.
+A few rows determine a large covariance only badly. It is therefore shrunk towards a covariance with
+fewer parameters: that of a factor analysis with few factors and a separate noise variance for every
+column.
 """
 
 from dataclasses import dataclass, replace
@@ -15,31 +17,31 @@ import numpy as np
 
 from sklearn_mf.utils._holes import Holes
 
-# Iterations at most, and the relative change of the columns' noise that ends them.
+# Maximum number of iterations, and relative change of the noise of the columns at which they stop.
 MAX_ITER, TOL = 30, 1e-2
-# What is added to the variance of standardized columns, so that they may repeat one another.
+# Number added to the variance of standardized columns, so that columns may be equal.
 LEAST_VARIANCE = 1e-10
-# Sweeps that fit the factors of a target, and the least noise that they leave, as a share of the
-# column's variance.
+# Number of sweeps that fit the factors of a target, and smallest noise variance that they leave, as
+# a fraction of the variance of the column.
 FACTOR_SWEEPS, LEAST_NOISE = 3, 0.02
 
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """What a covariance of standardized columns is drawn to, and how far.
+    """The targets towards which a covariance of standardized columns is shrunk.
 
     Attributes
     ----------
     weights : dict of {int: float}
-        Shares of targets, by their number of factors; the rest, of 1, is the covariance itself.
-        The target without factors has columns that do not depend on one another.
+        Weights of the targets, by their number of factors. The remaining weight (up to 1) is that
+        of the covariance itself. The target without factors has independent columns.
     """
 
     weights: dict
 
     @classmethod
     def average(cls, shrinkages, shares):
-        """Mixture of several."""
+        """Return the weighted average of several shrinkages."""
         weights = {}
         for shrinkage, share in zip(shrinkages, shares, strict=True):
             for rank, weight in shrinkage.weights.items():
@@ -48,16 +50,16 @@ class Shrinkage:
 
     @property
     def weight(self):
-        """Share of all targets."""
+        """Total weight of all targets."""
         return sum(self.weights.values())
 
     def of_more_rows(self, ratio):
-        """The same, where the rows are `ratio` times as many: they count more than before."""
+        """Return the shrinkage for `ratio` times as many rows, in which the targets weigh less."""
         factor = 1 / (self.weight + (1 - self.weight) * ratio)
         return Shrinkage({rank: factor * weight for rank, weight in self.weights.items()})
 
     def __call__(self, covariance):
-        """The mixture of a covariance and its targets."""
+        """Return the weighted average of a covariance and its targets."""
         mixture = (1 - self.weight) * covariance
         for rank, weight in self.weights.items():
             mixture += weight * _of_factors(covariance, rank)
@@ -65,7 +67,7 @@ class Shrinkage:
 
 
 def _of_factors(covariance, rank):
-    """The most likely covariance of so many factors: components where they exceed the noise."""
+    """Return the maximum likelihood covariance with this number of factors."""
     variance = np.diag(covariance)
     if rank == 0:
         return np.diag(np.maximum(variance, 1))
@@ -87,11 +89,11 @@ class Normal:
     Attributes
     ----------
     mean : ndarray of shape (n_features,)
-        Of every column.
+        Mean of every column.
     covariance : ndarray of shape (n_features, n_features)
-        Of all columns.
+        Covariance of the columns.
     n_seen : float
-        Number of complete rows that would tell as much about it.
+        Number of complete rows with the same amount of information.
     """
 
     mean: np.ndarray
@@ -100,7 +102,7 @@ class Normal:
 
     @classmethod
     def of_means(cls, X):
-        """Columns that do not depend on one another."""
+        """Return a distribution with independent columns."""
         counts = np.maximum((~np.isnan(X)).sum(axis=0), 1)
         mean = np.nansum(X, axis=0) / counts
         variance = np.nansum((X - mean) ** 2, axis=0) / counts
@@ -108,10 +110,10 @@ class Normal:
 
     @classmethod
     def of_pairs(cls, X):
-        """Columns that depend on one another as in the rows that have both of a pair.
+        """Return a distribution whose correlations are those of the rows observed in both columns.
 
-        Deviations are those from the means of these rows: where a column misses its extremes,
-        deviations from the means of all rows may have the wrong sign.
+        Deviations are relative to the means of these rows. If a column is not observed at its
+        extremes, deviations from the means of all rows might have the wrong sign.
         """
         normal, seen = cls.of_means(X), (~np.isnan(X)).astype(X.dtype)
         deviations = np.where(seen > 0, X - normal.mean, 0)
@@ -120,7 +122,7 @@ class Normal:
         variances = (deviations**2).T @ seen / counts - means**2
         covariances = deviations.T @ deviations / counts - means * means.T
         scales = np.sqrt(np.maximum(variances * variances.T, LEAST_VARIANCE))
-        # Of few rows a correlation is not known.
+        # Correlations from few rows are uncertain, so they are shrunk.
         correlations = covariances / scales * (1 - 1 / np.maximum(counts, 2))
         np.fill_diagonal(correlations, 1)
         values, vectors = np.linalg.eigh(correlations)
@@ -135,25 +137,25 @@ class Normal:
 
     @property
     def noise(self):
-        """Variance of each column, given all others."""
+        """Variance of each column given all others."""
         return 1 / np.diag(self.precision)
 
     def fitted(self, X, shrinkage, max_iter=MAX_ITER):
-        """Fill and estimate in turns, until the noise of the columns stays.
+        """Return the distribution fitted by the EM algorithm.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
-            Standardized data, NaN where missing.
+            Standardized data with NaN for missing values.
         shrinkage : Shrinkage
-            Is applied in every turn.
+            Shrinkage of the covariance in every iteration.
         max_iter : int
-            Turns at most.
+            Maximum number of iterations.
 
         Returns
         -------
         normal : Normal
-            The distribution.
+            The fitted distribution.
         """
         normal, holes, before = self, Holes(np.isnan(X)), np.inf
         for _ in range(max_iter):
@@ -165,11 +167,11 @@ class Normal:
         return normal
 
     def shrunk(self, shrinkage):
-        """The same with its covariance shrunk."""
+        """Return the distribution with a shrunken covariance."""
         return replace(self, covariance=shrinkage(self.covariance))
 
     def completed(self, X):
-        """X with expected values in its holes."""
+        """Return X with missing values replaced by expected values."""
         deviations, holes = self._deviations(X)
         filled = np.zeros((len(X), holes.n_columns))
         for cells, means, *_ in self._given(deviations, holes):
@@ -177,15 +179,15 @@ class Normal:
         return np.where(holes.missing, filled[:, : X.shape[1]] + self.mean, X)
 
     def residuals(self, completed):
-        """What of each entry is not explained by the others of its row."""
+        """Return the part of each entry that the other entries of its row do not explain."""
         precision = self.precision
         return (completed - self.mean) @ precision / np.diag(precision)
 
     def variances(self, X):
-        """Variance of every missing cell around its expected value; zero where observed.
+        """Return the variance of every missing entry; zero for observed entries.
 
-        The distribution itself is not known exactly: as in a regression, this adds the more the
-        further the row is from the mean.
+        The distribution itself is estimated. As in a regression, its uncertainty adds to the
+        variance, and it adds more for rows farther from the mean.
         """
         deviations, holes = self._deviations(X)
         filled, variances = np.zeros((2, len(X), holes.n_columns))
@@ -198,7 +200,7 @@ class Normal:
         return variances[:, : X.shape[1]] * unknown[:, None]
 
     def sample(self, X, random_state):
-        """One draw of the distribution, and from it one of every missing cell."""
+        """Draw a distribution from its posterior, and all missing values from this distribution."""
         drawn = self._drawn(random_state)
         deviations, holes = drawn._deviations(X)
         filled = np.zeros((len(X), holes.n_columns))
@@ -208,10 +210,10 @@ class Normal:
         return np.where(holes.missing, filled[:, : X.shape[1]] + drawn.mean, X)
 
     def _drawn(self, random_state):
-        """Another distribution that the rows allow: of inverse Wishart covariance."""
+        """Draw the distribution from its posterior, an inverse Wishart distribution."""
         p = len(self.mean)
         freedom = max(self.n_seen, p)
-        # Bartlett: normal numbers below a diagonal of roots of chi squares.
+        # Bartlett's decomposition: normal numbers below a diagonal of roots of chi-squared numbers.
         triangle = np.tril(random_state.standard_normal((p, p)), -1)
         triangle += np.diag(np.sqrt(random_state.chisquare(freedom - np.arange(p))))
         root = _root(self.covariance) @ np.linalg.inv(triangle).T
@@ -220,7 +222,7 @@ class Normal:
         return replace(self, mean=self.mean + shift, covariance=root @ root.T)
 
     def _updated(self, X, holes, shrinkage):
-        """Estimated from the rows as this distribution completes them."""
+        """Return the distribution estimated from the rows that this one completes."""
         (n, p), q = X.shape, holes.n_columns
         deviations = np.where(holes.missing, 0, X - self.mean)
         filled, unknown = np.zeros((n, q)), np.zeros(q * q)
@@ -236,25 +238,25 @@ class Normal:
         return replace(self, mean=self.mean + shift, covariance=shrinkage(covariance))
 
     def _deviations(self, X):
-        """From the mean, zero in holes, and the holes."""
+        """Return the deviations from the mean, zero if missing, and the mask of missing entries."""
         holes = Holes(np.isnan(X))
         return np.where(holes.missing, 0, X - self.mean), holes
 
     def _given(self, deviations, holes):
-        """What is missing, given what is observed of each row."""
+        """Return the distribution of the missing entries given the observed ones of each row."""
         precision = self.precision
         moments = np.zeros((len(deviations), holes.n_columns))
         moments[:, : len(precision)] = deviations @ precision
         for rows, which, columns, spread in holes.inverses(precision):
             cells = rows[:, None], columns[which]
-            # A copy for each row only where rows share patterns.
+            # Copy the matrices for each row only if several rows have the same pattern.
             of_rows = spread if len(rows) == len(spread) else spread[which]
             means = -(of_rows @ moments[cells][:, :, None])[:, :, 0]
             yield cells, means, which, columns, spread
 
 
 def _root(covariances):
-    """R with ``R R'`` the covariance, or each of several: of exact data all but singular ones."""
+    """Return R with ``R R'`` equal to each covariance, which may be nearly singular."""
     try:
         return np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError:

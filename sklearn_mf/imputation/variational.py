@@ -1,20 +1,22 @@
-r"""A factorization that knows how sure it is, and so needs no parameter: variational Bayes.
+r"""A Bayesian factorization without tuning parameters, fitted by variational inference.
 
-For standardized data, noise of its own in every column,
+The model of standardized data has a separate noise variance for every column,
 
 .. math::
 
     x_{ij} \sim N(w_i^\top h_j + b_j,\ \psi_j), \qquad
     w_i \sim N(0, I), \qquad h_j \sim N(0, \mathrm{diag}(\lambda)^{-1}),
 
-the posterior is approximated by independent normal distributions of the rows of both factors
+The posterior is approximated by independent normal distributions of the rows of both factors
 (Bishop 1999, :doi:`10.1049/cp:19991160`; Ilin & Raiko 2010, *Practical approaches to principal
-component analysis in the presence of missing values*, JMLR 11). Each factor's posterior is a
-ridge regression on the other one, the uncertainty of whose rows adds to the Gram matrices.
-Noise and precisions :math:`\lambda` are fitted too: components that do not help fade away. With as
-many components as columns, this is the normal distribution of the columns, shrunk.
+component analysis in the presence of missing values*, JMLR 11). The posterior of each factor is a
+ridge regression on the other factor, whose uncertainty adds to the Gram matrices. The noise
+variances and the precisions :math:`\lambda` are estimated as well, so that unnecessary components
+vanish. With as many components as columns, the model is a shrunken normal distribution of the
+columns.
 
-A row is written ``(w, 1)`` on the left and ``(h, b)`` on the right, so that biases need no case.
+Rows are written as ``(w, 1)`` on the left and ``(h, b)`` on the right, so that biases need no
+special case.
 """
 
 from dataclasses import dataclass, replace
@@ -29,39 +31,39 @@ from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._holes import row_patterns
 from sklearn_mf.utils._warnings import warn
 
-# Share of the entries that choose the rank. Where that is less than enough, they are hidden
-# again and again, others each time, as often as it takes to hide all.
+# Fraction of the entries that are hidden to choose the rank. If they are fewer than ENOUGH_HIDDEN,
+# further entries are hidden in turn, until there are enough or all have been hidden.
 HIDDEN_SHARE, ENOUGH_HIDDEN = 0.1, 250
-# Iterations at most for every rank.
+# Maximum number of iterations for every rank.
 MAX_ITER, TOL = 40, 3e-3
-# Largest rank that is tried; ranks without a gain after which no larger one is, one alone where
-# the next one costs more.
+# Largest rank that is tried, and number of ranks without improvement after which the search ends.
+# Beyond CHEAP_RANK, where the next rank costs more, one of them is enough.
 MAX_RANK, PATIENCE, CHEAP_RANK = 64, 2, 8
-# What a larger rank must leave of the error to be one.
+# A larger rank must decrease the error below this fraction.
 GAIN = 0.998
-# Entries that the mean noise of all columns counts as in the noise of each, and the least
-# noise of standardized data.
+# Number of entries to which the mean noise of all columns is equivalent, as a prior of the noise of
+# each, and smallest noise variance of standardized data.
 NOISE_PRIOR, LEAST_NOISE = 2.0, 1e-6
-# Least share of the noise that new components leave at their start.
+# Smallest fraction of the noise variance that remains when components are added.
 FIRST_NOISE = 0.05
-# Numbers in the covariances of the rows that are looked at together.
+# Number of floats in the covariances of rows that are processed together.
 BLOCK = 1 << 21
 
 
 @dataclass(frozen=True)
 class VariationalFactors:
-    """Posterior of the columns' factor, from which that of any row follows.
+    """Posterior of the factor of the columns, which determines that of any row.
 
     Attributes
     ----------
     right : ndarray of shape (n_features, k + 1)
         Means of the rows ``(h, b)``.
     covariance : ndarray of shape (n_features, k + 1, k + 1)
-        Their covariances.
+        Covariances of these rows.
     noise : ndarray of shape (n_features,)
-        Variance of each column around the model.
+        Noise variance of each column.
     precision : ndarray of shape (k,)
-        Of the prior of each component.
+        Precision of the prior of each component.
     """
 
     right: np.ndarray
@@ -71,7 +73,7 @@ class VariationalFactors:
 
     @classmethod
     def of_means(cls, X):
-        """The factorization of rank zero: the mean and the variance of every column."""
+        """Return the model of rank zero, with the mean and the variance of every column."""
         counts = np.maximum((~np.isnan(X)).sum(axis=0), 1)
         mean = np.nansum(X, axis=0) / counts
         noise = np.maximum(np.nansum((X - mean) ** 2, axis=0) / counts, LEAST_NOISE)
@@ -84,28 +86,28 @@ class VariationalFactors:
         return len(self.precision)
 
     def rows(self, X):
-        """Posterior of the rows of the left factor.
+        """Yield the posterior of the rows of the left factor.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
-            Standardized data, NaN where missing.
+            Standardized data with NaN for missing values.
 
         Yields
         ------
         rows : ndarray of int
-            Some of the rows.
+            Indices of a block of rows.
         left : ndarray of shape (n_rows, k + 1)
             Means of ``(w, 1)``.
         patterns : ndarray of bool of shape (n_patterns, n_features)
-            Which columns are observed in rows that miss the same ones.
+            The distinct patterns of observed columns in these rows.
         which : ndarray of int of shape (n_rows,)
-            The pattern of each row.
+            Index of the pattern of each row.
         covariance : ndarray of shape (n_patterns, k + 1, k + 1)
-            Covariance of the rows of each pattern; of the constant 1 it is zero.
+            Covariance of the rows of each pattern. For the constant 1 it is zero.
         """
         k, q = self.rank, self.rank + 1
-        # E[r r'] / noise of every column.
+        # The expectation of r r', divided by the noise variance, for every column.
         squares = self.right[:, :, None] * self.right[:, None, :] + self.covariance
         squares = (squares[:, :k] / self.noise[:, None, None]).reshape(len(self.right), k * q)
         step = max(1, BLOCK // (q * q + X.shape[1]))
@@ -124,15 +126,15 @@ class VariationalFactors:
             yield np.arange(start, start + len(block)), left, patterns, which, covariance
 
     def predict(self, X):
-        """Expected value of every cell."""
+        """Return the expected value of every entry."""
         return np.concatenate([left @ self.right.T for _, left, *_ in self.rows(X)])
 
     def completed(self, X):
-        """X with expected values in its holes."""
+        """Return X with missing values replaced by expected values."""
         return np.where(np.isnan(X), self.predict(X), X)
 
     def variances(self, X):
-        """Variance of every missing cell around its expected value; zero where observed."""
+        """Return the variance of every missing entry; zero for observed entries."""
         variance, every = np.zeros_like(X), np.arange(len(self.right))
         for rows, left, _, which, covariance in self.rows(X):
             i, columns = np.nonzero(np.isnan(X[rows]))
@@ -141,7 +143,7 @@ class VariationalFactors:
         return variance
 
     def sample(self, X, random_state):
-        """One draw of all cells: of the columns' factor, then of the rows' one, then of noise."""
+        """Draw all entries: first the factor of the columns, then that of the rows, then noise."""
         shift = random_state.standard_normal(self.right.shape)
         right = self.right + (roots(self.covariance) @ shift[:, :, None])[:, :, 0]
         drawn = replace(self, right=right, covariance=np.zeros_like(self.covariance))
@@ -153,7 +155,7 @@ class VariationalFactors:
         return values
 
     def grown(self, X, rank, random_state):
-        """With more components, along the leading directions of what these leave."""
+        """Add components along the leading directions of the residuals."""
         observed = ~np.isnan(X)
         rest = np.where(observed, X - self.predict(X), 0)
         more = rank - self.rank
@@ -164,22 +166,23 @@ class VariationalFactors:
         old = [*range(self.rank), rank]
         covariance[np.ix_(range(len(right)), old, old)] = self.covariance
         precision = 1 / np.maximum((right[:, :rank] ** 2).mean(axis=0), LEAST_NOISE)
-        # Noise that starts too high hides the components; it falls slowly, and rises fast.
+        # Too large an initial noise hides the new components: it decreases slowly but increases
+        # fast.
         noise = np.maximum(FIRST_NOISE * self.noise, self.noise - (new**2).sum(axis=1))
         return VariationalFactors(right, covariance, noise, precision)
 
     def fitted(self, X):
-        """Iterate until the noise falls no more.
+        """Iterate until the noise variances no longer decrease.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
-            Standardized data, NaN where missing.
+            Standardized data with NaN for missing values.
 
         Returns
         -------
         factors : VariationalFactors
-            The posterior.
+            The fitted posterior.
         """
         if self.rank == 0:
             return self.of_means(X)
@@ -210,7 +213,8 @@ class VariationalFactors:
         inverse = RowSystems(grams, moments, prior).inverses()
         right = (inverse @ moments[:, :, None])[:, :, 0]
         covariance = self.noise[:, None, None] * inverse
-        # Expected squares of what is left: those of the data, of the model, and both.
+        # The expected squared residuals consist of squares of the data, of the model, and their
+        # products.
         second = right[:, :, None] * right[:, None, :] + covariance
         squares = np.einsum("ij,ij->j", filled, filled)
         squares += np.einsum("jkl,jkl->j", grams, second) - 2 * np.einsum(
@@ -225,10 +229,11 @@ class VariationalFactors:
         )._turned(total / n)
 
     def _turned(self, second):
-        """The same model, in the form in which the codes are as their prior wants them.
+        """Return the same model in the form in which the codes agree with their prior.
 
-        Centred, of variance one; the components orthogonal, so that each has its own precision.
-        Without this step iterations are many (Ilin & Raiko 2010, section 4.2).
+        The codes are centered with variance one, and the components are orthogonal, so that each
+        has its own precision. Without this step, many more iterations are needed (Ilin & Raiko
+        2010, section 4.2).
         """
         k = self.rank
         turn = np.eye(k + 1)
@@ -247,34 +252,35 @@ class VariationalFactors:
 
 
 def fit_variational(X, random_state):
-    """Choose the rank on hidden entries, then fit to all.
+    """Choose the rank by hidden entries, and fit to all entries.
 
-    Ranks are doubled, each fit going on from the one before, until hidden entries are predicted
-    no better. The means of the columns, rank zero, are the first candidate. Of small tables
-    entries are hidden several times, or chance would choose the rank.
+    The rank is doubled, and each fit starts from the previous one, until the error of the hidden
+    entries no longer decreases. The first candidate is rank zero, the means of the columns. In
+    small tables entries are hidden several times, because otherwise the choice would depend on
+    chance.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Standardized data, NaN where missing.
+        Standardized data with NaN for missing values.
     random_state : RandomState
-        Chooses the entries to hide.
+        Chooses the hidden entries.
 
     Returns
     -------
     factors : VariationalFactors
-        Fitted to all of X.
+        The model, fitted to all of X.
     errors : dict of {int: float}
-        Mean squared error of the hidden entries at every rank that was tried.
+        Mean squared error of the hidden entries for every rank that was tried.
     """
     trials = _trials(DenseObservations(X), hiding_stream(random_state))
     ranks = _ranks(min(X.shape) - 1)
     if not any(trial.held_out.hidden.n_observed for trial in trials):
         if len(ranks) > 1:
             warn(
-                "The rank cannot be chosen by hidden entries, each entry of X being the last one "
-                "of its row or column: what is missing is filled by the means of the features. "
-                "Pass an estimator to fill it otherwise."
+                "The rank cannot be chosen by hidden entries, because every entry of X is the only "
+                "one of its row or column. Missing values are replaced by the means of the "
+                "features. Pass an estimator for another imputation."
             )
         return VariationalFactors.of_means(X), {0: np.nan}
     best, errors, waited = trials[0].factors, {}, 0
@@ -282,7 +288,7 @@ def fit_variational(X, random_state):
         if rank:
             trials = [trial.grown(rank, random_state) for trial in trials]
         error = float(np.mean(np.concatenate([trial.squared_errors() for trial in trials])))
-        # Of standardized data nobody needs to know more than the least noise.
+        # For standardized data, errors below the smallest noise variance do not matter.
         gained = not errors or error < GAIN * min(errors.values()) - LEAST_NOISE
         waited = 0 if gained else waited + 1
         errors[rank] = error
@@ -295,27 +301,27 @@ def fit_variational(X, random_state):
 
 @dataclass(frozen=True)
 class Trial:
-    """Factors of what is visible, where some entries are hidden.
+    """A factorization of the visible entries of a table with hidden entries.
 
     Attributes
     ----------
     held_out : HeldOut
-        The standardized data, in two parts.
+        The standardized data, divided into visible and hidden entries.
     factors : VariationalFactors
-        Fitted to the visible part.
+        The model, fitted to the visible entries.
     """
 
     held_out: HeldOut
     factors: VariationalFactors
 
     def grown(self, rank, random_state):
-        """The same with more components."""
+        """Return the trial with more components."""
         visible = self.held_out.visible.values
         grown = self.factors.grown(visible, rank, random_state)
         return replace(self, factors=grown.fitted(visible))
 
     def squared_errors(self):
-        """Of every hidden entry."""
+        """Return the squared error of every hidden entry."""
         hidden = self.held_out.hidden
         rows = np.repeat(np.arange(hidden.shape[0]), np.diff(hidden.indptr))
         predicted = self.factors.predict(self.held_out.visible.values)
@@ -323,7 +329,7 @@ class Trial:
 
 
 def _trials(observations: ObservedMatrix, rng):
-    """So many trials that enough entries are hidden, or all, about once each."""
+    """Return enough trials to hide ENOUGH_HIDDEN entries, or nearly all of them once."""
     n_trials = np.ceil(ENOUGH_HIDDEN / (HIDDEN_SHARE * observations.n_observed))
     parts = [
         observations.hold_out(HIDDEN_SHARE, rng)
@@ -338,5 +344,5 @@ def _ranks(largest):
 
 
 def _unit_ridge(n, k):
-    """The penalty that a prior of variance one is."""
+    """Return the penalty that corresponds to a normal prior with variance one."""
     return RowPenalty.of_ridge(np.ones(n), np.ones(k))
