@@ -1,5 +1,5 @@
-"""From a problem to a model: runs of solvers, streams, paths of ranks, hidden entries.
+"""From a problem to a model: runs of solvers, streams, rank paths and hidden entries.
 
-Nothing here knows an estimator: functions take problems and objectives, and return factors or a
-`FitResult`.
+Nothing here depends on estimators: the functions take problems and objectives, and return factors
+or a `FitResult`.
 """

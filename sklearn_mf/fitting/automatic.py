@@ -1,4 +1,4 @@
-"""What ``alpha_W="auto"`` means, and ``n_components=None`` beside it."""
+"""Automatic choice of the strength and the rank: ``alpha_W="auto"``, ``n_components=None``."""
 
 from dataclasses import dataclass, replace
 
@@ -20,30 +20,30 @@ from sklearn_mf.observations import (
 )
 from sklearn_mf.utils._hiding import hiding_stream
 
-# Entries are hidden in so many hold-outs that enough are, fewer than a rank asks for; fewer than so
-# many tell nothing.
+# Entries are hidden in enough hold-outs to hide this number in total (fewer than for the rank).
+# With fewer hidden entries than the second number, no choice is made.
 ENOUGH_FOR_STRENGTH, FEWEST_HIDDEN = 500, 3
-# Entries of a table that are enough to choose by.
+# Number of entries, and of rows per column, that are enough for the choice.
 MANY_ENTRIES, ROWS_PER_COLUMN = 1 << 15, 4
-# Of data in blocks, whose rows may have few entries.
+# Maximum number of entries read into memory from data in blocks.
 MOST_IN_MEMORY = 1 << 20
-# Where nothing can be hidden, or no alternation tells what hidden entries would say; and of losses
-# without a quadratic bound, whose rates run away sooner.
+# Strengths that are used if nothing can be hidden or the solver cannot make the search, the second
+# one for losses without a quadratic bound, whose model values diverge more easily.
 TYPICAL_SHARE, TYPICAL_OF_RATES = 0.1, 0.4
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What hidden entries have chosen.
+    """The result of a choice by hidden entries.
 
     Attributes
     ----------
     n_components : int
         The rank.
     strength : Strength
-        Of the penalties, in the unit of the data.
+        Strength of the penalties, in the unit of the data.
     Ht : ndarray of shape (n_features, k), or None
-        Where a fit to all entries may start, in the unit of the data.
+        Initial factor for a fit to all entries, in the unit of the data.
     """
 
     n_components: int
@@ -54,23 +54,23 @@ class Choice:
 def chosen_by_hidden_entries(
     objective: Objective, observations: ObservedMatrix, n_components, random_state
 ):
-    """The strength, and perhaps the rank, with which hidden entries are predicted best.
+    """Choose the strength, and possibly the rank, that predict hidden entries best.
 
     Parameters
     ----------
     objective : Objective
-        Whatever its strength.
+        The objective; its strength is not used.
     observations : ObservedMatrix
-        In the unit of the data.
+        The data, in their own unit.
     n_components : int or None
-        The rank; None where that is to be chosen, too.
+        The rank; None if it is to be chosen as well.
     random_state : int, RandomState instance or None
-        Hides entries.
+        Controls which entries are hidden.
 
     Returns
     -------
     choice : Choice or None
-        None where no alternation tells, or too little can be hidden.
+        The choice; None if the solver cannot make the search, or too few entries can be hidden.
     """
     if not _can_choose(objective, observations):
         return None
@@ -91,26 +91,26 @@ def chosen_by_hidden_entries(
 
 
 def typical_strength(objective: Objective, observations: ObservedMatrix):
-    """The strength that is good for most data, the weaker the less is missing."""
+    """Return a strength that suits most data; it decreases with the fraction of missing entries."""
     share = TYPICAL_SHARE if hasattr(objective.loss, "quadratic") else TYPICAL_OF_RATES
     unit = unit_of_shares(objective, observations)
     return Strength.of_share(share * share_missing(observations), unit, objective.l1_ratio)
 
 
 def share_missing(observations: ObservedMatrix):
-    """How much of a table is missing."""
+    """Return the fraction of missing entries."""
     return 1 - observations.n_observed / np.prod(observations.shape, dtype=np.float64)
 
 
 def _can_choose(objective: Objective, observations: ObservedMatrix):
-    """Whether alternation solves what entries can be hidden of."""
+    """Return whether alternating least squares is exact and entries can be hidden."""
     if isinstance(observations, ZeroFilledObservations) or not hasattr(objective.loss, "quadratic"):
         return False
     return objective.problem(observations, 1).is_quadratic
 
 
 def _trials(objective: Objective, observations: ObservedMatrix, unit, rng):
-    """What walks downhill see and are judged by; none, where too little can be hidden."""
+    """Return trials with hidden entries, or None if too few entries can be hidden."""
     observations = unit.observations(observations).stored().in_short(PRECISION)
     n_trials = n_enough(HIDDEN_SHARE * observations.n_observed, ENOUGH_FOR_STRENGTH)
     n_trials = min(n_trials, N_HOLD_OUTS)
@@ -132,10 +132,10 @@ def _trials(objective: Objective, observations: ObservedMatrix, unit, rng):
 
 
 def _some_rows(observations: ObservedMatrix, rng):
-    """All rows, or of large tables that are not sparse as many as can be copied cheaply."""
+    """Return all rows or, for large tables that are not sparse, as many as are cheap to copy."""
     n_rows, n_columns = observations.shape
     n_chosen = max(MANY_ENTRIES // n_columns, ROWS_PER_COLUMN * n_columns)
-    if isinstance(observations, BlockedObservations):  # in memory must be what walks downhill see
+    if isinstance(observations, BlockedObservations):  # trials need data in memory
         n_chosen = max(n_chosen, int(MOST_IN_MEMORY * n_rows / observations.n_observed))
         rows = np.arange(n_rows) if n_rows <= n_chosen else rng.permutation(n_rows)[:n_chosen]
         return observations.subset(np.sort(rows))

@@ -1,4 +1,4 @@
-"""One run of a solver, from a problem to a model: `fit` returns a `FitResult`."""
+"""A run of a solver, from a problem to a model: `fit` returns a `FitResult`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,27 +23,28 @@ from sklearn_mf.solvers import BaseSolver, State
 
 @dataclass(frozen=True)
 class Run:
-    """How a solver is run.
+    """The settings of a run of a solver.
 
     Attributes
     ----------
     solver : BaseSolver
-        It can serve the problem.
+        A solver that supports the problem.
     start : callable
-        Gets the problem, in a unit, the unit and a RandomState; returns W and Ht.
+        A function of the problem (in a unit), the unit and a RandomState. It returns W and Ht.
     watch : callable
-        Gets a function that makes a `FitResult` of a state, and the unit; returns monitors.
+        A function of the unit, and of a function that converts a state to a `FitResult`. It returns
+        monitors.
     max_iter : int
-        Iterations at most.
+        Maximum number of iterations.
     tol : float
-        When to stop.
+        Tolerance of the stopping rule.
     random_state : int, RandomState instance or None
         Source of random numbers.
     early_stopping : tuple of (float, int), or None
-        The share of the entries to hide, and iterations without a gain to wait for.
+        Fraction of the entries to hide, and number of iterations to wait for an improvement.
     judge : callable
-        Gets the solver, the problem that it sees and what is held out; returns a function of the
-        state, the higher the better.
+        A function of the solver, the visible problem and the held-out data. It returns a score, a
+        function of the state; higher is better.
     """
 
     solver: BaseSolver
@@ -58,29 +59,29 @@ class Run:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a solver has found, in its one form.
+    """The result of a solver, with factors in canonical form.
 
     Attributes
     ----------
     posed : Problem
-        What was to be minimised, in the unit of the data.
+        The problem, in the unit of the data.
     problem : Problem
-        The same in the unit that it was solved in.
+        The same problem, in the unit in which it was solved.
     unit : Unit
-        Of the problem, and of all that follows.
+        The unit of the problem and of all following attributes.
     solver : BaseSolver
-        Who found it.
+        The solver.
     state : State
-        How it was found.
+        The final state of the solver.
     monitors : tuple of Monitor
-        Who looked on.
+        The monitors of the run.
     W : ndarray of shape (n_samples, k), or None
-        What `transform` would say, where it was needed.
+        The codes that `transform` returns, if they were needed.
     error : float or None
-        Half the squared error of the model on the scale of the data, see `total_error`.
+        Half the squared error of the model on the scale of the data; see `total_error`.
     mean_code : ndarray of shape (k,), or None
-        Of the samples that have an entry, in the unit of the data; None where biases say what to
-        expect.
+        Mean code of the samples with observed entries, in the unit of the data. None if the biases
+        alone give the expected values.
     """
 
     posed: Problem
@@ -95,33 +96,33 @@ class FitResult:
 
     @cached_property
     def model(self):
-        """Components and biases in the unit of the data."""
+        """Return components and biases in the unit of the data."""
         problem = self.problem
         found = FactorModel.found(problem, self.state.Ht, self.unit)
         found = replace(found, loss=self.posed.loss)
-        # Penalties that compare features tell components of those without an entry, too.
+        # Penalties that compare features determine the components of features without entries, too.
         is_free = ~problem.layout.components(self.state.Ht).any(axis=1)
         unseen = is_free & (problem.T.observations.row_totals() == 0)
-        if not unseen.any() or problem.rows.has_bias:  # whose deviations are from a mean
+        if not unseen.any() or problem.rows.has_bias:  # sample biases are relative to a mean
             return found
-        # Of a feature without an entry a mean of all data is expected.
+        # A feature without observed entries is predicted by the mean of all data.
         mean = overall_constant(replace(problem, offset=0.0)) * self.unit.size
         bias = np.where(unseen, mean, found.feature_bias)
         return replace(found, feature_bias=bias.astype(found.feature_bias.dtype))
 
     @property
     def known_codes(self):
-        """Codes of the solver, or else those of `transform`; None if neither are known."""
+        """Return the codes of the solver, or those of `transform`; None if neither are known."""
         return self.W if self.state.W is None else self.state.W
 
     @property
     def codes(self):
-        """What `transform` would say, whatever W the solver had."""
+        """Return the codes of `transform`, whatever W the solver has computed."""
         return self._codes_at(*self.model.fixed(self.problem)) if self.W is None else self.W
 
     @property
     def past(self):
-        """What a stream needs that goes on from it."""
+        """Return the sums with which a stream can continue this fit."""
         problem, state = self.problem, self.state
         if self.known_codes is None and is_unpenalized(problem):
             return Past.of_spectrum(problem, state.Ht, state.spectrum.squares)
@@ -129,15 +130,15 @@ class FitResult:
 
     @property
     def reconstruction_err(self):
-        """Root of twice the error, in the unit of the data."""
+        """Return the root of twice the error, in the unit of the data."""
         loss = self.posed.loss
-        # Squares whatever the loss, unless that has no model without components.
+        # The error is squared for any loss, except for those without a model without components.
         size = self.unit.size ** (2 if loss.takes_any_model else self.unit.degree)
-        # Of a perfect fit rounding error is left, of either sign.
+        # For a perfect fit, the error is a rounding error of either sign.
         return float(np.sqrt(2 * max(self.error * size, 0.0)))
 
     def completed(self):
-        """With its error, and the codes that this takes."""
+        """Return the result with its error, and the codes that this needs."""
         W, error = None, self.state.loss
         if error is None:
             problem, Ht = self.model.fixed(self.problem)
@@ -155,7 +156,7 @@ class FitResult:
         problem = self.problem
         if problem.layout.has_bias:
             return None
-        if W is None:  # of complete data under the squared loss it is the code of their mean
+        if W is None:  # for complete data under the squared loss, it is the code of their mean
             mean = observe(column_means(problem.observations)[None])
             code = replace(problem, observations=mean).fold_in(self.state.Ht)[0]
         else:
@@ -165,26 +166,26 @@ class FitResult:
 
 
 def fit(problem: Problem, run: Run):
-    """Minimise the objective.
+    """Minimize the objective.
 
     Parameters
     ----------
     problem : Problem
-        In the unit of the data.
+        The problem, in the unit of the data.
     run : Run
-        Who does it, and how.
+        The settings of the run.
 
     Returns
     -------
     result : FitResult
-        If the user pressed Ctrl-C, at the factors of the last iteration.
+        The result. If the user pressed Ctrl-C, it has the factors of the last iteration.
 
     Raises
     ------
     KeyboardInterrupt
-        If the user pressed Ctrl-C before there was anything to keep.
+        If the user pressed Ctrl-C before the first iteration was complete.
     ValueError
-        If the solver diverges, or numbers are too large.
+        If the solver diverges, or numbers overflow.
     """
     solver, unit = run.solver, run.solver.unit_of(problem)
     posed, problem = problem, unit.problem(problem)
@@ -215,7 +216,7 @@ def fit(problem: Problem, run: Run):
 
 
 def _judged(problem: Problem, run: Run, random_state):
-    """What the solver is to see of the problem, and who judges by the rest when to stop."""
+    """Return the visible problem, and the monitor that scores hidden entries."""
     if run.early_stopping is None:
         with threads_for(problem.observations):
             return with_offset(problem), ()
@@ -230,14 +231,14 @@ def _judged(problem: Problem, run: Run, random_state):
 
 
 def in_form(problem: Problem, state, unit):
-    """The state at the end of a fit: its factors in their one form, if they may be turned.
+    """Return the final state with its factors in canonical form, if they may be rotated.
 
-    Then W are the codes, and None where nobody knows them.
+    Its W are then the codes, or None if they are not known.
     """
     if not problem.is_turnable:
         return replace(state, W=None)
     if state.spectrum is None:
-        # Solvers may leave codes to the fold-in, and do not see rows that are set aside.
+        # Some solvers leave W to the fold-in, and do not see held-out rows.
         is_known = len(state.W) == problem.observations.shape[0] and state.W.any()
         with np.errstate(over="ignore", invalid="ignore"):
             W, Ht = canonical(problem, state.W if is_known else None, state.Ht)
@@ -245,13 +246,13 @@ def in_form(problem: Problem, state, unit):
             spectrum = spectrum_of(problem, W, Ht, error)
     else:
         W, Ht, error, spectrum = None, state.Ht, state.loss, state.spectrum
-    if is_unpenalized(problem):  # components are of length one, and so have no unit
+    if is_unpenalized(problem):  # components have norm one, and therefore no unit
         W, Ht = unit.to_codes(W, Ht, problem.n_components)
     return replace(state, W=W, Ht=Ht, loss=error, spectrum=spectrum)
 
 
 def total_error(problem: Problem, W, Ht):
-    """Half the squared error on the scale of the data, or what a loss without one says."""
+    """Return half the squared error on the scale of the data, or the loss if it has no such."""
     loss = problem.loss
     if not loss.is_squared and loss.takes_any_model:
         loss = SquaredErrorOfMean(loss)

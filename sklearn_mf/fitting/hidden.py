@@ -1,4 +1,4 @@
-"""What is hidden from a fit, and how well its factors predict it."""
+"""Hidden entries, and the errors of their predictions."""
 
 from dataclasses import replace
 
@@ -9,63 +9,63 @@ from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import HeldOut, ObservedMatrix
 from sklearn_mf.utils._hiding import hiding_stream
 
-# Entries that are hidden, in as few hold-outs as have them.
+# Number of hidden entries, in as few hold-outs as possible.
 ENOUGH_HIDDEN = 10_000
 
 
 def hold_out(observations: ObservedMatrix, share, random_state, names):
-    """Hide entries, or say why that cannot be.
+    """Hide entries, or raise an error that explains why this is impossible.
 
     Parameters
     ----------
     observations : ObservedMatrix
         The data.
     share : float
-        How much of them to hide.
+        Fraction of the entries to hide.
     random_state : int, RandomState instance or None
-        Chooses which.
+        Controls which entries are hidden.
     names : tuple of str
-        Who asks, and what to use where that cannot be, for the message.
+        For the message: the parameter that needs hidden entries, and a remedy.
 
     Returns
     -------
     held_out : HeldOut
-        What a solver may see, and what it is judged by.
+        The visible and the hidden entries.
     """
     held_out = observations.hold_out(share, hiding_stream(random_state))
     if held_out.hidden.n_observed == 0:
         (name, remedy), (n_samples, n_features) = names, observations.shape
         raise ValueError(
-            f"{name} finds nothing to hide in X (n_samples={n_samples}, n_features={n_features}): "
-            f"each of {observations.n_observed} entries is the last one of its row or column. "
+            f"{name} cannot hide any entry of X (n_samples={n_samples}, n_features={n_features}): "
+            f"each of the {observations.n_observed} entries is the only one of its row or column. "
             f"Use {remedy}."
         )
     return held_out
 
 
 def n_enough(n_hidden, enough=ENOUGH_HIDDEN):
-    """How many hold-outs are enough to choose by, if each hides so many entries."""
+    """Return how many hold-outs are enough for a choice, if each hides this number of entries."""
     return int(np.ceil(enough / n_hidden))
 
 
 def hidden_loss(held_out: HeldOut, problem: Problem, factors, loss):
-    """What the hidden entries cost.
+    """Return the loss of the hidden entries.
 
     Parameters
     ----------
     held_out : HeldOut
-        Single entries, or a block in rows of which other columns are known.
+        Hidden single entries, or a block in rows of which other columns are known.
     problem : Problem
-        Of what is visible.
+        The problem with the visible entries.
     factors : tuple of two ndarrays
-        Found for it; the first is None where rows have no code yet.
+        Fitted factors; the first is None if the rows have no codes yet.
     loss : BaseLoss
-        Cost of an entry.
+        Loss of an entry.
 
     Returns
     -------
     loss : float
-        Summed up over them.
+        Sum over the hidden entries.
     """
     W, Ht = factors
     if held_out.known is not None:
@@ -75,19 +75,19 @@ def hidden_loss(held_out: HeldOut, problem: Problem, factors, loss):
 
 
 class HiddenGroups:
-    """What is hidden from the problems of a path, in groups whose errors tell their spread.
+    """Hidden entries of a path in groups, whose errors give a standard error.
 
     Parameters
     ----------
     held_out : HeldOut
-        Single entries, or a block in rows of which other columns are known.
+        Hidden single entries, or a block in rows of which other columns are known.
     n_groups : int, default=1
-        Of entries, or of rows of the block: fewer, where it has fewer.
+        Number of groups of entries, or of rows of the block; fewer if there are fewer.
 
     Attributes
     ----------
     weights : ndarray of shape (n_groups,)
-        What the entries of each group count for.
+        Total weight of the entries in each group.
     n_observed : int
         Number of hidden entries.
     """
@@ -107,30 +107,30 @@ class HiddenGroups:
         self.n_observed = hidden.n_observed
 
     def errors(self, problem: Problem, factors, loss):
-        """Mean squared error of each group, on the scale of the data.
+        """Return the mean squared error of each group, on the scale of the data.
 
         Parameters
         ----------
         problem : Problem
-            Of what is visible.
+            The problem with the visible entries.
         factors : tuple of two ndarrays
-            Found for it.
+            Its fitted factors.
         loss : BaseLoss
-            Of the data, in the unit of the problem.
+            Loss of the data, in the unit of the problem.
 
         Returns
         -------
         errors : ndarray of shape (n_groups,)
-            Weighted as the entries are.
+            The weighted errors.
         """
-        # Gram matrices stand for the zeros of a block; entries have squares in double precision.
+        # The zeros of a block are handled by Gram matrices, single entries in double precision.
         error = loss if loss.is_squared and self._is_block else SquaredErrorOfMean(loss)
         totals = [hidden_loss(group, problem, factors, error) for group in self._groups]
         return 2 * np.array(totals) / self.weights
 
 
 def total_weight(observations: ObservedMatrix):
-    """What all entries of some observations count for together."""
+    """Return the total weight of all entries of some observations."""
     totals = observations.row_totals()
     if observations.row_weight is None:
         return float(totals.sum(dtype=np.float64))

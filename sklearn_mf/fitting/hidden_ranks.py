@@ -1,4 +1,4 @@
-"""How high a model ranks what was hidden from it, among all that it was not shown."""
+"""Ranks of hidden entries among all unstored columns."""
 
 from dataclasses import replace
 
@@ -14,23 +14,23 @@ from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._threads import in_threads, one_blas_thread, quiet_products
 from sklearn_mf.utils._warnings import warn
 
-# Rows by which a model is judged, at most, and while it is fitted.
+# Maximum number of rows for a score, and for scores during a fit.
 JUDGED, WATCHED = 5000, 1000
-# Scores that are looked at together.
+# Number of scores that are computed together.
 CHUNK = 1 << 19
 
 
 class HiddenRanks:
-    """Ranks of what a solver was not shown: what early stopping looks at.
+    """The ranks of hidden entries, as the score of early stopping.
 
     Parameters
     ----------
     solver : BaseSolver
-        Knows codes for the components.
+        The solver, which computes codes for the components.
     problem : Problem
-        What the solver sees.
+        The problem with the visible entries.
     held_out : HeldOut
-        What it does not.
+        The visible and the hidden entries.
     """
 
     def __init__(self, solver, problem: Problem, held_out: HeldOut):
@@ -39,7 +39,7 @@ class HiddenRanks:
         self.rows = _some_rows(self.hidden, WATCHED)
 
     def __call__(self, state):
-        """Mean normalized discounted gain of the hidden entries."""
+        """Return the mean normalized discounted cumulative gain of the hidden entries."""
         W = self.solver.codes(self.problem, state)
         visible = self.problem.observations
         gains = discounted_gains(self.problem, (W, state.Ht), (visible, self.hidden), self.rows)
@@ -47,25 +47,25 @@ class HiddenRanks:
 
 
 def score_of_hidden_ranks(problem: Problem, model: FactorModel):
-    """Mean normalized discounted gain where a share of each row is hidden.
+    """Return the mean normalized discounted cumulative gain if a part of each row is hidden.
 
     Parameters
     ----------
     problem : Problem
         The rows, in the unit of the model.
     model : FactorModel
-        To be judged.
+        The model to be scored.
 
     Returns
     -------
     score : float
-        In [0, 1]; NaN, with a warning, where nothing can be hidden.
+        A score in [0, 1]; NaN, with a warning, if nothing can be hidden.
     """
     problem, Ht = model.fixed(problem)
     visible, hidden = problem.observations.split(HIDDEN_SHARE, hiding_stream(HIDDEN_SEED))
     rows = _some_rows(hidden, JUDGED)
     if not len(rows):
-        what = "score is not defined: no row of X has a wanted entry to spare."
+        what = "score is not defined: no row of X has two positive entries, so none can be hidden."
         warn(f"{what} Score rows with more entries.", UndefinedMetricWarning)
         return float("nan")
     visible = visible.subset(rows)
@@ -78,27 +78,27 @@ def score_of_hidden_ranks(problem: Problem, model: FactorModel):
 
 
 def discounted_gains(problem: Problem, factors, parts, rows):
-    """How high hidden entries of some rows are ranked among all columns that are not visible.
+    """Return how high the hidden entries of some rows are ranked among all columns not visible.
 
-    Of an entry at rank r the gain is ``1 / log2(1 + r)``; the sum over a row is divided by what it
-    would be, were all of them at the top. Columns with the same score are ahead of it: a model that
-    knows nothing gets nothing for it.
+    The gain of an entry at rank r is ``1 / log2(1 + r)``. The sum over a row is divided by its
+    largest possible value. Columns with equal scores are ranked ahead of the entry, so that a
+    constant model has no gain.
 
     Parameters
     ----------
     problem : Problem
-        Knows where biases stand.
+        The problem, which defines the positions of the biases.
     factors : tuple of two ndarrays
-        W and Ht.
+        The factors W and Ht.
     parts : tuple of (BackgroundObservations, StoredObservations)
-        What is visible, and what is hidden.
+        The visible and the hidden entries.
     rows : ndarray of int
-        Which rows; each has a hidden entry that is wanted.
+        Indices of the rows; each must have a positive hidden entry.
 
     Returns
     -------
     gains : ndarray of shape (len(rows),)
-        In [0, 1].
+        The gains, in [0, 1].
     """
     left, right = problem.model_factors(*factors)
     gains = np.empty(len(rows))
@@ -125,7 +125,7 @@ def _gain(scores, visible, hidden):
 
 
 def _some_rows(hidden: StoredObservations, most):
-    """At most so many of the rows with a hidden entry that is wanted, spread over all."""
+    """Return at most this number of rows with a positive hidden entry, evenly spaced."""
     wanted = np.bincount(hidden.entry_rows()[hidden.values > 0], minlength=hidden.shape[0])
     rows = np.flatnonzero(wanted)
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.intp)]

@@ -1,4 +1,4 @@
-"""From counts of interactions to observations: what was met is wanted, with some confidence."""
+"""Conversion of counts of interactions to observations with confidence weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from sklearn_mf.utils._validation import cells_of, check_entry_weight, check_sam
 
 @dataclass(frozen=True)
 class Confidence:
-    """How sure a stored value makes that a row wants a column.
+    """The confidence with which a stored value means that a row prefers a column.
 
     Attributes
     ----------
     background : float
-        Weight of all cells, stored or not.
+        Weight of all entries, stored or not.
     kind : {"binary", "linear", "log"} or callable
-        What a stored value adds to it, see `of_sizes`.
+        The additional weight as a function of the stored value; see `of_sizes`.
     scale : float
-        By which this is multiplied.
+        Number by which the additional weight is multiplied.
     negative : {"error", "dislike"}
-        What negative values are.
+        Meaning of negative values.
     """
 
     background: float
@@ -33,43 +33,44 @@ class Confidence:
     negative: str = "error"
 
     def of_sizes(self, sizes):
-        """Weights beside the background, of absolute values."""
+        """Return the additional weights of absolute values."""
         if callable(self.kind):
             found = np.asarray(self.kind(sizes), dtype=sizes.dtype)
             if found.shape != sizes.shape:
                 raise ValueError(
                     f"confidence returned an array of shape {found.shape} for values of shape "
-                    f"{sizes.shape}: it must return a number for each."
+                    f"{sizes.shape}: it must return one number for each value."
                 )
         else:
             found = {"binary": np.ones_like, "linear": np.array, "log": np.log1p}[self.kind](sizes)
-        with np.errstate(over="ignore", under="ignore"):  # which is refused by name
+        with np.errstate(over="ignore", under="ignore"):  # checked below, with a clear message
             return found * sizes.dtype.type(self.scale)
 
     def observed(self, X, names=None, entry_weight=None, sample_weight=None):
-        """Every cell of X: what is stored with its confidence, all others as zeros.
+        """Return all entries of X: stored ones with their confidence, the others as zeros.
 
         Parameters
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
-            Validated but for signs and NaN.
+            Data that are validated, except for signs and NaN.
         names : ndarray of str or None, default=None
-            Of the features, for messages.
+            Names of the features for messages.
         entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Multiplies confidences. 0, or not stored: as if X did not store the entry.
+            Factors of the confidences. An entry with weight 0 (or no stored weight) counts as
+            unstored.
         sample_weight : array-like of shape (n_samples,), default=None
-            As users give it.
+            Weights of the samples, as passed by the user.
 
         Returns
         -------
         observations : BackgroundObservations
-            Preferences of 1, or 0 for dislikes.
+            The preferences, 1 or (for dislikes) 0.
 
         Raises
         ------
         ValueError
-            If a value is NaN, or negative and no dislike, or a confidence is not positive, or a
-            weight is beyond what can be computed with.
+            If a value is NaN, or negative without ``negative="dislike"``; or if a confidence or
+            weight is not positive or overflows.
         """
         weights = check_entry_weight(entry_weight, X, "background", names)
         sample_weight = check_sample_weight(sample_weight, X)
@@ -89,40 +90,41 @@ class Confidence:
         wrong = np.isnan(X.data)
         if wrong.any():
             raise ValueError(
-                f"Input X contains NaN in {_first(X, wrong, names)}. What is not known need not be "
-                "stored: every cell counts, those that are not stored as hardly wanted."
+                f"Input X contains NaN in {_first(X, wrong, names)}. Remove entries that are not "
+                "known: all entries that X does not store have a small weight."
             )
         wrong = X.data < 0
         if self.negative == "error" and wrong.any():
             raise ValueError(
                 f"Negative values in data passed to ImplicitFactorization (input X): "
                 f"{_first(X, wrong, names)} has {X.data[wrong][0]:g}. Use negative='dislike' if "
-                "it was met and not wanted, or remove it."
+                "negative values are dislikes, or remove them."
             )
 
     def _check_confidences(self, X, extra, names):
-        # Solvers multiply weights with each other, and add up the products.
+        # Solvers multiply weights with each other and sum the products.
         most = float(np.finfo(X.dtype).max) ** 0.25
         if self.background > most:
             raise ValueError(
-                f"unobserved_weight={self.background:g} must be at most {most:.2g}, or products of "
-                f"weights overflow in {X.dtype}. Its share of confidence_scale is what counts: "
-                "divide both by the same number."
+                f"unobserved_weight={self.background:g} must be at most {most:.2g}, because "
+                f"products of weights would overflow in {X.dtype}. Only its ratio to "
+                "confidence_scale matters: divide both by the same number."
             )
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             target = X.dtype.type(self.background) / extra
             wrong = ~((extra > 0) & (extra <= most) & np.isfinite(target * X.shape[1]))
         if wrong.any():
             raise ValueError(
-                f"confidence={self.kind!r} and confidence_scale={self.scale:g} make the "
-                f"confidence of {_first(X, wrong, names)} {extra[wrong][0]:g}, of a value of "
-                f"{X.data[wrong][0]:g}: it must be positive, at most {most:.2g}, and no vanishing "
-                f"share of unobserved_weight={self.background:g}, or numbers overflow in {X.dtype}."
+                f"confidence={self.kind!r} with confidence_scale={self.scale:g} gives the "
+                f"confidence {extra[wrong][0]:g} for the value {X.data[wrong][0]:g} in "
+                f"{_first(X, wrong, names)}. It must be positive, at most {most:.2g}, and not too "
+                f"small compared with unobserved_weight={self.background:g}, because numbers would "
+                f"overflow in {X.dtype}."
             )
 
 
 def _nonzeros(X):
-    """A CSR matrix of what is not zero, each cell once."""
+    """Return a canonical CSR matrix of the nonzero entries."""
     if not sparse.issparse(X):
         return sparse.csr_array(X)
     if X.has_canonical_format and X.data.all():

@@ -1,4 +1,4 @@
-"""From validated arrays to observations."""
+"""Conversion of validated arrays to observations."""
 
 from functools import partial
 
@@ -12,32 +12,32 @@ from sklearn_mf.utils._validation import check_entry_weight, check_sample_weight
 
 
 def observed(X, loss, unstored, names=None, entry_weight=None, sample_weight=None):
-    """What is observed of X, weights validated, as far as the loss can take it.
+    """Return the observations of X, with validated weights and data that the loss accepts.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Validated, NaN where missing.
+        Validated data with NaN for missing values.
     loss : BaseLoss
-        Columns resolved.
+        The loss, with columns resolved.
     unstored : {"zero", "missing"}
-        What the entries are that a sparse X does not store.
+        Meaning of the unstored entries of a sparse X.
     names : ndarray of str or None, default=None
-        Of the features, for messages.
+        Names of the features for messages.
     entry_weight : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-        As users give it.
+        Weights of the entries, as passed by the user.
     sample_weight : array-like of shape (n_samples,), default=None
-        As users give it.
+        Weights of the samples, as passed by the user.
 
     Returns
     -------
     observations : ObservedMatrix
-        With the weights.
+        The observations, with weights.
 
     Raises
     ------
     ValueError
-        If weights are invalid or of other columns, or X has values that the loss has no cost for.
+        If weights are invalid or have other columns, or if the loss does not accept a value of X.
     """
     if isinstance(X, RowBlocks):
         if not loss.is_squared:
@@ -59,33 +59,33 @@ def observed(X, loss, unstored, names=None, entry_weight=None, sample_weight=Non
 
 
 def observed_in_blocks(X, make, entry_weight=None, sample_weight=None):
-    """What is observed of rows in blocks.
+    """Return the observations of rows in blocks.
 
     Parameters
     ----------
     X : RowBlocks
-        Each block is validated when it is read.
+        The data; each block is validated when it is read.
     make : callable
-        Makes observations of a block; see `Look`.
+        A function that returns the observations of a block; see `Look`.
     entry_weight : RowBlocks, dask.array.Array or None, default=None
-        In the same blocks.
+        Weights of the entries, in the same blocks.
     sample_weight : array-like of shape (n_samples,), default=None
-        As users give it.
+        Weights of the samples, as passed by the user.
 
     Returns
     -------
     observations : BlockedObservations
-        Nothing is read yet.
+        The observations; nothing is read yet.
     """
     engine = X.engine(_blocks_of_weights(entry_weight, X))
-    if is_dask(sample_weight):  # a number for each row, as codes are
+    if is_dask(sample_weight):  # one number for each row fits into memory
         sample_weight = sample_weight.compute()
     sample_weight = check_sample_weight(sample_weight, X)
     return BlockedObservations(engine, Look(make), X.shape, X.dtype, sample_weight)
 
 
 def _blocks_of_weights(entry_weight, X):
-    """Weights of entries in the blocks of X, or None."""
+    """Return the weights of entries in the blocks of X, or None."""
     if entry_weight is None:
         return None
     if is_dask(entry_weight):
@@ -95,5 +95,5 @@ def _blocks_of_weights(entry_weight, X):
     if isinstance(entry_weight, RowBlocks) and np.array_equal(entry_weight.starts, X.starts):
         return entry_weight
     raise ValueError(
-        "entry_weight must lie in the same blocks, or chunks, of rows as X: make it as X was made."
+        "entry_weight must have the same blocks, or chunks, of rows as X: create it like X."
     )

@@ -1,8 +1,9 @@
-"""Factors along a path of ranks and penalties, each from those before it.
+"""Factors along paths of ranks and penalties, each fitted from the previous ones.
 
-What is asked of a path is not the last digit of every fit, but which of them predicts hidden
-entries best. So a step costs few sweeps, often one: new components are found by themselves, from
-what the others leave, and then all are improved together while hidden entries gain by it.
+A path need not give the last digits of every fit, but the model that predicts hidden entries best.
+Therefore a step makes few sweeps, often one: new components are computed separately from the
+residuals of the others, and then all components are improved together while the error of the hidden
+entries decreases.
 """
 
 from dataclasses import dataclass, replace
@@ -26,34 +27,34 @@ from sklearn_mf.starts.widened import widened
 from sklearn_mf.utils._threads import in_threads, is_in_vain, one_blas_thread
 from sklearn_mf.utils._warnings import quiet
 
-# A path ends where so many errors in a row are by this share, or by one standard error of the
-# least if that is less, above the least.
+# A path ends after LATE consecutive errors that exceed the smallest one by the fraction RISEN, or
+# by one standard error of the smallest one if that is less.
 LATE, RISEN = 3, 0.02
-# Hidden entries rest once a sweep takes less than this share from their error.
+# The sweeps at a rank end when one of them decreases the hidden error by less than this fraction.
 RESTING = 0.01
-# Tolerance of the first fit of a path: digits beyond do not change what predicts best.
+# Tolerance of the first fit of a path: more digits do not change which model is best.
 COARSE_TOL = 1e-3
-# What of the standard deviation of the data may be lost in paths, which are twice as fast in
-# single precision.
+# Paths use single precision, which is twice as fast, if its rounding errors are at most this
+# fraction of the standard deviation of the data.
 PRECISION = 1e-5
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Fits at all points of a grid of ranks and strengths, one sweep after the other.
+    """Fits at all points of a grid of ranks and strengths, by warm-started sweeps.
 
     Attributes
     ----------
     objective : Objective
-        What is minimised, in the unit of the data.
+        The objective, in the unit of the data.
     unit : Unit
-        In which paths are followed.
+        The unit in which the paths are computed.
     solver : str or BaseSolver
-        Of the first fit of a path.
+        The solver of the first fit of a path.
     init : str
-        Its start.
+        The initialization of the first fit.
     max_iter : int
-        Its iterations at most.
+        Its maximum number of iterations.
     tol : float
         Its tolerance.
     """
@@ -67,57 +68,58 @@ class Paths:
 
     @classmethod
     def of(cls, estimator, objective: Objective, observations: ObservedMatrix):
-        """Those of an estimator, or None where one sweep a step does not tell what its fits would.
+        """Return the paths of an estimator, or None if warm-started sweeps cannot replace its fits.
 
-        They do of factors that each solves exactly.
+        They can if each factor is solved exactly while the other is fixed.
 
         Parameters
         ----------
         estimator : estimator
-            Its parameters are valid, and those of MatrixFactorization.
+            An estimator with valid parameters, those of MatrixFactorization.
         objective : Objective
-            What it minimises.
+            The objective of the estimator.
         observations : ObservedMatrix
-            In the unit of the data.
+            The data, in their own unit.
 
         Returns
         -------
         paths : Paths or None
-            To be followed.
+            The paths.
         """
         if estimator.early_stopping or estimator.warm_start or not isinstance(estimator.init, str):
             return None
         wanted, problem = estimator.solver, objective.problem(observations, 1)
         solver = solver_of(problem, wanted)
-        # Of data without holes "auto" takes singular vectors, which alternation finds too.
+        # For complete data, "auto" uses the SVD, whose result alternating least squares finds as
+        # well.
         solves = isinstance(solver, ALS) or (wanted == "auto" and isinstance(solver, Spectral))
         if not (solves and problem.is_quadratic):
             return None
-        # Rows of few entries weigh biases beside components, see `ALS.unit_of`.
+        # Rows with few entries compare biases with components; see `ALS.unit_of`.
         has_bias = problem.rows.has_bias or problem.columns.has_bias
         unit = Unit.of_size(problem) if has_bias else Unit.of(problem)
         return cls(objective, unit, wanted, estimator.init, estimator.max_iter, estimator.tol)
 
     def results(self, parts, grid, n_sweeps, seed):
-        """Score, fit time and score time of every point of a grid.
+        """Return score, fit time and score time of every point of a grid.
 
         Parameters
         ----------
         parts : tuple of (ObservedMatrix, HiddenGroups)
-            What is to be seen, and what is hidden, in the unit.
+            The visible and the hidden entries, in the unit.
         grid : tuple of sequences
-            Ranks, ascending, and strengths of the penalties, largest first.
+            Ranks in ascending order, and strengths of the penalties in descending order.
         n_sweeps : int
-            At every step but the first.
+            Maximum number of sweeps in every step but the first.
         seed : int
-            Of the start, and of new directions.
+            Seed of the initialization and of new directions.
 
         Returns
         -------
         scores : ndarray of shape (n_alphas, n_ranks, n_groups)
-            Negative mean squared errors, weighted as the entries are; NaN where a path had ended.
+            Negative mean squared errors, weighted like the entries; NaN after the end of a path.
         times : ndarray of shape (n_alphas, n_ranks, 2)
-            Of each fit, and of each score.
+            Times of each fit and of each score.
         """
         (visible, hidden), (ranks, strengths), rng = parts, grid, check_random_state(seed)
         loss = self.objective.loss.in_unit(self.unit.size)
@@ -130,7 +132,7 @@ class Paths:
 
         scores = np.full((len(strengths), len(ranks), len(hidden.weights)), np.nan)
         times = np.full((*scores.shape[:2], 2), np.nan)
-        # As in solves: BLAS may tell of numbers that are in no result.
+        # As in solves, BLAS may raise floating-point flags that do not concern the results.
         with threads_for(visible), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             first = self._problem(visible, ranks[0], strengths[0])
             offset, corner, leasts = with_offset(first).offset, (None, np.inf), []
@@ -147,7 +149,7 @@ class Paths:
                     fitted = perf_counter()
                     of_groups = hidden.errors(problem, factors, loss)
                     if not np.isfinite(of_groups).all():
-                        break  # factors have run away, and no larger rank brings them back
+                        break  # the factors have diverged, and larger ranks diverge as well
                     scores[number, step] = -of_groups * self.unit.size**2
                     times[number, step] = fitted - began, perf_counter() - fitted
                     before = mean_of(of_groups)
@@ -162,35 +164,35 @@ class Paths:
         return scores, times
 
     def _problem(self, observations: ObservedMatrix, rank, strength):
-        """A point of the grid, of observations in the unit."""
+        """Return the problem of a point of the grid, for observations in the unit."""
         return self.unit.terms(self.objective.at(strength).problem(observations, rank))
 
     def _solved(self, problem: Problem, random_state):
-        """Where a path begins: the factors of a fit."""
+        """Return the factors of the first fit of a path."""
         solver = solver_of(problem, self.solver)
         init = default_init(problem, solver) if self.init == "auto" else self.init
         factors = start(problem, init, random_state)
         options = {"max_iter": self.max_iter, "tol": max(self.tol, COARSE_TOL)}
         state = solver.solve(problem, *factors, random_state=random_state, **options)
         if state.interrupted:
-            raise KeyboardInterrupt  # no path goes on from half a fit
+            raise KeyboardInterrupt  # a path cannot continue an incomplete fit
         return problem.fold_in(state.Ht), state.Ht
 
 
 def sweeps(problem: Problem, W, Ht):
-    """Factors after each of any number of sweeps.
+    """Yield the factors after each of an unlimited number of sweeps.
 
     Parameters
     ----------
     problem : Problem
-        To be solved.
+        The problem to be solved.
     W, Ht : ndarray of shape (n_rows, k), (n_columns, k)
-        Where to start.
+        Initial factors.
 
     Yields
     ------
     W, Ht : ndarray
-        W the best for this Ht.
+        The factors, with the best W for this Ht.
     """
     while True:
         W, Ht = problem.balanced(W, problem.T.solve_rows(W, Ht))
@@ -199,26 +201,26 @@ def sweeps(problem: Problem, W, Ht):
 
 
 def rested(sweeps, error_of, before, most):
-    """Follow sweeps until the error of hidden entries rests.
+    """Make sweeps until the error of the hidden entries no longer decreases.
 
-    A step of a path that ended sooner would leave to the next rank what is its own to gain, and
-    that rank would seem to be needed.
+    If a step ended earlier, the rest of its decrease would be attributed to the next rank, which
+    would seem to be needed.
 
     Parameters
     ----------
     sweeps : iterable of tuple of two ndarrays
-        Factors, see `sweeps`.
+        Pairs of factors; see `sweeps`.
     error_of : callable
-        Mean squared error of hidden entries; gets the factors.
+        A function of the factors that returns the mean squared error of the hidden entries.
     before : float
-        The error of the step before.
+        Error of the previous step.
     most : int
-        Number of sweeps.
+        Maximum number of sweeps.
 
     Returns
     -------
     factors : tuple of two ndarrays
-        The last.
+        The last factors.
     """
     for factors in islice(sweeps, most):
         error = error_of(factors)
@@ -229,25 +231,25 @@ def rested(sweeps, error_of, before, most):
 
 
 def follow(judge, tasks, work):
-    """What is found along the paths of some tasks, whose threads fill each other's gaps.
+    """Run the paths of some tasks, in threads that share the cores.
 
     Parameters
     ----------
     judge : callable
-        Of one task.
+        A function of one task.
     tasks : sequence
-        What it is called with.
+        Arguments for the function.
     work : float
-        Multiplications in the largest step of a path: little is not worth another thread.
+        Number of multiplications in the largest step of a path: small work uses fewer threads.
 
     Returns
     -------
     results : list
-        In the order of the tasks.
+        The results, in the order of the tasks.
     """
 
     def quietly(task):
-        with quiet(ConvergenceWarning):  # whether the last fit converges, that will say
+        with quiet(ConvergenceWarning):  # only the final fit may warn
             return judge(task)
 
     with one_blas_thread():
@@ -255,14 +257,14 @@ def follow(judge, tasks, work):
 
 
 def has_risen(errors, n_hidden):
-    """Whether the last errors of a path are so far above its least that the rest is no use.
+    """Return whether the last errors of a path are too large for the path to recover.
 
     Parameters
     ----------
     errors : ndarray of shape (n_steps,)
-        Mean squares, of hidden entries.
+        Mean squared errors of hidden entries.
     n_hidden : int
-        Number of hidden entries: it tells the standard error of such a mean of normal errors.
+        Number of hidden entries, for the standard error of the mean of normally distributed errors.
 
     Returns
     -------

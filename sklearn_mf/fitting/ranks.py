@@ -1,4 +1,4 @@
-"""How many components data have: as hidden entries tell, or a share of the variance."""
+"""Choice of the rank by hidden entries, or by the explained variance."""
 
 from dataclasses import replace
 
@@ -14,36 +14,38 @@ from sklearn_mf.objective.units import Unit
 from sklearn_mf.observations import ObservedMatrix, ZeroFilledObservations
 from sklearn_mf.utils._hiding import HIDDEN_COLUMNS
 
-# What ``n_components="auto"``, and None where entries are missing, try at most, and on which hidden
-# entries; sweeps at a rank.
+# Maximum rank for ``n_components="auto"``, and for None if entries are missing; number of
+# hold-outs, their fraction of the entries, and maximum number of sweeps at a rank.
 MOST_COMPONENTS, N_HOLD_OUTS, HIDDEN_SHARE, N_SWEEPS = 50, 5, 0.2, 100
-# Under ``alpha_W="auto"`` strengths are tried beside ranks, shares of the deviation, and which of
-# them is the first.
+# With ``alpha_W="auto"``, these multiples of the standard deviation are tried as strengths; FIRST
+# is the first one.
 FOR_RANKS, FIRST = (0.5, 0.25, 0.12, 0.06, 0.03, 0.01, 0.003, 0.001, 1e-4, 1e-5, 0.0), 0.12
-# The standard deviation of normal numbers beside the median of their absolute values.
+# Ratio of the standard deviation of normally distributed numbers to the median of their absolute
+# values.
 NORMAL = 1.4826
-# Share of the error that is no reason for another component, however sure it is.
+# A decrease of the error below this fraction does not justify another component, even if it is
+# significant.
 NEGLIGIBLE = 1e-3
 
 
 def rank_of_hidden_entries(paths: Paths, observations: ObservedMatrix, strengths, random_state):
-    """The rank that ``n_components="auto"`` means.
+    """Return the rank for ``n_components="auto"``.
 
     Parameters
     ----------
     paths : Paths
-        To be followed.
+        The paths.
     observations : ObservedMatrix
-        In the unit of the data.
+        The data, in their own unit.
     strengths : tuple of (sequence of Strength, int)
-        Which to try, and the index of the first.
+        Strengths to try, and the index of the first one.
     random_state : int, RandomState instance or None
-        Hides entries.
+        Controls which entries are hidden.
 
     Returns
     -------
     rank : int
-        The smallest whose error is within one standard error of the least.
+        The smallest rank whose error is within one standard error of the smallest error.
     """
     ranks = np.arange(1, min(*observations.shape, MOST_COMPONENTS) + 1)
     if len(ranks) == 1:
@@ -70,17 +72,17 @@ def rank_of_hidden_entries(paths: Paths, observations: ObservedMatrix, strengths
 
 
 def strengths_for_ranks(objective: Objective, observations: ObservedMatrix):
-    """Which strengths to try where the rank is chosen, and the index of the first."""
+    """Return the strengths to try with the ranks, and the index of the first one."""
     unit = unit_of_shares(objective, observations)
     strengths = [Strength.of_share(share, unit, objective.l1_ratio) for share in FOR_RANKS]
     return strengths, FOR_RANKS.index(FIRST)
 
 
 def unit_of_shares(objective: Objective, observations: ObservedMatrix):
-    """The deviation of the data: strengths that are shares of it make the same model in any.
+    """Return the deviation of the data, the unit of relative strengths.
 
-    Losses that an outlier hardly moves are given for data that have some: their deviation is the
-    median one, or a single entry would make the penalty too strong for all others.
+    Robust losses are used for data with outliers. For them it is the median absolute deviation,
+    because a single outlier would make the penalty too strong for all other entries.
     """
     problem, loss = objective.problem(observations, 1), objective.loss
     unit = Unit.of_size(problem)
@@ -95,36 +97,36 @@ def unit_of_shares(objective: Objective, observations: ObservedMatrix):
 
 
 def of_entries(observations: ObservedMatrix):
-    """Observations entry by entry, unless that would store zeros."""
+    """Return the observations as single entries, unless this would store zeros."""
     is_sparse = isinstance(observations, ZeroFilledObservations)
     return observations if is_sparse else observations.stored()
 
 
 def _hold_outs(observations: ObservedMatrix, random_state):
-    """Seeds of as many hold-outs as are enough."""
+    """Return seeds of as many hold-outs as are enough."""
     n_hidden = HIDDEN_SHARE * observations.n_observed
-    if isinstance(observations, ZeroFilledObservations):  # of rows, in which some are hidden
+    if isinstance(observations, ZeroFilledObservations):  # hold-outs hide blocks of rows
         n_hidden *= HIDDEN_COLUMNS
     n_hold_outs = min(n_enough(n_hidden), N_HOLD_OUTS)
     return check_random_state(random_state).randint(2**31 - 1, size=n_hold_outs)
 
 
 def rank_of_variance(observations: ObservedMatrix, share, is_centred):
-    """The smallest rank that has at least a share of the variance of complete data.
+    """Return the smallest rank that explains a fraction of the variance of complete data.
 
     Parameters
     ----------
     observations : DenseObservations
-        Complete.
+        Complete data.
     share : float
-        In (0, 1).
+        The fraction, in (0, 1).
     is_centred : bool
-        Whether means of the features do not count.
+        Whether the means of the features are subtracted.
 
     Returns
     -------
     rank : int
-        At least 1.
+        The rank, at least 1.
     """
     X = observations.values
     if is_centred:
@@ -133,38 +135,39 @@ def rank_of_variance(observations: ObservedMatrix, share, is_centred):
         X = X * np.sqrt(observations.row_weight)[:, None]
     squares = np.linalg.svd(X, compute_uv=False).astype(np.float64) ** 2
     shares = np.cumsum(squares) / max(squares.sum(), np.finfo(np.float64).tiny)
-    enough = share - max(X.shape) * np.finfo(X.dtype).eps  # sums are rounded
+    enough = share - max(X.shape) * np.finfo(X.dtype).eps  # tolerance for rounding errors
     return min(int(np.searchsorted(shares, enough)) + 1, len(shares))
 
 
 def of_every_rank(ranks, strengths, results_of, first, n_deciding, least):
-    """Results of every rank, under the best of the strengths that it was tried with.
+    """Return the results of every rank with the best strength among those tried with it.
 
-    A strength that suits few components hides those that a weaker one would find, and a rank tells
-    which strength it needs. So the ranks are tried under one strength, then strengths at the best
-    rank and at the simplest that is nearly as good, in turns, until no turn begins anew.
+    A strength that suits few components hides those that a weaker one would find, and the best
+    strength depends on the rank. Therefore the ranks are tried with one strength, and the strengths
+    with the best rank and with the simplest rank that is nearly as good, alternately, until nothing
+    new remains.
 
     Parameters
     ----------
     ranks : sequence
-        Ascending.
+        Ranks in ascending order.
     strengths : sequence
-        The largest first.
+        Strengths in descending order.
     results_of : callable
-        Gets ranks and strengths, of which one is alone, and follows the other, and a slice of
-        folds; returns an ndarray of shape (n_folds, n_strengths, n_ranks, n_results), the score
-        first: NaN where a path had ended.
+        A function of ranks and strengths (one of them a single value), and of a slice of folds. It
+        returns an ndarray of shape (n_folds, n_strengths, n_ranks, n_results). The first result is
+        the score, NaN after the end of a path.
     first : int
-        Index of the strength to begin with.
+        Index of the first strength.
     n_deciding : int
         Number of folds that are enough to choose a strength.
     least : float
-        A difference that is no difference.
+        Differences below this number are ignored.
 
     Returns
     -------
     results : ndarray of shape (n_folds, n_ranks, n_results)
-        NaN where a path had ended.
+        The results; NaN after the end of a path.
     """
     if len(strengths) == 1:
         return results_of(ranks, strengths, slice(None))[:, 0]
@@ -172,7 +175,7 @@ def of_every_rank(ranks, strengths, results_of, first, n_deciding, least):
     tried, begun, to_begin = set(), set(), [first]
 
     def column_of(rank):
-        """Results of a rank under all strengths."""
+        """Return the results of a rank with all strengths."""
         tried.add(rank)
         column = results_of(ranks[rank : rank + 1], strengths, slice(n_deciding))[:, :, 0]
         if len(column) == len(found[rank][0]):
@@ -188,7 +191,7 @@ def of_every_rank(ranks, strengths, results_of, first, n_deciding, least):
             of_rank.append(results)
         promising = {_best(line), simplest_of_the_good(line[..., 0])}
         to_begin += {_best(column_of(rank)) for rank in promising - tried} - begun - {*to_begin}
-    # A rank that was tried under all strengths has an advantage over its neighbours.
+    # A rank that was tried with all strengths has an advantage over its neighbors.
     n_folds = len(found[0][0])
     while n_deciding >= n_folds:
         scores = np.stack([of_rank[_best(of_rank)][:, 0] for of_rank in found])
@@ -199,35 +202,36 @@ def of_every_rank(ranks, strengths, results_of, first, n_deciding, least):
         for rank in untried:
             column_of(rank)
     results = np.stack([of_rank[_best(of_rank)] for of_rank in found], axis=1)
-    # Where the path of the best strength had ended, those of others tell no more.
+    # If the path of the best strength has ended, the results of other strengths are not used.
     ended = lines[_best([line[_best(line)] for line in lines])][..., 0].T
     results[np.isnan(ended)] = np.nan
     return results
 
 
 def _best(results):
-    """Which of some results, each of shape (n_folds, n_results), has the best mean score."""
+    """Return the index of the results, of shape (n_folds, n_results), with the best mean score."""
     means = [result[:, 0].mean() for result in results]
     return int(np.argmax(np.nan_to_num(means, nan=-np.inf)))
 
 
 def simplest_of_the_best(scores, least=0.0):
-    """The first candidate, the simplest first, that is within one standard error of the best.
+    """Return the first candidate, in order of complexity, within one standard error of the best.
 
-    That is the standard error of how much worse it is on the same hidden entries, or of the best
-    score if that is less, since folds in which a candidate fails are no reason to take it.
+    This is the standard error of its mean difference from the best score on the same hidden
+    entries, or of the best score itself if that is smaller: a candidate that fails in some folds
+    should not profit from its variance.
 
     Parameters
     ----------
     scores : ndarray of shape (n_candidates, n_folds)
-        NaN where a path had ended.
+        Scores; NaN after the end of a path.
     least : float
-        A difference that is no difference, beside a thousandth of the best score.
+        Differences below this number, or below a thousandth of the best score, are ignored.
 
     Returns
     -------
     index : int
-        Of that candidate.
+        Index of the candidate.
     """
     best = scores[int(np.nanargmax(scores.mean(axis=1)))]
     losses = best - scores
@@ -237,7 +241,7 @@ def simplest_of_the_best(scores, least=0.0):
 
 
 def simplest_of_the_good(scores):
-    """The same within one standard error of the best score itself, which most candidates are."""
+    """Return the first candidate within one standard error of the best score itself."""
     best = scores[int(np.nanargmax(scores.mean(axis=1)))]
     error = best.std() / np.sqrt(max(scores.shape[1] - 1, 1))
     return int(np.argmax(scores.mean(axis=1) >= best.mean() - error))

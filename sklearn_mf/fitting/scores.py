@@ -1,4 +1,4 @@
-"""How well a model predicts entries that its codes were not shown: R^2, or D^2 of a loss."""
+"""Scores of predictions of hidden entries: R^2, or D^2 for other losses."""
 
 from dataclasses import replace
 
@@ -13,12 +13,12 @@ from sklearn_mf.utils._hiding import hiding_stream
 from sklearn_mf.utils._threads import quiet_products
 from sklearn_mf.utils._warnings import warn
 
-# Share of each row's observed entries that are hidden, and the seed that chooses them.
+# Fraction of the observed entries of each row that are hidden, and the seed that selects them.
 HIDDEN_SHARE, HIDDEN_SEED = 0.2, 0
 
 
 def explained_share(error, baseline):
-    """Share of the loss of constants that a model saves; 1 is perfect, and 0 no better.
+    """Return R^2 or D^2: 1 for perfect predictions, 0 if they are no better than constants.
 
     Parameters
     ----------
@@ -30,25 +30,25 @@ def explained_share(error, baseline):
     Returns
     -------
     share : float
-        ``1 - error / baseline``, the R^2 or D^2.
+        The score ``1 - error / baseline``.
     """
     return 1 - error / baseline if baseline > 0 else float(error <= baseline)
 
 
 def score_of_hidden_entries(problem: Problem, model: FactorModel):
-    """Share of the loss of constants that the model saves where a share of each row is hidden.
+    """Return the R^2 or D^2 of hidden entries, a fraction of each row.
 
     Parameters
     ----------
     problem : Problem
         The rows, in the unit of the model.
     model : FactorModel
-        To be judged.
+        The model to be scored.
 
     Returns
     -------
     score : float
-        NaN, with a warning, where nothing can be hidden or compared.
+        The score; NaN, with a warning, if nothing can be hidden or compared.
     """
     problem, Ht = model.fixed(problem)
     observations, loss = problem.observations, problem.loss
@@ -68,10 +68,10 @@ def score_of_hidden_entries(problem: Problem, model: FactorModel):
         n_hidden += hidden.n_observed
         comparable |= bool(hidden.T.n_in_row()[in_column > 1].any())
     if not comparable:
-        why = "no row of X has an observed entry to spare"
+        why = "no row of X has two observed entries, so none can be hidden"
         if n_hidden:
-            why = "no entry that it hides has another one in its column to be compared with"
+            why = "no hidden entry has another observed entry in its column for comparison"
         warn(f"score is not defined: {why}. Score more rows at once.", UndefinedMetricWarning)
         return float("nan")
-    # Predictions beyond all numbers are infinitely bad.
+    # If predictions overflow, the score is minus infinity.
     return explained_share(np.inf if np.isnan(error) else error, baseline)

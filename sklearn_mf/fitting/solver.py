@@ -1,4 +1,4 @@
-"""Who solves a problem, where its name or object is given or nothing is."""
+"""Selection of the solver by its name, as an object, or automatically."""
 
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.solvers import ALS, LBFGS, SOLVERS, BaseSolver, GradientDescent, Spectral
@@ -6,26 +6,26 @@ from sklearn_mf.utils._validation import check_parameters
 
 
 def solver_of(problem: Problem, solver, early_stopping=False):
-    """The solver that is meant, which can serve the problem.
+    """Return the solver of a problem, and check that it supports the problem.
 
     Parameters
     ----------
     problem : Problem
-        What is to be solved.
+        The problem to be solved.
     solver : str or BaseSolver
-        A name, an object, or "auto" for the one that serves best.
+        A name, an object, or "auto" for an automatic choice.
     early_stopping : bool, default=False
-        Whether entries are hidden from it.
+        Whether entries are hidden from the solver.
 
     Returns
     -------
     solver : BaseSolver
-        Its parameters are valid.
+        The solver, with valid parameters.
 
     Raises
     ------
     ValueError
-        If it cannot serve the problem.
+        If the solver does not support the problem.
     """
     if isinstance(solver, BaseSolver):
         check_parameters(solver)
@@ -45,12 +45,12 @@ def solver_of(problem: Problem, solver, early_stopping=False):
 
 
 def iterative_solver(problem: Problem):
-    """The best of the solvers that need a start."""
+    """Return the default solver among those that need an initialization."""
     if hasattr(problem.loss, "quadratic"):
         return ALS()
     return GradientDescent(momentum="auto") if LBFGS.obstacle(problem) else LBFGS()
 
 
 def default_init(problem: Problem, solver):
-    """Which start ``init="auto"`` is: an outlier's singular vector could lead losses astray."""
+    """Return the initialization for ``init="auto"``: singular vectors are sensitive to outliers."""
     return solver.init if problem.loss.is_squared else "random"

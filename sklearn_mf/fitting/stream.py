@@ -1,15 +1,14 @@
-"""Streams: the components of all rows so far, none of which is kept.
+"""Streams: components of all rows so far, without storing the rows.
 
-With the codes fixed the components of a feature are a ridge regression on them, of which
-the normal equations are all that matters: a Gram matrix and a vector of moments, sums over
-the rows that observe the feature (Mairal, Bach, Ponce & Sapiro 2010; with missing entries,
-Mensch, Mairal, Thirion & Varoquaux 2018, :doi:`10.1109/TSP.2017.2752697`). A batch of rows
-adds to the sums and is forgotten.
+If the codes are fixed, the components of a feature are a ridge regression on them. Its normal
+equations are sufficient: a Gram matrix and a vector of moments, which are sums over the rows that
+observe the feature (Mairal, Bach, Ponce & Sapiro 2010; with missing entries, Mensch, Mairal,
+Thirion & Varoquaux 2018, :doi:`10.1109/TSP.2017.2752697`). A batch of rows is added to the sums and
+is not needed afterwards.
 
-The sums are over codes that were solved when the components were others. Two things keep
-them from misleading. They are carried along: where the components move, the codes of
-everything that the model explains move linearly, and so their sums can follow. And they
-fade: what was solved in the beginning counts less and less.
+The sums contain codes that were computed for earlier components. Two corrections keep them useful.
+First, they are transformed: if the components change, the codes of the part of the data explained
+by the model change linearly, so the sums can follow. Second, older sums are down-weighted.
 """
 
 from dataclasses import dataclass, replace
@@ -25,29 +24,29 @@ from sklearn_mf.starts.start import start, without_saddles, zeros
 from sklearn_mf.systems import RowPenalty, RowSystems, solve, solve_active_set
 from sklearn_mf.utils._threads import one_blas_thread
 
-# A row counts as much as the number of rows before it, to this power: the first components
-# were poor, and so were their codes (Mairal et al. 2010, section 3.4).
+# A row has the weight of its index to this power, because the first components, and therefore their
+# codes, were poor (Mairal et al. 2010, section 3.4).
 FADING = 2.0
-# Rows of a fit that tell how its codes are distributed.
+# Number of rows of a fit that determine the distribution of its codes.
 SAMPLE = 1000
 
 
 @dataclass(frozen=True)
 class Past:
-    """What a fit leaves for a stream that goes on from it.
+    """The summary of a fit with which a stream can continue it.
 
     Attributes
     ----------
     moment : ndarray of shape (q, q)
-        Mean over the observed entries of the products of a row of the left factor.
+        Mean over the observed entries of the outer products of the rows of the left factor.
     curvature : float
-        Mean weight of the entries in the bound of the loss; 1 if it is squared.
+        Mean weight of the entries in the bound of the loss; 1 for the squared loss.
     totals : ndarray of shape (n_features,)
-        Weight of the observed entries of each feature.
+        Total weight of the observed entries of each feature.
     n_rows : int or float
-        Weight of the rows.
+        Total weight of the rows.
     offset : float
-        Overall constant from which biases are counted.
+        Overall constant to which biases are relative.
     """
 
     moment: np.ndarray
@@ -58,31 +57,31 @@ class Past:
 
     @classmethod
     def of(cls, problem: Problem, Ht, W=None):
-        """What a problem leaves that these components, and codes if known, have solved."""
+        """Return the summary of a problem solved by these components, and codes if known."""
         seen = np.flatnonzero(_row_weights(problem.observations))
         some = seen[np.linspace(0, len(seen) - 1, min(SAMPLE, len(seen))).astype(np.intp)]
         sample = replace(problem, observations=problem.observations.subset(some))
-        with one_blas_thread():  # so few rows are not worth waking others
+        with one_blas_thread():  # for so few rows, more threads are slower
             W = sample.fold_in(Ht) if W is None else W[some]
         return cls._of_moment(problem, *_pooled_moment(sample, W, Ht))
 
     @classmethod
     def of_spectrum(cls, problem: Problem, Ht, squares):
-        """The same of complete data without penalties, whose codes are uncorrelated.
+        """Return the summary for complete data without penalties, whose codes are uncorrelated.
 
         Parameters
         ----------
         problem : Problem
-            Solved, under the squared loss.
+            The problem, solved under the squared loss.
         Ht : ndarray of shape (n_features, k)
-            The features' factor, its components orthogonal.
+            Factor of the features, with orthogonal components.
         squares : ndarray of shape (n_components,)
             Sums of squares of the model values of each component.
 
         Returns
         -------
         past : Past
-            Codes are centred where there is a bias.
+            The summary, with centered codes if there is a bias.
         """
         lengths = np.square(problem.layout.components(Ht), dtype=np.float64).sum(axis=0)
         lengths *= float(problem.row_weight.sum(dtype=np.float64))
@@ -98,11 +97,11 @@ class Past:
 
     @property
     def n_entries(self):
-        """Weight of all entries."""
+        """Total weight of all entries."""
         return self.totals.sum()
 
     def resumed(self, problem: Problem, Ht):
-        """Near enough the sums that the fit would have left; these components solve them."""
+        """Return approximately the sums of the fit; they are solved by its components."""
         _check_layout(problem, len(self.moment))
         shared = self.totals[:1] if np.ptp(self.totals) == 0 else self.totals
         sums = RowSystems.solved_by(shared[:, None, None] * self.moment, problem.layout.right(Ht))
@@ -116,29 +115,30 @@ class Past:
 
 @dataclass(frozen=True)
 class Stream:
-    """Sums over the rows of a stream. A batch of rows makes another one of it.
+    """Sums over the rows of a stream. A batch of rows gives a new stream.
 
-    The model is ``left @ right.T``, with a row ``(w, c, 1)`` of the left factor for a sample
-    and ``(h, 1, b + offset)`` of the right one for a feature, as far as there are biases.
+    The model is ``left @ right.T``, where the left factor has a row ``(w, c, 1)`` for each sample
+    and the right factor a row ``(h, 1, b + offset)`` for each feature (c and b only if there are
+    biases).
 
     Attributes
     ----------
     sums : RowSystems
-        Of every feature, without a penalty: weighted sums of products of left rows, of shape
-        (q, q), over the rows that observe the feature, and of data times left rows. One Gram matrix
-        for all while nothing was missing.
+        The normal equations of every feature without a penalty: weighted sums of outer products of
+        left rows, of shape (q, q), over the rows that observe the feature, and of data times left
+        rows. There is one Gram matrix for all features until entries are missing.
     totals : ndarray of shape (n_features,)
-        Weight of the entries in these sums.
+        Total weight of the entries in these sums.
     curvatures : ndarray of shape (n_features,)
-        The same under the bound of the loss; equal if it is squared.
+        The same with the weights of the bound of the loss; equal for the squared loss.
     n_in_sums : float
-        Weight of the rows in these sums, which fade.
+        Total weight of the rows in these sums, which are down-weighted.
     n_kept : float
-        Weight of the rows that are not forgotten.
+        Total weight of the rows after forgetting.
     n_rows : int or float
-        Weight of all rows.
+        Total weight of all rows.
     offset : float
-        Overall constant from which biases are counted.
+        Overall constant to which biases are relative.
     """
 
     sums: RowSystems
@@ -151,7 +151,7 @@ class Stream:
 
     @classmethod
     def empty(cls, problem: Problem):
-        """Before any row."""
+        """Return the stream before any row."""
         q, n_features = problem.layout.n_in_full, problem.observations.shape[1]
         nothing = np.zeros(n_features)
         sums = RowSystems(np.zeros((1, q, q)), np.zeros((n_features, q)))
@@ -159,22 +159,23 @@ class Stream:
 
     @property
     def n_entries(self):
-        """Weight of all entries that are not forgotten."""
+        """Total weight of all entries after forgetting."""
         return self.totals.sum() * self.n_kept / self.n_in_sums if self.n_in_sums else 0.0
 
     def resumed(self, problem: Problem, Ht):
-        """Itself, if the problem is the same; see `Past.resumed`."""
+        """Return the stream itself if the problem has the same biases; see `Past.resumed`."""
         _check_layout(problem, self.sums.grams.shape[1])
         return self
 
     def started(self, problem: Problem, Ht):
-        """With components of which nothing is known but this start.
+        """Return the stream with initial components.
 
-        It counts as many rows as there are components: fewer tell little about them.
+        The initialization counts as many rows as there are components, because fewer rows have
+        little information.
         """
         moment, _ = _pooled_moment(problem, problem.fold_in(Ht), Ht)
         mean_squares = np.diag(moment).copy()
-        # Of the codes alone: a bias has another unit.
+        # Use the codes only, because biases have a different unit.
         of_codes, _ = problem.layout.split(mean_squares[None])
         of_codes[:] = of_codes.mean()
         gram = problem.n_components * np.diag(mean_squares)
@@ -182,7 +183,7 @@ class Stream:
         return replace(self, sums=self.sums + start)
 
     def with_features(self, problem: Problem, Ht):
-        """Features that occur for the first time start at their mean."""
+        """Initialize features that occur for the first time with their means."""
         new = (self.totals == 0) & (problem.T.observations.row_totals() > 0)
         if not new.any():
             return self, Ht
@@ -199,25 +200,25 @@ class Stream:
         Parameters
         ----------
         problem : Problem
-            The batch, and what is minimised over all rows.
+            The batch, with the objective.
         Ht : ndarray of shape (n_features, k)
-            The features' factor so far.
+            Current factor of the features.
         forget_factor : float
-            What a row counts after the next one came.
+            Factor of the weight of a row after each further row.
 
         Returns
         -------
         stream : Stream
-            The sums with the batch in them.
+            The sums that include the batch.
         Ht : ndarray of shape (n_features, k)
-            Components that solve them; NaN where codes have run away.
+            Components that solve them; NaN if the codes have diverged.
         """
         n_new = weight_of_rows(problem.observations)
         kept = forget_factor**n_new
-        before = self.n_rows + problem.n_components  # the start counts as so many
+        before = self.n_rows + problem.n_components  # the weight of the initialization
         fading = kept * (before / (before + n_new)) ** FADING
         sums, curvatures = _column_sums(problem, problem.fold_in(Ht), Ht)
-        if not np.isfinite(sums.grams).all():  # of codes whose squares no number holds
+        if not np.isfinite(sums.grams).all():  # squares of codes overflow
             return self, np.full_like(Ht, np.nan)
         stream = Stream(
             self.sums.faded(fading) + sums,
@@ -234,7 +235,7 @@ class Stream:
         return stream, after.astype(Ht.dtype)
 
     def column_penalty(self, problem: Problem):
-        """As of a problem with all rows: for sums that fade, the penalty fades alike."""
+        """Return the penalty of a problem with all rows, down-weighted like the sums."""
         _, *per_column = problem.T.row_penalty
         scale = np.zeros_like(self.totals)
         seen = self.totals > 0
@@ -243,16 +244,16 @@ class Stream:
         return RowPenalty(scale, *(part.astype(np.float64) for part in per_column))
 
     def column_systems(self, problem: Problem):
-        """The normal equations of the features: of their components, and of biases to be found."""
+        """Return the normal equations of the features, for components and estimated biases."""
         known = problem.layout.right(np.zeros((len(self.totals), problem.T.width)))
         systems = self.sums.of_coefficients(problem.layout.free, known)
         return replace(systems, penalty=self.column_penalty(problem))
 
     def solved(self, problem: Problem, Ht):
-        """Components that solve the normal equations."""
+        """Return components that solve the normal equations."""
         systems, eps = self.column_systems(problem), float(np.finfo(Ht.dtype).eps)
         if not problem.columns.penalty.is_smooth:
-            # Sums of rounded numbers may have no minimum, a little beside them they have one.
+            # Rounded sums may have no minimum. A small multiple of the diagonal restores it.
             k = systems.grams.shape[1]
             grams = systems.grams * (1 + 10 * k * eps * np.eye(k))
             return solve_active_set(replace(systems, grams=grams), Ht.astype(np.float64)).rows
@@ -261,11 +262,12 @@ class Stream:
         return solution
 
     def carried(self, problem: Problem, before, after):
-        """The sums of the codes as they would be under the new components.
+        """Return the sums of the codes as they would be for the new components.
 
-        What the model explains, ``D u + d`` with ``u = (w, c)``, has under the new one the
-        code ``(D'V D + P)^-1 (D'V (D u + d - d') + P u)``, D and d of the old and D' and d' of
-        the new components, V the mean weight of a feature's entries and P the penalty.
+        The part ``D u + d`` that the model explains, with ``u = (w, c)``, has under the new model
+        the code ``(D'V D + P)^-1 (D'V (D u + d - d') + P u)``, where D and d belong to the old and
+        D' and d' to the new components, V is the mean weight of a feature's entries and P the
+        penalty.
         """
         width, right = problem.width, problem.layout.right
         old, new = right(before.astype(np.float64)), right(after)
@@ -281,18 +283,18 @@ class Stream:
         return self._with_left(carry)
 
     def _with_left(self, change):
-        """The sums, were every left row multiplied by this matrix."""
+        """Return the sums that result if every left row is multiplied by this matrix."""
         return replace(self, sums=self.sums.carried(change))
 
     def balanced(self, problem: Problem, Ht):
-        """The same model in the form whose penalties are least.
+        """Return the same model in the form with the smallest penalties.
 
-        Without it small penalties let components drift together.
+        Otherwise, with small penalties, components would become more and more similar.
         """
         if are_zero(problem, Ht):
             return self, Ht
         share = self.totals / self.n_in_sums
-        # Sums over all features, so weighted that they are the rows' penalties.
+        # Weighted sums over all features that equal the penalties of the rows.
         row_scale = share.sum() ** (problem.alpha_scaling - 1)
         seen = self.totals > 0
         weights = np.zeros_like(share)
@@ -307,32 +309,32 @@ class Stream:
 
 
 def advanced(past, problem: Problem, model, init, batch):
-    """A stream with a batch more, and components that solve it.
+    """Return the stream with another batch, and components that solve it.
 
     Parameters
     ----------
     past : Past, Stream or None
-        All rows before; None before the first.
+        The previous rows; None before the first ones.
     problem : Problem
         The batch, in the unit of the stream.
     model : FactorModel or None
-        What was found so far.
+        The current model.
     init : callable
-        Gets the problem and a RandomState; returns how components start, see `start`.
+        A function of the problem and a RandomState that returns initial components; see `start`.
     batch : tuple of (float, {int, RandomState instance, None})
-        What a row leaves of the weight of those before it, and the source of random numbers.
+        Factor of the weight of a row after each further row, and the source of random numbers.
 
     Returns
     -------
     stream : Stream
-        With the batch.
+        The stream with the batch.
     Ht : ndarray of shape (n_features, k)
-        The features' factor, in the unit.
+        Factor of the features, in the unit.
 
     Raises
     ------
     ValueError
-        If they are not finite.
+        If the components are not finite.
     """
     forget_factor, random_state = batch
     stream = Stream.empty(problem) if past is None else past
@@ -353,23 +355,23 @@ def advanced(past, problem: Problem, model, init, batch):
 
 
 def check_finite(Ht):
-    """Refuse what a batch has led to, before an estimator changes."""
+    """Raise an error if the components are not finite, before an estimator changes."""
     if not np.isfinite(Ht).all():
         raise ValueError(
-            "partial_fit diverged: the components after this batch are not finite, so it changes "
-            "nothing. Scale X, or raise alpha_W and alpha_H."
+            "partial_fit diverged: the components after this batch are not finite, so the model "
+            "was not changed. Scale X, or increase alpha_W and alpha_H."
         )
 
 
 def _check_layout(problem: Problem, n_in_full):
     if n_in_full != problem.layout.n_in_full:
         raise ValueError(
-            "bias has changed since the last rows: partial_fit cannot go on from them."
+            "bias has changed since the previous rows, so partial_fit cannot continue. Use fit."
         )
 
 
 def centred(past, problem: Problem):
-    """The problem of a batch, its biases counted from the mean of the past and the batch."""
+    """Return the problem of a batch, with biases relative to the mean of past and batch."""
     if not problem.rows.has_bias:
         return problem
     batch = problem.T.observations.row_totals().sum(dtype=np.float64)
@@ -379,14 +381,14 @@ def centred(past, problem: Problem):
 
 
 def are_zero(problem: Problem, Ht):
-    """Whether the components are zero, but for the rounding error of the data."""
+    """Return whether the components are zero, up to rounding errors of the data."""
     largest = max(np.abs(values).max(initial=0) for values in problem.observations.each_value())
     H = problem.layout.components(Ht)
     return np.square(H).max() <= 1e3 * np.finfo(problem.observations.dtype).eps * largest
 
 
 def seen_rows(observations: ObservedMatrix):
-    """The observations of the rows that have an entry; None if none has."""
+    """Return the observations of the rows with observed entries; None if there are none."""
     seen = np.flatnonzero(_row_weights(observations))
     if len(seen) == 0:
         return None
@@ -394,7 +396,7 @@ def seen_rows(observations: ObservedMatrix):
 
 
 def weight_of_rows(observations: ObservedMatrix):
-    """How many rows have an entry, or their weight."""
+    """Return the number, or the total weight, of the rows with observed entries."""
     weights = _row_weights(observations)
     if observations.row_weight is None:
         return int(weights.sum())
@@ -407,7 +409,7 @@ def _row_weights(observations: ObservedMatrix):
 
 
 def _column_sums(problem: Problem, W, Ht):
-    """Sums of every feature over the rows of the left factor, and its weight in them."""
+    """Return sums of every feature over the rows of the left factor, and their weights."""
     left, right = problem.layout.left(W), problem.layout.right(Ht)
     no_offsets = np.zeros_like(left, shape=len(left))
     parts = [
@@ -419,7 +421,7 @@ def _column_sums(problem: Problem, W, Ht):
 
 
 def _pooled_moment(problem: Problem, W, Ht):
-    """Mean over the entries of the products of left rows, and of their weights there."""
+    """Return the means over entries of the outer products of left rows, and of their weights."""
     left, right = problem.layout.left(W), problem.layout.right(Ht)
     moment = np.zeros((left.shape[1], left.shape[1]))
     row_weight, curvature = problem.observations.row_weight, 0.0

@@ -1,8 +1,8 @@
-"""How strong the penalty of data with holes must be, and of what rank their model: downhill.
+"""Search for the strength of the penalty and the rank of incomplete data, by descent on a grid.
 
-Some entries are hidden, and predicted at one point of the grid of ranks and strengths after the
-other, each from the factors of the best one before. Ranks are doubled as long as that helps, or
-other strengths do; then smaller ones are tried under the strength that was found.
+Some entries are hidden and predicted at points of a grid of ranks and strengths, each fit starting
+from the factors of the best previous point. The rank is doubled as long as this, or another
+strength, decreases the error. Then smaller ranks are tried with the strength that was found.
 """
 
 from dataclasses import dataclass, field
@@ -17,39 +17,41 @@ from sklearn_mf.objective.constants import first_bias
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.starts.widened import narrowed, widened
 
-# Strengths in units of the deviation of the data, each half the one before, and where to begin.
-# None at all is not among them: the last leaves hardly an error where there is no noise, and
-# forgives too large a rank. A step must bring a gain. Before the rank is settled it ends at the one
-# of number LAST: under weaker ones large ranks are slow.
+# Strengths relative to the deviation of the data, in powers of two, and the first one that is
+# tried. Zero is not among them: without noise, the smallest strength causes hardly any error, and
+# it prevents too large a rank. Each step must decrease the error. Before the rank is fixed, the
+# search ends at strength number LAST, because large ranks are slow with weaker penalties.
 SHARES = tuple(2.0**power for power in range(1, -17, -1))
 FIRST, GAIN, LAST, WEAKEST = 4, 0.995, 10, len(SHARES) - 1
-# Sweeps at a point: two, and more while the hidden error falls fast.
+# Maximum number of sweeps at a point: two, and more while the hidden error decreases below this
+# fraction.
 MOST_SWEEPS, FAST = 30, 0.7
-# What mean squares are compared by. Of a rank that is neither clearly worse nor clearly better than
-# the best, other strengths are tried; beyond one that is worse, no larger rank. Nor is it where so
-# little is left of the error of one component: nothing is noise there, and weak penalties are slow.
+# Tolerances of mean squared errors. If the error of a rank is within the factor NEAR of the best
+# one, other strengths are tried. Beyond a rank that is worse, no larger ones are tried; nor if the
+# error is below EXACT times that of one component, because then there is no noise, and weak
+# penalties are slow.
 NEAR, EXACT = 1.04, 0.01
-# Smaller ranks are looked for below those that are not so much worse, and between them and those
-# that are, until they differ by such a part.
+# Smaller ranks are tried below those whose error is within this factor, and between these and worse
+# ones, until they differ by this fraction.
 WORSE, PART = 1.1, 4
-# Up to so many ranks are all tried.
+# Up to this number of ranks, all are tried.
 FEW = 5
 
 
 @dataclass
 class Trials:
-    """Factors of what is visible at points of the grid, and their errors of what is hidden.
+    """Fitted factors at points of the grid, and their errors on hidden entries.
 
     Attributes
     ----------
     problem_of : callable
-        The problem of what is visible, for a rank and a strength.
+        A function of a rank and a strength that returns the problem with the visible entries.
     hidden : StoredObservations
-        What it does not see.
+        The hidden entries.
     n_trials : int
-        How many hold-outs lie along the diagonal of both.
+        Number of hold-outs, stored as blocks along the diagonal.
     random_state : RandomState
-        Draws starts.
+        Controls random initializations.
     """
 
     problem_of: callable
@@ -60,9 +62,9 @@ class Trials:
     errors: dict = field(default_factory=dict)
 
     def error_at(self, point, source=None):
-        """Mean squared error at a rank and the number of a strength.
+        """Return the mean squared error at a rank and the index of a strength.
 
-        If the point is new, it is reached from another one, or from the start.
+        A new point starts from the factors of another one, or from the initialization.
         """
         if point in self.errors:
             return self.errors[point]
@@ -72,7 +74,7 @@ class Trials:
         if source and source[0] > rank:
             factors = narrowed(problem, *factors, self.n_trials)
         elif not source or source[0] < rank or source[1] < index:
-            # Components that stronger penalties had shrunk away are found again.
+            # Components that stronger penalties had shrunk to zero are recovered.
             factors = widened(problem, *factors, self.random_state, self.n_trials)
         error = np.inf
         for W, Ht in islice(sweeps(problem, *factors), MOST_SWEEPS):
@@ -89,33 +91,33 @@ class Trials:
 
     @cached_property
     def weight(self):
-        """What all hidden entries count together."""
+        """Total weight of all hidden entries."""
         return total_weight(self.hidden)
 
 
 def _nothing(problem: Problem):
-    """Factors without components: biases where they start."""
+    """Return factors without components, with initial biases."""
     shape = problem.observations.shape[0], int(problem.rows.has_bias)
     W = np.zeros(shape, problem.observations.dtype)
     return W, first_bias(problem)[:, None][:, : int(problem.columns.has_bias)]
 
 
 def strength_at(trials, rank):
-    """The share of the deviation that predicts hidden entries of a rank best.
+    """Return the relative strength that predicts hidden entries best at a rank.
 
     Parameters
     ----------
     trials : Trials
-        In each of them other entries are hidden.
+        Trials that hide different entries.
     rank : int
         Number of components.
 
     Returns
     -------
     share : float
-        Between the strengths that were tried.
+        The strength, interpolated between those that were tried.
     Ht : ndarray of shape (n_columns, k)
-        The columns' factor of one of the trials nearby.
+        Factor of the columns of one of the trials, near this strength.
     """
     slope = Slope(trials)
     slope.visit(rank)
@@ -123,25 +125,25 @@ def strength_at(trials, rank):
 
 
 def rank_and_strength(trials, largest, is_full):
-    """The rank and the share of the deviation that predict hidden entries best.
+    """Return the rank and the relative strength that predict hidden entries best.
 
     Parameters
     ----------
     trials : Trials
-        In each of them other entries are hidden.
+        Trials that hide different entries.
     largest : int
         Largest rank.
     is_full : bool
-        Whether a model of that rank can follow any data.
+        Whether a model with the largest rank can fit any data.
 
     Returns
     -------
     rank : int
-        The best of those that were tried.
+        The best rank among those that were tried.
     share : float
-        See `strength_at`.
+        The strength; see `strength_at`.
     Ht : ndarray of shape (n_columns, k)
-        See `strength_at`.
+        The factor of the columns; see `strength_at`.
     """
     slope = Slope(trials)
     slope.ascend(largest, is_full)
@@ -152,34 +154,34 @@ def rank_and_strength(trials, largest, is_full):
 
 
 class Slope:
-    """Which strength is best at every rank that was tried.
+    """The best strength for each rank that was tried.
 
     Parameters
     ----------
     trials : Trials
-        What is walked on.
+        The trials.
     """
 
     def __init__(self, trials):
-        self.trials, self.lowest = trials, {}  # of every rank the number of its strength
+        self.trials, self.lowest = trials, {}  # rank: index of its best strength
 
     def error_of(self, rank):
-        """The least error of a rank."""
+        """Return the smallest error of a rank."""
         return self.trials.error_at((rank, self.lowest[rank]))
 
     @property
     def best(self):
-        """The rank of the least error."""
+        """Return the rank with the smallest error."""
         return min(self.lowest, key=self.error_of)
 
     def is_near(self, rank, limit):
-        """Whether the error of a rank is at most so many times the least."""
+        """Return whether the error of a rank is within this factor of the smallest error."""
         return self.error_of(rank) <= limit * self.error_of(self.best)
 
     def ascend(self, largest, is_full):
-        """Double the rank until that is worse, or hardly an error is left.
+        """Double the rank until the error increases, or is nearly zero.
 
-        A model that can follow any data is a convex problem, of which smaller ranks say nothing.
+        If a model can fit any data, the problem is convex, and smaller ranks are not informative.
         """
         ranks = [largest >> halvings for halvings in range(largest.bit_length())]
         if largest <= FEW:
@@ -195,9 +197,9 @@ class Slope:
                 self.visit(rank)
 
     def descend(self):
-        """Smaller ranks than those that are not clearly worse than the best, as long as they help.
+        """Try smaller ranks below those that are not clearly worse than the best.
 
-        Those that were tried before, under another strength, and between them where it matters.
+        These are the ranks tried before with another strength, and ranks between them if necessary.
         """
         while True:
             enough = min(rank for rank in self.lowest if self.is_near(rank, WORSE))
@@ -212,7 +214,7 @@ class Slope:
             self.visit((below + enough) // 2)
 
     def visit(self, rank):
-        """Try a rank from the best one, and other strengths if it may be better."""
+        """Try a rank, starting from the best one, and other strengths if it may be better."""
         if not self.lowest:
             self.lowest[rank] = FIRST
             self.trials.error_at((rank, FIRST))
@@ -227,7 +229,7 @@ class Slope:
             self.walk(rank, (1, -1) if error > least else (1,), LAST)
 
     def walk(self, rank, sides=(1, -1), last=WEAKEST):
-        """Weaker penalties up to some number, or else stronger ones, as long as they are better."""
+        """Try weaker penalties up to some index, or stronger ones, as long as they are better."""
         begin = self.lowest[rank]
         for side in sides:
             index = begin + side
@@ -241,18 +243,18 @@ class Slope:
                 break
 
     def chosen(self):
-        """The best rank; under a penalty that forgives nothing the smallest that is as good."""
+        """Return the best rank; with the weakest penalty, the smallest rank that is as good."""
         if self.lowest[self.best] < LAST:
             return self.best
         return min(rank for rank in self.lowest if self.is_near(rank, 1 / GAIN))
 
     def start(self, rank):
-        """Where a fit to all entries may start: the columns' factor of the first trial."""
+        """Return the initialization of a fit to all entries, from the first trial."""
         _, Ht = self.trials.factors[rank, self.lowest[rank]]
         return Ht[: len(Ht) // self.trials.n_trials]
 
     def refined(self, rank):
-        """The strength at the lowest point of a parabola, of logarithms, around a bottom."""
+        """Return the minimum of a parabola, in logarithms, through the best strengths."""
         self.walk(rank)
         index = self.lowest[rank]
         if not 0 < index < WEAKEST:

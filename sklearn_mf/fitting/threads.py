@@ -1,4 +1,4 @@
-"""Whose threads work while data are solved."""
+"""Distribution of threads between BLAS and the kernels."""
 
 from contextlib import nullcontext
 
@@ -7,6 +7,6 @@ from sklearn_mf.utils._threads import one_blas_thread
 
 
 def threads_for(observations: ObservedMatrix, uses_kernels=False):
-    """Context in which these data are solved: threads for BLAS, or for the kernels."""
+    """Return the context in which data are solved, with threads for BLAS or for the kernels."""
     dense = isinstance(observations, DenseObservations) and observations.complete
     return nullcontext() if dense and not uses_kernels else one_blas_thread()

@@ -1,9 +1,10 @@
-"""How uncertain predicted entries are, given how uncertain the rows of both factors are.
+"""Uncertainty of predicted entries from the uncertainties of the rows of both factors.
 
-A model value is ``left_i . right_j``. With independent rows of means l and r, covariances C and
-D, its variance is ``r'C r + l'D l + trace(C D)``. For a row that is a ridge regression, C is
-the noise variance times the inverse of the matrix of its normal equations (Salakhutdinov &
-Mnih 2008, :doi:`10.1145/1390156.1390267`, whose Gibbs sampler draws from these distributions).
+A model value is ``left_i . right_j``. If the rows are independent with means l and r and
+covariances C and D, its variance is ``r'C r + l'D l + trace(C D)``. For a row that is a ridge
+regression, C is the noise variance times the inverse of the matrix of its normal equations
+(Salakhutdinov & Mnih 2008, :doi:`10.1145/1390156.1390267`, whose Gibbs sampler draws from these
+distributions).
 """
 
 import numpy as np
@@ -12,25 +13,25 @@ from sklearn_mf.fitting.stream import Past
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.systems import RowPenalty, RowSystems
 
-# Numbers in the covariances of the entries that are looked at together.
+# Number of floats in the covariances of entries that are processed together.
 CHUNK = 1 << 20
 
 
 def entry_variances(left, right, rows, columns):
-    """Variance of model values.
+    """Return the variances of model values.
 
     Parameters
     ----------
     left, right : tuple of (means, covariances, which)
-        Of the rows of either factor, which are samples and features: means of shape
-        (n_rows, q), covariances of shape (n, q, q), and which of these each row has.
+        For the rows of either factor (samples and features): means of shape (n_rows, q),
+        covariances of shape (n, q, q), and the index of the covariance of each row.
     rows, columns : ndarray of int of shape (n_entries,)
-        Of which entries.
+        Row and column of each entry.
 
     Returns
     -------
     variances : ndarray of shape (n_entries,)
-        Without the noise of the entries.
+        The variances, without the noise of the entries.
     """
     left, left_covariances, which_left = left
     right, right_covariances, which_right = right
@@ -48,25 +49,25 @@ def entry_variances(left, right, rows, columns):
 
 
 def standard_deviations(past: Past, problem: Problem, factors, cells, error):
-    """Of new observations of some entries.
+    """Return the standard deviations of new observations of some entries.
 
     Parameters
     ----------
     past : Past
-        What `fit` has left of its rows.
+        The summary of `fit`.
     problem : Problem
-        The rows to predict entries of, in the unit, with the offset of the past.
+        The problem of the rows, in the unit, with the offset of the summary.
     factors : tuple of two ndarrays
-        Their codes and the features' factor, in the unit.
+        The codes of the rows and the factor of the features, in the unit.
     cells : tuple of ndarray of int
         Rows and columns of the entries.
     error : float
-        Root of the squared residuals of `fit`, in the unit.
+        Root of the sum of squared residuals of `fit`, in the unit.
 
     Returns
     -------
     std : ndarray of shape (n_entries,)
-        In the unit.
+        The standard deviations, in the unit.
     """
     W, Ht = factors
     Ht = Ht.astype(np.float64)
@@ -74,7 +75,7 @@ def standard_deviations(past: Past, problem: Problem, factors, cells, error):
     left, right = (part.astype(np.float64) for part in problem.model_factors(W, Ht))
     columns = stream.column_systems(problem)
     noise = _noise_variance(problem, past, (right, columns), error)
-    # Biases are the last columns: of the samples in W, of the features beside it.
+    # Biases are the last columns: that of the samples in W, that of the features after it.
     width, q = problem.width, left.shape[1]
     rows = problem.row_systems(Ht.astype(problem.observations.dtype))
     C, D = np.zeros((len(rows.grams), q, q)), np.zeros((len(columns.grams), q, q))
@@ -87,16 +88,16 @@ def standard_deviations(past: Past, problem: Problem, factors, cells, error):
 
 
 def _numbers(covariance, factor):
-    """Which covariance each row of a factor has: its own, or the one of all."""
+    """Return the index of the covariance of each row: its own one, or a common one."""
     return np.arange(len(factor)) if len(covariance) > 1 else np.zeros(len(factor), dtype=np.intp)
 
 
 def _noise_variance(problem: Problem, past, columns, error):
-    """Squared residuals of `fit` per degree of freedom.
+    """Return the squared residuals of `fit` per degree of freedom.
 
-    All rows are taken to have as many entries as they have on average, which is exact where
-    ``alpha_scaling`` is one, or nothing is penalized. Mixtures of the components that make
-    the same model count once.
+    All rows are assumed to have the average number of entries. This is exact if ``alpha_scaling``
+    is one, or without penalties. Mixtures of the components that give the same model are counted
+    once.
     """
     right, systems = columns
     of_columns = systems.degrees_of_freedom()
@@ -112,7 +113,8 @@ def _noise_variance(problem: Problem, past, columns, error):
     free = past.n_entries - past.n_rows * of_row - of_columns + of_row**2
     if free < 1:
         raise ValueError(
-            f"return_std=True finds no noise: {past.n_entries:.0f} entries are no more than "
-            f"n_components={problem.n_components} can fit. Lower n_components, or raise alpha_W."
+            f"return_std=True cannot estimate the noise: {past.n_entries:.0f} observed entries are "
+            f"not more than n_components={problem.n_components} can fit. Decrease n_components, or "
+            "increase alpha_W."
         )
     return error**2 / free

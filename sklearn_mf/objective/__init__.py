@@ -1,4 +1,4 @@
-"""What is minimised, the model that it is about, and the units of both."""
+"""The objective function, the factor model, and the units of both."""
 
 from sklearn_mf.objective.constants import column_means, overall_constant
 from sklearn_mf.objective.factor_model import FactorModel

@@ -1,30 +1,33 @@
-"""How the size of a component is shared between the factors."""
+"""Distribution of the scale of a component between the two factors."""
 
 import numpy as np
 
 BALANCE_STEPS = 10
-# Powers of two by which a component's sides may differ from their mean length.
+# Largest deviation, in powers of two, of the scales of the two sides of a component from their
+# mean.
 UNEVEN = 4
 
 
 def even_scale(row_squares, column_squares):
-    """Scale of each component that makes both its sides as long, where they are far from it.
+    """Return the scale of each component that makes its two sides equally long, if necessary.
 
-    A power of two: no digit of the model changes. No scaling costs less than another where nothing
-    is penalized, but numbers that drift apart end beyond what rows can be solved with.
+    The scale is a power of two, so the model does not change in any digit. Without penalties all
+    scales have the same cost, but with very different scales the rows could not be solved
+    accurately.
     """
     known = (row_squares > 0) & (column_squares > 0)
-    # Of quotients of what has run away there may be no number, but of their logarithms.
+    # The quotient of diverging numbers may overflow, but not the difference of their logarithms.
     rows, columns = (np.where(known, squares, 1) for squares in (row_squares, column_squares))
     power = np.rint((np.log2(rows) - np.log2(columns)) / 4)
     return np.exp2(np.where(np.abs(power) > UNEVEN, power, 0))
 
 
 def cheapest_scale(row_l1, row_squares, column_l1, column_squares):
-    """Scale s of each component for which ``a/s + b/s^2 + c s + d s^2`` is least.
+    """Return the scale s of each component that minimizes ``a/s + b/s^2 + c s + d s^2``.
 
-    Convex in log(s), so Newton's method finds it; in closed form where the penalties are of
-    one kind. A component that one side lets go free, or that is zero, keeps its scale.
+    The function is convex in log(s), so Newton's method finds the minimum. If the penalties are of
+    one kind, there is a closed form. A component that is zero, or not penalized on one side, keeps
+    its scale.
     """
     row_cost, column_cost = row_l1 + row_squares, column_l1 + column_squares
     scalable = (row_cost > 0) & (column_cost > 0)

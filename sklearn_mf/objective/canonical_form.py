@@ -1,18 +1,18 @@
-"""One form of the many factors that make the same model, so that codes mean the same.
+"""The canonical form of the factors, which makes components and codes comparable.
 
-A product W H stays what it is if an invertible matrix moves from one factor to the other, and if
-a mean of the codes moves into the biases of the features. Where no penalty tells such factors
-apart, or a ridge lets them turn, the solver's last ones are one choice of many. Every fit ends
-in this one:
+The product W H does not change if an invertible matrix is moved from one factor to the other, or if
+the mean of the codes is moved into the biases of the features. Without penalties the objective is
+the same for all such factors, and under ridge penalties for all rotations, so the result of a
+solver is only one of many. Every fit ends with the following choice:
 
-- without penalty components are orthonormal and codes centred, as far as there are biases that
-  can take up their mean;
-- with ridge penalties of both factors the penalties are least;
-- codes are uncorrelated, ordered by the variance that they explain, and the entry of largest
-  size in each component is positive.
+- without penalties, the components are orthonormal, and the codes are centered if there are
+    biases that can absorb their mean;
+- with ridge penalties on both factors, the penalties are as small as possible;
+- the codes are uncorrelated and ordered by the variance that they explain, and the largest entry
+    of each component in absolute value is positive.
 
-On complete data under the squared loss this is principal component analysis. Nothing of the size
-of the data is formed: the work is that of a QR factorization of each factor.
+For complete data under the squared loss, this is principal component analysis. No array of the size
+of the data is formed: the cost is that of a QR factorization of each factor.
 """
 
 from typing import NamedTuple
@@ -22,23 +22,24 @@ from scipy import linalg
 
 from sklearn_mf.objective.problem import Problem
 
-# Share of the largest cost below which a direction of the components costs nothing.
+# A direction of the components is free if its cost is below this fraction of the largest cost.
 COSTS_NOTHING = 1e-12
-# Numbers of a factor that are looked at together.
+# Number of floats of a factor that are processed together.
 CHUNK = 1 << 20
-# Share by which entries of a component differ that are equally large but for rounding.
+# Relative difference between entries of a component that are equal up to rounding errors.
 NEARLY = 1e-8
 
 
 class Spectrum(NamedTuple):
-    """How much of the data each component explains, as sums of squares.
+    """The sums of squares that the components explain.
 
     Attributes
     ----------
     squares : ndarray of shape (n_components,)
-        Of the model values of each component, about their mean where features have biases.
+        Sums of squares of the model values of each component, about their mean if there are feature
+        biases.
     total : float
-        Of the data about their biases; estimated from the observed entries if some are missing.
+        Sum of squares of the data about the biases, extrapolated to missing entries.
     """
 
     squares: np.ndarray
@@ -46,23 +47,23 @@ class Spectrum(NamedTuple):
 
 
 def canonical(problem: Problem, W, Ht):
-    """The factors in the one form, with the codes that `fold_in` finds.
+    """Return the factors in the canonical form, with the codes computed by `fold_in`.
 
     Parameters
     ----------
     problem : Problem
-        If rotations change what its penalties are, the components stay as they are.
+        The problem. If its penalties are not invariant to rotations, the components do not change.
     W : ndarray of shape (n_rows, k) or None
-        Codes that go with the components, about; None where nobody knows them.
+        Approximate codes for these components; None if they are not known.
     Ht : ndarray of shape (n_columns, k)
-        Components.
+        Factor of the features, with the components.
 
     Returns
     -------
     W : ndarray of shape (n_rows, k)
-        Codes, the fold-in at the components.
+        Codes, computed by the fold-in at the components.
     Ht : ndarray of shape (n_columns, k)
-        Components; those of columns without an entry stay zero.
+        Components in the canonical form. Those of columns without entries stay zero.
     """
     if not problem.is_turnable:
         return problem.fold_in(Ht), Ht
@@ -80,37 +81,37 @@ def canonical(problem: Problem, W, Ht):
 
 
 def is_unpenalized(problem: Problem):
-    """Whether components may be of any length and mixture."""
+    """Return whether neither scales nor mixtures of the components are penalized."""
     return problem.rows.penalty.is_free and problem.columns.penalty.is_free
 
 
 def is_balanceable(problem: Problem):
-    """Whether the penalties, squares of both factors, single out one form of the model."""
+    """Return whether both penalties are squared, so that they determine the form of the model."""
     sides = problem.rows.penalty, problem.columns.penalty
     return problem.is_quadratic and all(penalty.ridge > 0 for penalty in sides)
 
 
 def spectrum_of(problem: Problem, W, Ht, error):
-    """How much of the data the components explain.
+    """Return the sums of squares that the components explain.
 
-    The residuals of the observed entries stand for those of all, and so do their products with
-    the model: those are what the penalty of each row says, its code being a ridge regression.
+    The residuals of the observed entries represent those of all entries. Their products with the
+    model follow from the penalty of each row, because the codes are ridge regressions.
 
     Parameters
     ----------
     problem : Problem
-        The data.
+        The problem.
     W : ndarray of shape (n_rows, k)
-        Codes, the fold-in at the components.
+        Codes, computed by the fold-in at the components.
     Ht : ndarray of shape (n_columns, k)
-        Components.
+        Factor of the features, with the components.
     error : float
-        Half the sum of squared residuals over the observed entries.
+        Half the sum of squared residuals of the observed entries.
 
     Returns
     -------
     spectrum : Spectrum
-        Sums of squares over all cells of rows and columns with an entry.
+        Sums of squares over all entries in rows and columns with an observed entry.
     """
     samples = problem.observations
     codes, H = problem.layout.components(W), problem.layout.components(Ht)
@@ -132,20 +133,20 @@ def spectrum_of(problem: Problem, W, Ht, error):
 
 
 def positive_signs(Ht):
-    """Signs that make the entry of largest size in each column positive, as `svd_flip` does.
+    """Return signs that make the largest entry of each column positive, as `svd_flip` does.
 
-    Of entries that are equally large up to rounding error it is the first: rounding would choose
-    otherwise.
+    If several entries are equally large up to rounding errors, the first one is used, so that the
+    signs do not depend on rounding.
 
     Parameters
     ----------
     Ht : ndarray of shape (n_columns, k)
-        Components.
+        Factor of the features, with the components.
 
     Returns
     -------
     signs : ndarray of shape (k,)
-        1 or -1.
+        Signs, 1 or -1.
     """
     sizes = np.abs(Ht)
     nearly = 1 - max(NEARLY, 10 * float(np.finfo(Ht.dtype).eps))
@@ -154,30 +155,32 @@ def positive_signs(Ht):
 
 
 def least_costly(problem: Problem, gram, Ht, scale):
-    """The features' factor in the form whose penalties are least, near to what it was.
+    """Return the factor of the features in the form with the smallest penalties.
 
-    `Problem.balanced` scales components. Here all that leaves the model as it is can be chosen: a
-    shift of the codes that the biases of the features take up, one of the components that those
+    `Problem.balanced` only rescales components. This function considers all changes that leave the
+    model unchanged: a shift of the codes absorbed by the biases of the features, a shift of the
+    components absorbed by the biases of the samples, and a mixture of the components. It chooses
+    the smallest change.
     of the samples do, and a mixture of the components.
 
     Parameters
     ----------
     problem : Problem
-        With ridge penalties of both factors.
+        A problem with ridge penalties on both factors.
     gram : ndarray of shape (q, q)
-        Products of the rows ``(w, c, 1)`` of the left factor, as far as there are biases, weighted
-        and summed as the rows' penalties are.
+        Gram matrix of the rows ``(w, c, 1)`` of the left factor (c and 1 only if there are biases),
+        weighted by the scales of the rows' penalties.
     Ht : ndarray of shape (n_columns, k)
-        The features' factor.
+        Factor of the features.
     scale : ndarray of shape (n_columns,)
-        Of the columns' penalties.
+        Scale of the penalty of each column.
 
     Returns
     -------
     right : ndarray of shape (n_columns, k)
-        The features' factor, mixed.
+        The new factor of the features.
     change : ndarray of shape (q, q)
-        What the rows of the left factor are to be multiplied with.
+        The matrix by which the rows of the left factor must be multiplied.
     """
     k = problem.n_components
     right, change = _shifted(problem, gram, Ht, scale)
@@ -190,7 +193,7 @@ def least_costly(problem: Problem, gram, Ht, scale):
 
 
 def _shifted(problem: Problem, gram, Ht, scale):
-    """The shifts of `least_costly`: the features' factor, and the change of the left one."""
+    """Return the shifts of `least_costly`: the new right factor, and the change of the left one."""
     k = problem.n_components
     row_ridge, column_ridge = problem.rows.penalty.ridge, problem.columns.penalty.ridge
     H, right, change = Ht[:, :k], Ht.copy(), np.eye(len(gram))
@@ -213,18 +216,18 @@ def _shifted(problem: Problem, gram, Ht, scale):
 
 
 def _least_solution(system, pull):
-    """Of a symmetric system, which one of two penalties may make all but singular beside the other.
+    """Solve a symmetric system that is nearly singular if one penalty is much smaller.
 
-    A shift along what components do not see would be rounding error.
+    Minimum-norm solutions avoid shifts along directions that consist of rounding errors.
     """
     return np.linalg.lstsq(system, pull, rcond=None)[0]
 
 
 def _cheapest(problem: Problem, W, Ht):
-    """The components in the form whose penalties are least, for about these codes.
+    """Return the components in the form with the smallest penalties, for approximate codes.
 
-    The factors share the singular values of the model, as the penalties weigh it. Those are not
-    taken from products of each factor with itself, which have half the digits.
+    The singular values of the model, weighted by the penalties, are divided between the factors.
+    They are not computed from Gram matrices, which have only half the digits.
     """
     k = problem.n_components
     codes = _triangle(problem.layout.left(W), problem.weighted_scale)
@@ -243,7 +246,7 @@ def _cheapest(problem: Problem, W, Ht):
 
 
 def _orthonormal(problem: Problem, Ht, seen):
-    """Components that span the same space; as many are zero as others are mixtures of."""
+    """Return orthonormal components that span the same space; redundant ones become zero."""
     H, bias = problem.layout.split(Ht)
     H = H.astype(np.float64)
     if _takes_up(problem.rows):
@@ -255,7 +258,7 @@ def _orthonormal(problem: Problem, Ht, seen):
 
 
 def _centred(problem: Problem, W, Ht, weight, seen):
-    """Codes less their mean, and sample biases less theirs; feature biases take them up."""
+    """Center codes and sample biases, and add their means to the feature biases."""
     if not _takes_up(problem.columns):
         return W, Ht
     k = problem.n_components
@@ -268,11 +271,11 @@ def _centred(problem: Problem, W, Ht, weight, seen):
 
 
 def _turned(problem: Problem, W, Ht, weight):
-    """Factors turned until codes are uncorrelated, in the order of what they explain."""
+    """Rotate the factors so that the codes are uncorrelated and ordered by explained variance."""
     (codes, row_bias), (H, column_bias) = problem.layout.split(W), problem.layout.split(Ht)
     triangle = _triangle(codes, weight, _mean(problem, W, weight)[: codes.shape[1]])
     if not np.isfinite(triangle).all():
-        return W, Ht  # codes without a finite best have no directions
+        return W, Ht  # codes that are not finite have no directions
     _, values, Vt = linalg.svd(triangle)
     turn = Vt.T.astype(W.dtype)
     codes, H = codes @ turn, H @ turn
@@ -280,7 +283,7 @@ def _turned(problem: Problem, W, Ht, weight):
     order = np.argsort(-values, kind="stable")
     H = H[:, order]
     signs = positive_signs(H)
-    if problem.rows.penalty.is_free:  # what is beyond the rank of the data says so
+    if problem.rows.penalty.is_free:  # components beyond the rank of the data become zero
         largest = max(len(W), len(Ht)) * np.finfo(W.dtype).eps * values.max(initial=0)
         signs[values[order] <= largest] = 0
     return (
@@ -290,17 +293,17 @@ def _turned(problem: Problem, W, Ht, weight):
 
 
 def _mean(problem: Problem, W, weight):
-    """Mean of codes and biases where features have biases, else zero."""
+    """Return the mean of codes and biases if there are feature biases, otherwise zero."""
     if not problem.columns.has_bias:
         return np.zeros(W.shape[1])
     return sum(weight[part] @ rows for part, rows in _parts(W)) / weight.sum()
 
 
 def _triangle(factor, weight, mean=0.0):
-    """R of the QR factorization of the rows of a factor, less a mean, each times its root weight.
+    """Return R of the QR factorization of the weighted and centered rows of a factor.
 
-    Few rows at a time, in double precision: it stands for all of them. Of fewer rows than columns
-    zeros follow.
+    The rows are processed in chunks and in double precision. If there are fewer rows than columns,
+    R is padded with zeros.
     """
     k = factor.shape[1]
     triangle = np.zeros((0, k))
@@ -311,7 +314,7 @@ def _triangle(factor, weight, mean=0.0):
 
 
 def _parts(factor):
-    """Yield (slice of rows, these in double precision)."""
+    """Yield slices of rows, and these rows in double precision."""
     step = max(1, CHUNK // factor.shape[1])
     for start in range(0, len(factor), step):
         part = slice(start, start + step)
@@ -319,9 +322,10 @@ def _parts(factor):
 
 
 def _weight_of_rows(problem: Problem, is_free=False):
-    """Weight of the rows that tell how codes are distributed: those with an entry.
+    """Return the weights of the rows that determine the distribution of the codes.
 
-    Without penalty those with enough entries to determine their codes, if there are any.
+    These are the rows with an observed entry. Without penalties, they are the rows with enough
+    entries to determine their codes, if there are any.
     """
     samples = problem.observations
     seen = (samples.row_totals() > 0) & (problem.row_weight > 0)
@@ -332,18 +336,18 @@ def _weight_of_rows(problem: Problem, is_free=False):
 
 
 def _takes_up(side):
-    """Whether the biases of a side are free to take up a mean."""
+    """Return whether the biases of a side can absorb a mean without a penalty."""
     return side.has_bias and side.bias_ridge == 0
 
 
 def _mixture(row_cost, column_cost):
-    """M that makes ``trace(M^-1 row_cost M^-T) + trace(M' column_cost M)`` least.
+    """Return the M that minimizes ``trace(M^-1 row_cost M^-T) + trace(M' column_cost M)``.
 
-    ``M M'`` is the geometric mean of the first and the inverse of the second; of all M the
-    symmetric one moves the components least. Directions of no cost keep their length.
+    ``M M'`` is the geometric mean of the first matrix and the inverse of the second one. Among all
+    solutions the symmetric M changes the components least. Directions without cost are not scaled.
     """
     if not (np.trace(row_cost) > 0 and np.trace(column_cost) > 0):
-        return np.eye(len(row_cost))  # of codes of zeros the costs are rounding error
+        return np.eye(len(row_cost))  # for zero codes, the costs are rounding errors
     row_cost = _power(row_cost, 1.0)
     root, inverse = _power(column_cost, 0.5), _power(column_cost, -0.5)
     return _power(inverse @ _power(root @ row_cost @ root, 0.5) @ inverse, 0.5)

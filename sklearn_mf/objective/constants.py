@@ -1,4 +1,4 @@
-"""Constants that predict the data best: of each feature, and one for all entries."""
+"""The constants that predict the data best: one for each feature, or one for all entries."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from sklearn_mf.penalties import Ridge
 
 
 def first_bias(problem: Problem):
-    """Mean of each feature as a bias; zero where nothing is observed, or there is no bias."""
+    """Return the mean of each feature as a bias; zero without observed entries or a bias."""
     samples = problem.observations
     bias = np.zeros(samples.shape[1], dtype=samples.dtype)
     if problem.columns.has_bias:
@@ -20,7 +20,7 @@ def first_bias(problem: Problem):
 
 
 def column_means(observations: ObservedMatrix):
-    """Mean of what is observed in each column; 0 where nothing is.
+    """Return the mean of the observed entries in each column; 0 if there are none.
 
     Parameters
     ----------
@@ -38,17 +38,17 @@ def column_means(observations: ObservedMatrix):
 
 
 def column_constants(problem: Problem):
-    """Model value of each column that costs least if it is all there is.
+    """Return the best constant model value of each column.
 
     Parameters
     ----------
     problem : Problem
-        The data and the loss; its penalties do not matter.
+        The data and the loss; the penalties are not used.
 
     Returns
     -------
     constants : ndarray of shape (n_columns,)
-        Under the squared loss the means, under that of a median the medians.
+        The constants: means under the squared loss, medians under the absolute loss.
     """
     samples = problem.observations
     if problem.loss.fits_mean:
@@ -65,7 +65,7 @@ def column_constants(problem: Problem):
 
 
 def overall_constant(problem: Problem):
-    """One model value for all observed entries, from which biases are counted."""
+    """Return the best constant model value of all observed entries, the offset of biases."""
     samples, loss = problem.observations, problem.loss
     totals = samples.T.row_totals().astype(np.float64)
     if loss.fits_mean and loss.kinds is None:
@@ -77,16 +77,17 @@ def overall_constant(problem: Problem):
 
 
 def with_offset(problem: Problem):
-    """The problem, biases of samples being deviations from the mean of all observed entries."""
+    """Return the problem with an offset: sample biases are deviations from the overall mean."""
     if not problem.rows.has_bias:
         return problem
     return replace(problem, offset=overall_constant(problem))
 
 
 def _cheapest_constant(problem: Problem, constants, totals):
-    """Of all columns' mean constant, and those of the columns with one loss, what costs least.
+    """Return the best of several constants: the mean over all columns, or over those of one loss.
 
-    The mean of numbers and logarithms may be beyond what their losses can tell.
+    The mean of model values on different scales, such as numbers and logarithms, may be too large
+    for some losses.
     """
     samples, loss = problem.observations, problem.loss
     groups = [np.full(len(totals), True), *(loss.kinds == kind for kind in np.unique(loss.kinds))]

@@ -1,4 +1,4 @@
-r"""What a fit has found: components, biases and the loss that says what they mean for the data."""
+r"""The fitted model: components, biases and the loss that maps model values to data."""
 
 from dataclasses import dataclass, field, replace
 
@@ -16,20 +16,20 @@ from sklearn_mf.utils._threads import quiet_products
 
 @dataclass(frozen=True)
 class FactorModel:
-    r"""The model that codes are put into, :math:`\mu(b + w^\top H + c)`.
+    r"""The model that predicts data from codes, :math:`\mu(b + w^\top H + c)`.
 
     Attributes
     ----------
     components : ndarray of shape (n_components, n_features)
-        H, the components.
+        The components H.
     feature_bias : ndarray of shape (n_features,)
-        b, the biases of the features, with the offset; zero where there are none.
+        The biases b of the features, including the offset; zero if there are none.
     has_sample_bias : bool
-        Whether the last of the codes of a row is its bias c, and no code of a component.
+        Whether the last code of each row is its bias c.
     loss : BaseLoss
-        Its mean :math:`\mu` leads from model values to data.
+        The loss whose mean :math:`\mu` maps model values to data.
     unit : Unit
-        In which codes are solved.
+        The unit in which codes are computed.
     """
 
     components: np.ndarray
@@ -40,27 +40,27 @@ class FactorModel:
 
     @classmethod
     def of(cls, estimator):
-        """The model of a fitted estimator, by its public attributes; codes in the data's unit."""
+        """Return the model of a fitted estimator from its public attributes, in the unit of X."""
         has_bias = len(estimator.get_feature_names_out()) > estimator.n_components_
         return cls(estimator.components_, estimator.feature_bias_, has_bias, estimator.loss_)
 
     @classmethod
     def found(cls, problem: Problem, Ht, unit):
-        """The model that a features' factor of a problem is, in the unit of the data.
+        """Return the model of a fitted factor, converted to the unit of the data.
 
         Parameters
         ----------
         problem : Problem
-            In the unit.
+            The problem, in the unit.
         Ht : ndarray of shape (n_features, k)
-            The features' factor, in the unit.
+            Factor of the features, in the unit.
         unit : Unit
-            Of the problem.
+            The unit of the problem.
 
         Returns
         -------
         model : FactorModel
-            In the unit of the data.
+            The model, in the unit of the data.
         """
         H, bias = problem.layout.split(unit.outside(Ht, problem.n_components))
         bias = bias[:, 0] if problem.columns.has_bias else np.zeros_like(Ht[:, 0])
@@ -74,41 +74,41 @@ class FactorModel:
 
     @property
     def n_codes(self):
-        """Number of codes of a row, its bias included."""
+        """Number of codes of a row, including its bias."""
         return self.n_components + self.has_sample_bias
 
     def of_features(self, features):
-        """The model of some features alone."""
+        """Return the model restricted to some features."""
         components = np.ascontiguousarray(self.components[:, features])
         return replace(self, components=components, feature_bias=self.feature_bias[features])
 
     def factors(self, W):
-        """Two tall arrays whose product is the model of rows with these codes, before its mean."""
+        """Return two tall arrays whose product is the model value of rows with these codes."""
         Ht = np.column_stack([self.components.T, self.feature_bias]).astype(W.dtype, copy=False)
         layout = Layout(self.n_components, self.has_sample_bias, column_bias=True)
         return layout.left(W), layout.right(Ht)
 
     def decode(self, W):
-        """Expected data of rows with these codes."""
+        """Return the expected data of rows with these codes."""
         left, right = self.factors(W)
         with quiet_products():
             model = left @ right.T
         return self.loss.mean(model)
 
     def decode_entries(self, W, rows, columns):
-        """Expected data of single entries.
+        """Return the expected values of single entries.
 
         Parameters
         ----------
         W : ndarray of shape (n_rows, n_codes)
-            Codes.
+            Codes of the rows.
         rows, columns : ndarray of int of shape (n_entries,)
-            Where the entries are.
+            Row and column of each entry.
 
         Returns
         -------
         values : ndarray of shape (n_entries,)
-            In the order of the entries.
+            Expected values, in the order of the entries.
         """
         left, right = self.factors(W)
         order = np.argsort(rows, kind="stable")
@@ -121,17 +121,19 @@ class FactorModel:
         return values
 
     def features_factor(self, problem: Problem):
-        """The features' factor of a problem in the unit, biases counted from its offset.
+        """Return the factor of the features for a problem in the unit.
+
+        Its biases are relative to the offset of the problem.
 
         Parameters
         ----------
         problem : Problem
-            Of these features.
+            A problem with these features.
 
         Returns
         -------
         Ht : ndarray of shape (n_features, k)
-            In the unit.
+            The factor, in the unit.
         """
         k = self.n_components
         shape = problem.observations.shape[1], problem.T.width
@@ -142,19 +144,20 @@ class FactorModel:
         return Ht
 
     def fixed(self, problem: Problem):
-        """The problem of codes, and the features' factor that is fixed in it.
+        """Return the problem of the codes, and the factor of the features, which is fixed in it.
 
         Parameters
         ----------
         problem : Problem
-            Of the rows, in the unit.
+            The problem of the rows, in the unit.
 
         Returns
         -------
         problem : Problem
-            All that is added to the model is a bias of the features.
+            The problem, in which the model has a feature bias but no sample bias or offset of its
+            own.
         Ht : ndarray of shape (n_features, n_components + 1)
-            In the unit.
+            The factor, in the unit.
         """
         Ht = np.column_stack([self.components.T, self.feature_bias])
         Ht = self.unit.inside(Ht, self.n_components)
@@ -162,22 +165,22 @@ class FactorModel:
         return problem, Ht.astype(problem.observations.dtype, copy=False)
 
     def solve(self, problem: Problem, Ht):
-        """Codes of rows for what is fixed, all of them in the unit.
+        """Return the codes of rows; all arguments are in the unit.
 
-        Components of unpenalized factors are of length one whatever the unit, and so they must stay
-        where rows of few entries take the solution of least norm.
+        The components of unpenalized factors have norm one in any unit. They must not be rescaled,
+        because rows with few entries get the minimum-norm solution.
 
         Parameters
         ----------
         problem : Problem
-            See `fixed`.
+            The problem; see `fixed`.
         Ht : ndarray of shape (n_features, n_components + 1)
-            See `fixed`.
+            The fixed factor; see `fixed`.
 
         Returns
         -------
         W : ndarray of shape (n_rows, n_codes)
-            In the unit.
+            The codes, in the unit.
         """
         if self.unit.size == 1 or not (problem.is_smooth and is_unpenalized(problem)):
             return problem.fold_in(Ht)
@@ -187,17 +190,17 @@ class FactorModel:
         return W
 
     def encode(self, problem: Problem):
-        """Codes of rows.
+        """Return the codes of rows.
 
         Parameters
         ----------
         problem : Problem
-            Of the rows, in the unit of the data.
+            The problem of the rows, in the unit of the data.
 
         Returns
         -------
         W : ndarray of shape (n_rows, n_codes)
-            In the unit of the data.
+            The codes, in the unit of the data.
         """
         fixed = self.fixed(self.unit.problem(problem))
         return self.unit.outside(self.solve(*fixed), self.n_components)

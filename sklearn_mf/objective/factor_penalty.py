@@ -1,4 +1,4 @@
-"""The penalty of a whole factor: of its components, and of its biases."""
+"""The penalty on a whole factor: on its components and on its biases."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,26 +10,26 @@ from sklearn_mf.penalties import BasePenalty
 
 @dataclass(frozen=True)
 class FactorPenalty:
-    r"""What the rows of a factor cost, whatever the penalty of its components is.
+    r"""The penalty on the rows of a factor, for any penalty on its components.
 
-    With a penalty p of rows and a factor V of components and perhaps a bias b it is
+    For a penalty p on rows, and a factor V with components and possibly a bias b, it is
 
     .. math::
 
         \sum_i s_i \left(p(v_i) + \tfrac12 \lambda_b b_i^2\right)
 
-    and with a penalty of whole factors the mean of s times p(V).
+    and for a penalty on whole factors, the mean of s times p(V), plus the penalty on the biases.
 
     Attributes
     ----------
     penalty : BasePenalty
-        Of the components.
+        The penalty on the components.
     scale : ndarray of shape (n_rows,)
-        What the penalty of each row is multiplied with, s.
+        The scale s that multiplies the penalty of each row.
     n_components : int
-        How many columns of the factor are components; a bias may follow them.
+        Number of columns of the factor that are components; they may be followed by a bias.
     bias_ridge : float
-        Strength of the squares of biases.
+        Strength of the L2 penalty on the biases.
     """
 
     penalty: BasePenalty
@@ -43,7 +43,7 @@ class FactorPenalty:
 
     @property
     def is_rowwise(self):
-        """Whether rows cost by themselves."""
+        """Whether each row has its own penalty."""
         return self.penalty.is_rowwise
 
     @cached_property
@@ -52,7 +52,7 @@ class FactorPenalty:
 
     @property
     def curvature(self):
-        """Largest second derivative along each row that the smooth part may have."""
+        """Upper bound of the second derivatives of the smooth part along each row."""
         of_components = self.penalty.curvature or 0.0
         if not self.is_rowwise:
             largest = self.scale.max(initial=0) * self.bias_ridge
@@ -60,32 +60,32 @@ class FactorPenalty:
         return self.scale * self.scale.dtype.type(max(of_components, self.bias_ridge))
 
     def of_rows(self, rows):
-        """The penalty of some rows."""
+        """Return the penalty on some rows."""
         if not self.is_rowwise:
             raise ValueError(
-                f"{type(self.penalty).__name__} compares rows with one another: it has no meaning "
-                "for some of them alone. Use it for H, the components, not for W, the codes."
+                f"{type(self.penalty).__name__} compares rows with one another, so it is not "
+                "defined for some of them. Use it for H (the components), not for W (the codes)."
             )
         return replace(self, scale=self.scale[rows])
 
     def of_type(self, dtype):
-        """The same in another precision."""
+        """Return the penalty in another precision."""
         return replace(self, scale=self.scale.astype(dtype))
 
     def value(self, V, weighted_scale):
-        """Sum over all rows, each with its scale times its weight.
+        """Return the sum over all rows, with the scale of each row multiplied by its weight.
 
         Parameters
         ----------
         V : ndarray of shape (n_rows, k)
             The factor.
         weighted_scale : ndarray of shape (n_rows,)
-            The scale times the weights of the rows.
+            Scales multiplied by the weights of the rows.
 
         Returns
         -------
         value : float
-            What the factor costs.
+            The value of the penalty.
         """
         components, bias = self._split(V)
         found = self.penalty.value(components)
@@ -100,7 +100,7 @@ class FactorPenalty:
         return total
 
     def cost(self, V):
-        """What each row costs; where rows are compared, an equal share of what all cost."""
+        """Return the penalty of each row; a penalty that compares rows is divided equally."""
         scale = self.scale.astype(np.float64)
         if self.is_rowwise:
             components, bias = self._split(V)
@@ -111,7 +111,7 @@ class FactorPenalty:
         return np.full(len(V), self.value(V, scale) / max(1, len(V)))
 
     def slope(self, V):
-        """Derivative of the smooth part."""
+        """Return the derivative of the smooth part."""
         components, bias = self._split(V)
         if self.penalty.has_gradient:
             slope = self.penalty.gradient(components)
@@ -125,19 +125,19 @@ class FactorPenalty:
         return np.hstack([slope * of_components, V.dtype.type(self.bias_ridge) * bias * scale])
 
     def prox(self, V, step):
-        """Where the part that is not smooth leads after steps so long; biases have none.
+        """Return the result of the proximal operator; it does not change biases.
 
         Parameters
         ----------
         V : ndarray of shape (n_rows, k)
             The factor.
         step : float or ndarray that broadcasts to the shape of V
-            How long the steps were, before the scale of the rows.
+            Step size, before multiplication by the scale of the rows.
 
         Returns
         -------
         V : ndarray of shape (n_rows, k)
-            The factor that the penalty prefers, nearby.
+            The minimizer.
         """
         if self.penalty.is_smooth:
             return V
@@ -157,11 +157,11 @@ class FactorPenalty:
 
 
 def _checked(numbers, shape, penalty, method):
-    """What a penalty, perhaps a user's own, answered, if it has the shape that it must have."""
+    """Return the result of a penalty, possibly the user's, after checking its shape."""
     if getattr(numbers, "shape", ()) != shape:
         what = "a float" if shape == () else f"an array of shape {shape}"
         raise ValueError(
-            f"{type(penalty).__name__}.{method} returned an array of shape {np.shape(numbers)}; "
-            f"where separable={penalty.separable!r} it must return {what}."
+            f"{type(penalty).__name__}.{method} returned an array of shape {np.shape(numbers)}, "
+            f"but with separable={penalty.separable!r} it must return {what}."
         )
     return numbers

@@ -1,7 +1,7 @@
-"""The best rows for a fixed factor: what codes mean, whatever solver found the components.
+"""The fold-in: the optimal rows (codes) for a fixed factor, independent of the solver.
 
-Under the squared loss rows are solved; under others they iterate, by Newton's steps or those of a
-bound of the loss, until one after the other rests.
+Under the squared loss, rows have an exact solution. Under other losses they are iterated, by Newton
+steps or by minimizing a quadratic bound of the loss, until each row has converged.
 """
 
 from dataclasses import replace
@@ -13,28 +13,28 @@ from sklearn_mf.objective.regression import RowRegression
 from sklearn_mf.observations import Runaways, of_ordinary_size
 from sklearn_mf.utils._threads import in_threads, one_blas_thread
 
-# Steps of a row, and how often one is halved.
+# Maximum number of steps of a row, and maximum number of times that a step is halved.
 ITERATIONS, MAX_HALVINGS = 500, 30
-# So many entries at a time are several blocks for every thread, each worth the calls.
+# Number of entries in a block: several blocks for every thread, each large enough.
 BLOCK = 1 << 18
 
 
 def fold_in(regression: RowRegression):
-    """The best rows of regressions under any loss and penalty.
+    """Return the optimal rows of regressions with any loss and penalty.
 
-    Rows do not influence one another: each starts at zero and stops by itself. What iterates does
-    so in double precision: in single precision, rounding error along directions that cost next to
-    nothing adds up.
+    The rows do not depend on one another: each starts at zero and stops separately. Iterative
+    methods use double precision, because in single precision rounding errors accumulate along
+    directions with almost no cost.
 
     Parameters
     ----------
     regression : RowRegression
-        Of every row.
+        The regressions of all rows.
 
     Returns
     -------
     W : ndarray of shape (n_rows, k)
-        In the precision of the design.
+        The optimal rows, in the precision of the design.
     """
     design, n_rows = regression.design, regression.observations.shape[0]
     W = np.zeros_like(design, shape=(n_rows, design.shape[1]))
@@ -60,31 +60,31 @@ def fold_in(regression: RowRegression):
         rows, block = part
         W[rows] = _iterated(regression.of(block.in_double(), rows), tol)
 
-    with one_blas_thread():  # between kernels and elementwise work its threads only wait
+    with one_blas_thread():  # the threads of BLAS would only spin between other work
         work = W.size * regression.observations.shape[1]
         in_threads(of_block, regression.observations.blocks(BLOCK), work)
     return W
 
 
 def _without_zeros(regression):
-    """Regressions with the same solutions, that do not look at observed zeros.
+    """Return regressions with the same solutions that do not iterate over observed zeros.
 
-    Where a zero costs its model value, all of them together are a linear form of the codes, which
-    are not negative: a penalty of absolute values. It counts every column, so that nonzeros are
-    left with their loss less their model value.
+    If the loss of a zero equals its model value, the sum over all entries of the model values is a
+    linear form of the codes. The codes are non-negative, so this form is an L1 penalty. It also
+    counts the nonzero entries, whose loss is therefore reduced by their model value.
     """
     observations, loss, penalty = regression.observations, regression.loss, regression.penalty
     nonzeros = observations.nonzeros if loss.loss_at_zero_equals_model else None
     if nonzeros is None or not penalty.is_elastic:
         return regression
-    # The same for all rows.
+    # This sum is the same for all rows.
     model = observations.weighted_sum(regression.design) / penalty.scale[0]
     penalty = penalty._replace(l1=penalty.l1 + model)
     return replace(regression, observations=nonzeros, loss=loss.less_model, penalty=penalty)
 
 
 def _iterated(regression, tol):
-    """Rows that step until no coefficient moves by more than a share of the largest."""
+    """Iterate each row until no coefficient moves by more than a fraction of the largest one."""
     loss, design, block = regression.loss, regression.design, regression.observations
     if loss.takes_any_model:
         codes = np.zeros((block.shape[0], design.shape[1]))
@@ -110,7 +110,7 @@ def _iterated(regression, tol):
 
 
 def _halved(regression, before, after):
-    """Shorten the step of the rows whose cost would rise: Newton's may be too long."""
+    """Halve the steps of rows whose cost would increase, because Newton steps may be too long."""
     rows = np.arange(len(after))
     limit = regression.costs(before)
     rows = rows[~(regression.costs(after) <= limit)]

@@ -1,4 +1,4 @@
-r"""Where components, biases and the offset stand in the factors of a model.
+r"""The positions of components, biases and the offset in the factors of a model.
 
 A model value is
 
@@ -6,9 +6,10 @@ A model value is
 
     \hat{x}_{ij} = w_i^\top h_j + c_i + b_j + o
 
-with biases c of the rows and b of the columns, as far as there are any, and the offset o. Factors
-are tall: a row of the first is ``(w, c)``, one of the second ``(h, b)``. In full, as regressors of
-one another, they are ``(w, c, 1)`` and ``(h, 1, b + o)``, whose product is the model.
+with optional biases c of the rows and b of the columns, and the offset o. The factors are tall: the
+rows of the first are ``(w, c)``, those of the second ``(h, b)``. The full factors, used as
+regressors of one another, have rows ``(w, c, 1)`` and ``(h, 1, b + o)``; their product is the
+model.
 """
 
 from dataclasses import dataclass
@@ -18,18 +19,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of a row factor W and a column factor Ht.
+    """The columns of the row factor W and the column factor Ht.
 
     Attributes
     ----------
     n_components : int
-        Columns of both factors that are components; they come first.
+        Number of components, which are the first columns of both factors.
     row_bias : bool
-        Whether a bias follows them in W.
+        Whether they are followed by a bias in W.
     column_bias : bool
-        Whether a bias follows them in Ht.
+        Whether they are followed by a bias in Ht.
     offset : float
-        Added to every model value.
+        The offset that is added to every model value.
     """
 
     n_components: int
@@ -39,7 +40,7 @@ class Layout:
 
     @property
     def T(self):
-        """Of the transposed model."""
+        """The layout of the transposed model."""
         return Layout(self.n_components, self.column_bias, self.row_bias, self.offset)
 
     @property
@@ -49,43 +50,43 @@ class Layout:
 
     @property
     def has_bias(self):
-        """Whether there is a bias on either side."""
+        """Whether there is a bias in either factor."""
         return self.row_bias or self.column_bias
 
     @property
     def is_plain(self):
-        """Whether components are all there is."""
+        """Whether there are only components."""
         return not (self.has_bias or self.offset)
 
     # Parts of a factor ------------------------------------------------------------------
 
     def split(self, factor):
-        """Views of the components and of the bias, of none or one column."""
+        """Return views of the components and of the bias, which has one column or none."""
         return factor[:, : self.n_components], factor[:, self.n_components :]
 
     def components(self, factor):
-        """A view of the components of a factor."""
+        """Return a view of the components of a factor."""
         return factor[:, : self.n_components]
 
     def with_row_bias(self, components, bias):
-        """W of its components and its bias, if it has one."""
+        """Return W with these components and this bias, if it has one."""
         return np.column_stack([components, bias]) if self.row_bias else components
 
     def scaled(self, factor, of_components, of_bias):
-        """A copy of a factor, its parts times numbers."""
+        """Return a copy of a factor with its components and its bias multiplied by numbers."""
         components, bias = self.split(factor)
         return np.hstack([components * of_components, bias * of_bias])
 
     def per_coefficient(self, component, bias, dtype):
-        """An array of shape (width,): a number for each component of a row, and its bias."""
+        """Return an array of shape (width,) with one number for components and one for the bias."""
         values = np.full(self.width, component, dtype=dtype)
         values[self.n_components :] = bias
         return values
 
-    # Factors that regress one another -----------------------------------------------------
+    # Factors as regressors of one another -------------------------------------------------
 
     def design(self, Ht):
-        """Regressors of the rows of W, and the part of the model that these cannot change."""
+        """Return the regressors of the rows of W, and the part of the model independent of W."""
         design, bias = self.split(Ht)
         if self.row_bias:
             design = np.column_stack([design, np.ones_like(Ht, shape=len(Ht))])
@@ -95,7 +96,7 @@ class Layout:
         return np.ascontiguousarray(design), offsets
 
     def factors(self, W, Ht):
-        """Two tall arrays whose product is the model, with no column that is not needed."""
+        """Return two tall arrays with as few columns as possible whose product is the model."""
         if self.is_plain:
             return W, Ht
         (left, row_bias), (right, _) = self.split(W), self.split(Ht)
@@ -106,7 +107,7 @@ class Layout:
         return np.hstack(left), np.hstack(right)
 
     def gradients(self, left, right):
-        """Derivatives to W and Ht, of those to the two arrays of `factors`."""
+        """Convert derivatives with respect to the arrays of `factors` to those of W and Ht."""
         if self.is_plain:
             return left, right
         bias = right[:, right.shape[1] - self.column_bias :]
@@ -114,23 +115,23 @@ class Layout:
 
     @property
     def n_in_full(self):
-        """Number of columns of both factors in full."""
+        """Number of columns of the full factors."""
         return self.width + self.has_bias
 
     @property
     def free(self):
-        """Columns of Ht in full that are those of Ht: the components and the bias."""
+        """Columns of the full right factor that belong to Ht: the components and the bias."""
         bias = [self.width] if self.column_bias else []
         return [*range(self.n_components), *bias]
 
     def left(self, W):
-        """Rows ``(w, c, 1)``: the left factor in full."""
+        """Return the full left factor with rows ``(w, c, 1)``."""
         if self.has_bias:
             W = np.column_stack([W, np.ones_like(W, shape=len(W))])
         return np.ascontiguousarray(W)
 
     def right(self, Ht):
-        """Rows ``(h, 1, b + o)``: the right factor in full."""
+        """Return the full right factor with rows ``(h, 1, b + o)``."""
         parts = [self.components(Ht), self._ones(Ht, self.row_bias)]
         if self.has_bias:
             parts.append(self._column_constants(Ht))
@@ -141,7 +142,7 @@ class Layout:
         return np.ones_like(factor, shape=(len(factor), int(n_columns)))
 
     def _column_constants(self, Ht):
-        """Biases of the columns with the offset, or the offset alone, as one column."""
+        """Return the biases of the columns plus the offset, or the offset, as one column."""
         offset = Ht.dtype.type(self.offset)
         if self.column_bias:
             return self.split(Ht)[1] + offset

@@ -1,4 +1,4 @@
-"""Multiplicative updates of the rows of one non-negative factor, the other fixed."""
+"""Multiplicative updates of the rows of one non-negative factor for a fixed other factor."""
 
 from dataclasses import dataclass
 
@@ -7,23 +7,23 @@ import numpy as np
 from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.systems import Descent
 
-# What stands for a divisor of zero, and below what coefficients are zero; as in scikit-learn.
+# Smallest divisor, and the threshold below which coefficients are set to zero, as in scikit-learn.
 FLOOR = float(np.finfo(np.float32).eps)
 LEAST = float(np.finfo(np.float64).eps)
-# Updates from a constant before Newton's method: enough to choose among several minima.
+# Number of updates before Newton's method, enough to select one of several minima.
 FIRST_UPDATES = 30
 
 
 @dataclass(frozen=True)
 class GradientParts:
-    """A derivative to non-negative rows as the difference of two parts that are not negative.
+    """A derivative with respect to non-negative rows, as the difference of two non-negative parts.
 
     Attributes
     ----------
     negative, positive : ndarray of shape (n_rows, k)
-        The derivative is the second less the first.
+        The derivative is the second part minus the first.
     loss : float or None
-        Of all entries, where it was asked for.
+        Loss of all entries, if it was requested.
     """
 
     negative: np.ndarray
@@ -32,7 +32,7 @@ class GradientParts:
 
 
 def multiplied(at, penalty, W, exponent):
-    r"""Rows times a power of the ratio of the derivative's parts, penalties in the second.
+    r"""Multiply rows by a power of the ratio of the derivative's parts, with penalties.
 
     .. math::
 
@@ -42,18 +42,18 @@ def multiplied(at, penalty, W, exponent):
     Parameters
     ----------
     at : GradientParts
-        At these rows.
+        Parts of the derivative at these rows.
     penalty : RowPenalty
-        Of the rows.
+        Penalty on the rows.
     W : ndarray of shape (n_rows, k)
         The rows.
     exponent : float
-        The power.
+        The exponent :math:`\gamma`.
 
     Returns
     -------
     W : ndarray of shape (n_rows, k)
-        The rows updated; what was zero stays zero.
+        The updated rows; zeros remain zeros.
     """
     divisor = at.positive + penalty.slope(W)
     divisor[divisor == 0] = FLOOR
@@ -65,39 +65,39 @@ def multiplied(at, penalty, W, exponent):
 
 
 def flush(W, beta):
-    """Set to zero what is too small, in place: as scikit-learn does, else where products underflow.
+    """Set tiny numbers to zero in place: as scikit-learn does, or where products underflow.
 
     Parameters
     ----------
     W : ndarray of shape (n_rows, k)
         The rows.
     beta : float
-        Of the divergence.
+        Exponent of the beta divergence.
     """
     W[(LEAST if beta < 1 else _underflow(W.dtype)) > W] = 0
 
 
 def _underflow(dtype):
-    """Numbers so small that their products would take many times as long, if they are numbers."""
+    """Return the size below which products are subnormal numbers, which are very slow."""
     return float(np.sqrt(np.finfo(dtype).tiny))
 
 
 def multiply(systems, start, rounds):
-    """Rounds of multiplicative updates under the squared loss, on normal equations.
+    """Make rounds of multiplicative updates under the squared loss, from the normal equations.
 
     Parameters
     ----------
     systems : RowSystems
-        With a penalty.
+        The normal equations, with a penalty.
     start : ndarray of shape (n_rows, k)
-        Where to start.
+        Initial rows.
     rounds : int
-        How often every coefficient is multiplied.
+        Number of updates of every coefficient.
 
     Returns
     -------
     descent : Descent
-        No row costs more than at its start.
+        The result. No row costs more than at the start.
     """
     penalized = systems.penalty.ridge.any() or systems.penalty.l1.any()
     rows, underflow = start, _underflow(start.dtype) * start.max(initial=0)
@@ -114,23 +114,23 @@ def multiply(systems, start, rounds):
 
 
 def first_codes(observations: ObservedMatrix, loss, design, penalty):
-    """Positive rows near a minimum: the best constant of each row, updated a few times.
+    """Return positive rows near a minimum: the best constants of the rows, updated a few times.
 
     Parameters
     ----------
     observations : ObservedMatrix
         The data.
     loss : BetaDivergence
-        Splits its derivative.
+        The loss, which splits its derivative.
     design : ndarray of shape (n_columns, k)
         The other factor.
     penalty : RowPenalty
-        Of the rows.
+        Penalty on the rows.
 
     Returns
     -------
     codes : ndarray of shape (n_rows, k)
-        Each depends on its own row alone; zero, where the row has nothing but zeros.
+        The rows. Each depends on its own data only, and is zero if its observed entries are zeros.
     """
     ones = np.ones_like(design, shape=(len(design), 1))
     no_offsets = np.zeros_like(design, shape=len(design))

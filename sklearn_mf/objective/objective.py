@@ -1,4 +1,4 @@
-"""What is minimised, whatever the data: put to observations, an `Objective` is a `Problem`."""
+"""The objective, independent of the data: with observations, an `Objective` gives a `Problem`."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -11,9 +11,9 @@ from sklearn_mf.penalties import ElasticNet
 
 
 class Strength(NamedTuple):
-    """How strong penalties are: those of components, and those of biases, which have no unit.
+    """Strengths of the penalties on components and on biases, which have different units.
 
-    With the share of the first that falls on absolute values, or None for what `l1_ratio` says.
+    The third field is the fraction of the L1 penalty, or None for the value of `l1_ratio`.
     """
 
     components: float
@@ -22,7 +22,7 @@ class Strength(NamedTuple):
 
     @classmethod
     def of_share(cls, share, unit, l1_ratio):
-        """The strength that is a share in some unit, in the unit of the data."""
+        """Return a relative strength, given in some unit, in the unit of the data."""
         if unit.size == 1:
             return cls(share, share)
         l1 = share * l1_ratio * unit.size ** (unit.degree - 0.5)
@@ -30,33 +30,33 @@ class Strength(NamedTuple):
         return cls(l1 + ridge, share, l1 / (l1 + ridge) if share else l1_ratio)
 
 
-# Of penalties whose strength is yet to be chosen: there are some.
+# A placeholder for penalties whose strength has not been chosen yet.
 UNKNOWN = Strength(1.0, 1.0)
 NOTHING = Strength(0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss, penalties and biases, in the words of the parameters of estimators.
+    """A loss, penalties and biases, as given by the parameters of estimators.
 
     Attributes
     ----------
     loss : BaseLoss
-        Cost of an entry.
+        Loss of an entry.
     bias : {False, "features", "samples", "both"}
-        Offsets beside the product.
+        Offsets that are added to the product of the factors.
     positive : {False, True, "W", "H"}
-        Which factors may not be negative.
+        Factors that must be non-negative.
     strength : Strength
-        Of the penalty of W.
+        Strength of the penalty on W.
     alpha_H : float or "same"
-        Strength of the penalty of H.
+        Strength of the penalty on H.
     l1_ratio : float
-        Share of the penalties that falls on absolute values.
+        Fraction of the L1 penalty.
     alpha_scaling : float
-        Power of the number of observed entries that multiplies each row's penalty.
+        Exponent of the number of observed entries that multiplies the penalty of each row.
     penalties : NamedPenalties
-        What stands in place of the elastic nets that the numbers above mean.
+        Penalty objects that replace the elastic nets of the parameters above.
     """
 
     loss: BaseLoss
@@ -70,19 +70,19 @@ class Objective:
 
     @classmethod
     def of(cls, estimator, loss):
-        """That of an estimator with the parameters of MatrixFactorization.
+        """Return the objective of an estimator with the parameters of MatrixFactorization.
 
         Parameters
         ----------
         estimator : estimator
-            Its parameters are valid. An ``alpha_W`` of "auto" is `UNKNOWN`.
+            An estimator with valid parameters. If ``alpha_W`` is "auto", the strength is `UNKNOWN`.
         loss : BaseLoss
-            Its loss, columns resolved.
+            Its loss, with columns resolved.
 
         Returns
         -------
         objective : Objective
-            Of the loss.
+            The objective with this loss.
         """
         alpha = estimator.alpha_W
         return cls(
@@ -98,15 +98,15 @@ class Objective:
 
     @property
     def has_sample_bias(self):
-        """Whether samples have a bias of their own."""
+        """Whether samples have biases."""
         return self.bias in ("samples", "both")
 
     def at(self, strength):
-        """The same under penalties of another strength, a `Strength` or a tuple like it."""
+        """Return the objective with another strength, a `Strength` or a tuple like it."""
         return replace(self, strength=Strength(*strength))
 
     def problem(self, observations: ObservedMatrix, n_components):
-        """What is to be minimised for these data, at this rank."""
+        """Return the problem for these data and this rank."""
         alpha_W, bias_W, l1_ratio = self.strength
         l1_ratio = self.l1_ratio if l1_ratio is None else l1_ratio
         same = self.alpha_H == "same"
@@ -116,7 +116,7 @@ class Objective:
             or ElasticNet(alpha, l1_ratio, positive=self.positive in (True, name))
             for name, alpha in (("W", alpha_W), ("H", alpha_H))
         }
-        # Alone, the feature bias is free; beside a sample bias it must share.
+        # A feature bias alone is not penalized. With a sample bias, both are.
         shared = self.bias == "both"
         return Problem(
             observations,

@@ -1,8 +1,8 @@
-"""What is to be minimised. A `Problem` does not change while it is solved.
+"""The minimization problem. A `Problem` is immutable.
 
-Both factors are tall inside: W (n_rows, k) and Ht (n_columns, k). Where a side has a bias
-of its own, that is one more, last column of its factor. Everything is written for rows;
-``T`` is the same problem for columns.
+Both factors are stored as tall arrays: W (n_rows, k) and Ht (n_columns, k). If a side has a bias,
+it is the last column of its factor. All methods are written for rows; ``T`` is the same problem
+with rows and columns exchanged.
 """
 
 from dataclasses import dataclass, replace
@@ -22,19 +22,19 @@ from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.systems import RowPenalty
 from sklearn_mf.utils._twins import twin
 
-# Coordinate descent in a sweep of alternation: what a round's largest move may be beside the
-# largest coefficient, and rounds at most.
+# Accuracy of coordinate descent within one sweep: largest move of a round relative to the largest
+# coefficient, and maximum number of rounds.
 FEW_ROUNDS = (1e-2, 10)
-# The same of proximal gradient descent, whose steps are shorter: where it ended at moves of 1e-3,
-# alternation of smooth components stopped at an objective 5 % above that of gradient descent.
+# The same for proximal gradient descent, which makes shorter steps: with moves of 1e-3, alternation
+# with smooth components stopped at an objective 5 % above that of gradient descent.
 MANY_STEPS = (1e-6, 500)
-# Rows whose squares are summed up together.
+# Number of rows whose squares are summed together.
 CHUNK = 1024
 
 
 @dataclass(frozen=True)
 class Problem:
-    r"""Sum of losses over observed entries, plus the penalties of both factors.
+    r"""The sum of losses over observed entries plus the penalties on both factors.
 
     .. math::
 
@@ -42,27 +42,27 @@ class Problem:
             \mathrm{loss}(x_{ij},\ b_j + c_i + w_i^\top h_j + o)
         + \sum_i s_i n_i^g\, \mathrm{pen}_W(w_i) + \sum_j n_j'^{\,g}\, \mathrm{pen}_H(h_j)
 
-    with weights s of samples and e of entries, which add up to n in rows and to n' in columns.
-    Factors are tall: `W` has a row for each sample, ``Ht`` one for each feature. A bias, where a side
-    has one, is the last column of its factor. A problem does not change; `T` is the same problem
-    with samples and features exchanged.
+    where s are the weights of samples and e those of entries, whose sums are n in rows and n' in
+    columns. The factors are tall: `W` has one row for each sample, ``Ht`` one row for each feature.
+    If a side has a bias, it is the last column of its factor. A problem is immutable; `T` is the
+    same problem with samples and features exchanged.
 
     Attributes
     ----------
     observations : ObservedMatrix
         The data.
     loss : BaseLoss
-        Cost of an entry.
+        Loss of an entry.
     rows : Side
         Penalty and bias of the samples.
     columns : Side
         Penalty and bias of the features.
     n_components : int
-        Rank, biases not counted.
+        The rank, without biases.
     alpha_scaling : float
-        Power of a row's number of observed entries that multiplies its penalty.
+        Exponent of the number of observed entries that multiplies the penalty of each row.
     offset : float
-        Added to every model value.
+        The offset that is added to every model value.
 
     See Also
     --------
@@ -98,62 +98,62 @@ class Problem:
 
     @twin
     def T(self):
-        """The same problem, rows and columns exchanged."""
+        """The same problem with rows and columns exchanged."""
         return replace(self, observations=self.observations.T, rows=self.columns, columns=self.rows)
 
     @cached_property
     def layout(self):
-        """Where components and biases stand in the factors."""
+        """Positions of components and biases in the factors."""
         biases = self.rows.has_bias, self.columns.has_bias
         return Layout(self.n_components, *biases, self.offset)
 
     @property
     def width(self):
-        """Number of columns of the row factor: components, and the bias if there is one."""
+        """Number of columns of the row factor: the components, and the bias if there is one."""
         return self.layout.width
 
     @cached_property
     def is_smooth(self):
-        """Whether gradients tell everything about the objective."""
+        """Whether the objective is smooth and unconstrained, so that no proximal step is needed."""
         return self.rows.penalty.is_smooth and self.columns.penalty.is_smooth
 
     @cached_property
     def is_elastic(self):
-        """Whether the penalties are squares, absolute values and bounds, on both sides."""
+        """Whether both penalties consist of L2 and L1 penalties and non-negativity constraints."""
         return self.rows.penalty.is_elastic and self.columns.penalty.is_elastic
 
     @property
     def is_quadratic(self):
-        """Whether the penalties are squares alone, on both sides."""
+        """Whether both penalties are L2 penalties."""
         return self.is_elastic and self.is_smooth
 
     @property
     def is_turnable(self):
-        """Whether rotated components, and codes, cost the same."""
+        """Whether the penalties do not change if components and codes are rotated."""
         sides = self.rows.penalty, self.columns.penalty
         return all(penalty.is_rotation_invariant for penalty in sides)
 
     @cached_property
     def penalty_scale(self):
-        """What the observed entries of each row multiply its penalty with."""
+        """Number that multiplies the penalty of each row, from its observed entries."""
         if self.rows.penalty_scale is not None:
             return self.rows.penalty_scale
         return self.observations.row_totals() ** self.observations.dtype.type(self.alpha_scaling)
 
     @cached_property
     def _ridge(self):
-        """Quadratic penalty of each column of the row factor, before its scale."""
+        """L2 penalty on each column of the row factor, before multiplication by its scale."""
         return self._per_coefficient(self.rows.penalty.ridge, self.rows.bias_ridge)
 
     @cached_property
     def factor_penalty(self):
-        """The penalty of the row factor, whatever it is."""
+        """The penalty on the row factor, of any kind."""
         bias_ridge = self.rows.bias_ridge if self.rows.has_bias else 0.0
         return FactorPenalty(self.rows.penalty, self.penalty_scale, self.n_components, bias_ridge)
 
     @cached_property
     def row_penalty(self):
-        """The penalty of the row factor in numbers, where these tell everything about it."""
+        """The strengths of the penalty on the row factor, if they describe it completely."""
         if not self.rows.penalty.is_elastic:
             return self.factor_penalty
         lower = 0.0 if self.rows.penalty.positive else -np.inf
@@ -168,70 +168,71 @@ class Problem:
         return self.layout.per_coefficient(component, bias, self.observations.dtype)
 
     def check_factors(self, W, Ht, source="Factors"):
-        """Raise a ValueError if the factors are not those of this problem.
+        """Raise a ValueError if the shapes of the factors do not match this problem.
 
         Parameters
         ----------
         W, Ht : ndarray
             The factors.
         source : str, default="Factors"
-            What the message begins with: where they come from.
+            Beginning of the message: the origin of the factors.
         """
         n_rows, n_columns = self.observations.shape
         expected = (n_rows, self.width), (n_columns, self.T.width)
         if (W.shape, Ht.shape) != expected:
             raise ValueError(
-                f"{source}: W of shape {W.shape} and Ht of shape {Ht.shape}, but the problem has "
-                f"{expected[0]} and {expected[1]}."
+                f"{source}: W has shape {W.shape} and Ht has shape {Ht.shape}, but {expected[0]} "
+                f"and {expected[1]} are expected."
             )
 
     def model_factors(self, W, Ht):
-        """Two tall arrays whose product is the model, biases and offset included."""
+        """Return two tall arrays whose product is the model, including biases and offset."""
         return self.layout.factors(W, Ht)
 
     # The objective --------------------------------------------------------------------
 
     def value(self, W, Ht):
-        """Objective at two factors.
+        """Return the objective at two factors.
 
         Parameters
         ----------
         W : ndarray of shape (n_rows, k)
-            The samples' factor.
+            Factor of the samples.
         Ht : ndarray of shape (n_columns, k)
-            The features' factor.
+            Factor of the features.
 
         Returns
         -------
         value : float
-            Losses and penalties.
+            The sum of losses and penalties.
         """
         self.check_factors(W, Ht)
         data = self.observations.total_loss(*self.model_factors(W, Ht), self.loss)
         return data + self.penalty(W, Ht)
 
     def penalty(self, W, Ht):
-        """Penalties of both factors."""
+        """Return the sum of the penalties on both factors."""
         return self._penalty_value(W) + self.T._penalty_value(Ht)
 
     def value_and_gradient(self, W, Ht):
-        """Objective, and the derivatives of its smooth part.
+        """Return the objective and the derivatives of its smooth part.
 
         Parameters
         ----------
         W : ndarray of shape (n_rows, k)
-            The samples' factor.
+            Factor of the samples.
         Ht : ndarray of shape (n_columns, k)
-            The features' factor.
+            Factor of the features.
 
         Returns
         -------
         value : float
-            Losses and penalties.
+            The sum of losses and penalties.
         W_gradient : ndarray of shape (n_rows, k)
-            Per unit of row weight: so a row of weight two moves as the same row twice would.
+            Derivative with respect to W, divided by the row weights: a row with weight two moves
+            like two copies of the row.
         Ht_gradient : ndarray of shape (n_columns, k)
-            The same of the features' factor.
+            Derivative with respect to Ht, likewise.
         """
         self.check_factors(W, Ht)
         left, right = self.model_factors(W, Ht)
@@ -241,55 +242,55 @@ class Problem:
         return total, self._with_penalty(W_gradient, W), self.T._with_penalty(Ht_gradient, Ht)
 
     def gradient_parts(self, W, Ht, *, with_loss=False):
-        """Derivative of a loss that splits its own to non-negative W, penalties left out.
+        """Return the two parts of the derivative of the loss for non-negative W, without penalties.
 
         Parameters
         ----------
         W, Ht : ndarray
-            The factors, neither of them negative.
+            The factors, which must be non-negative.
         with_loss : bool
-            Whether to sum up the loss, too, which costs logarithms or powers more.
+            Whether to compute the loss as well, which needs additional logarithms or powers.
 
         Returns
         -------
         parts : GradientParts
-            Per unit of row weight.
+            The parts, divided by the row weights.
         """
         parts = self.observations.split_gradient(W, Ht, self.loss, with_loss=with_loss)
         loss, negative, positive = parts
         return GradientParts(negative, positive, loss if with_loss else None)
 
     def prox(self, W, Ht, row_step, column_step):
-        """Where the parts of the penalties that are not smooth lead after a step.
+        """Apply the proximal operators of the nonsmooth parts of the penalties.
 
         Parameters
         ----------
         W : ndarray of shape (n_rows, k)
-            The samples' factor after a step against its gradient.
+            Factor of the samples after a gradient step.
         Ht : ndarray of shape (n_columns, k)
-            The same of the features' factor.
+            Factor of the features after a gradient step.
         row_step, column_step : float or ndarray
-            How long the steps were, or were for each row or coefficient.
+            Step sizes, for all coefficients, each row or each coefficient.
 
         Returns
         -------
         W, Ht : ndarray
-            The factors themselves where penalties are smooth.
+            The results. If the penalties are smooth, these are the same arrays.
         """
         return self.factor_penalty.prox(W, row_step), self.T.factor_penalty.prox(Ht, column_step)
 
     def pack(self, W, Ht):
-        """Both factors, or what belongs to them, as one vector."""
+        """Return both factors, or two arrays of the same shapes, as one vector."""
         return np.concatenate([W.ravel(), Ht.ravel()])
 
     def unpack(self, packed):
-        """The factors that were packed, as views."""
+        """Return views of the factors in a packed vector."""
         n_rows, n_columns = self.observations.shape
         size = n_rows * self.width
         return packed[:size].reshape(n_rows, -1), packed[size:].reshape(n_columns, -1)
 
     def inner_product(self, one, other):
-        """Of two pairs of factors or gradients, rows counted by their weight."""
+        """Return the inner product of two pairs of factors or gradients, with weighted rows."""
         per_row = np.einsum("ik,ik->i", one[0], other[0])
         return float(per_row @ self.row_weight + np.vdot(one[1], other[1]))
 
@@ -300,12 +301,12 @@ class Problem:
 
     @cached_property
     def weighted_scale(self):
-        """What the penalty of each row is multiplied with in the objective."""
+        """Number that multiplies the penalty of each row in the objective, including its weight."""
         return (self.row_weight * self.penalty_scale).astype(np.float64)
 
     @cached_property
     def _is_free(self):
-        """Whether nothing of this side's factor is penalized."""
+        """Whether the row factor is not penalized."""
         return self.rows.penalty.is_free and not (self.rows.has_bias and self.rows.bias_ridge)
 
     def _penalty_value(self, W):
@@ -315,7 +316,7 @@ class Problem:
         return gradient if self._is_free else gradient + self.factor_penalty.slope(W)
 
     def row_curvature(self, Ht):
-        """Largest second derivative along any row of W, for a loss of curvature one."""
+        """Return the largest second derivative along any row of W, for a loss of curvature one."""
         design, _ = self.layout.design(Ht)
         curvature = self.factor_penalty.curvature
         if self.rows.penalty.is_rowwise:
@@ -323,7 +324,7 @@ class Problem:
         return float(np.linalg.norm(self._gram(design), 2) + curvature)
 
     def row_metric(self, Ht):
-        """Mean second derivatives along the rows of W, for a loss of curvature one."""
+        """Return the mean second derivatives along the rows of W, for a loss of curvature one."""
         design, _ = self.layout.design(Ht)
         weight = self.observations.column_weight
         all_weight = len(design) if weight is None else weight.sum()
@@ -336,10 +337,10 @@ class Problem:
         return design.T @ (design if weight is None else design * weight[:, None])
 
     def balanced(self, W, Ht):
-        """The same model, each component scaled so that its penalties are least.
+        """Return the same model with each component scaled so that its penalties are smallest.
 
-        A solver that alternates finds this scaling only slowly. It is known where each component
-        has a cost of its own, squares or lengths.
+        A solver that alternates between the factors finds this scale only slowly. It has a closed
+        form if the penalties are sums over components, of squares or of norms.
 
         Parameters
         ----------
@@ -349,7 +350,7 @@ class Problem:
         Returns
         -------
         W, Ht : ndarray
-            Scaled, or themselves where no scaling costs less.
+            The rescaled factors, or the same arrays if no other scale costs less.
         """
         if not (self._has_costs and self.T._has_costs):
             return W, Ht
@@ -358,7 +359,7 @@ class Problem:
         if all(free):
             scale = even_scale(self._squares(left), self.T._squares(right))
         elif any(free):
-            return W, Ht  # the free side would grow for ever
+            return W, Ht  # the unpenalized side would grow without bound
         else:
             scale = cheapest_scale(*self._costs(left), *self.T._costs(right))
         if (scale == 1).all():
@@ -370,7 +371,7 @@ class Problem:
         return W, Ht
 
     def _squares(self, W):
-        """Sum of squares of each component."""
+        """Return the sum of squares of each component."""
         if self.observations.row_weight is None:
             return np.einsum("ik,ik->k", W, W, dtype=np.float64)
         return np.einsum("i,ik,ik->k", self.row_weight, W, W, dtype=np.float64)
@@ -380,7 +381,7 @@ class Problem:
         return self.rows.penalty.is_elastic or self.rows.penalty.degree is not None
 
     def _costs(self, W):
-        """What of each component's cost grows as its length, and what as the square of it."""
+        """Return the costs of each component that scale linearly and quadratically with it."""
         penalty, scale = self.rows.penalty, self.weighted_scale
         if not penalty.is_elastic:
             alone = replace(self.factor_penalty, n_components=1)
@@ -392,23 +393,23 @@ class Problem:
         return penalty.l1 * absolute_values, 0.5 * penalty.ridge * squares
 
     def batches(self, kind, size, rng):
-        """Deal the rows, or the entries, to batches in random order.
+        """Yield batches of rows or entries in random order.
 
         Parameters
         ----------
         kind : {"rows", "entries"}
-            What a batch holds.
+            What the batches consist of.
         size : int
-            How many of them, at most.
+            Maximum size of a batch.
         rng : RandomState
-            Draws the order.
+            Controls the order.
 
         Yields
         ------
         rows : ndarray or slice
-            Rows of W that the batch is about.
+            The rows of W in the batch.
         part : Problem
-            Its own. Over all batches the objectives add up to this problem's.
+            The problem of the batch. The objectives of all batches add up to that of this problem.
         """
         samples = self.observations
         everything = samples.row_totals() @ self.row_weight
@@ -426,30 +427,31 @@ class Problem:
                 of_rows = replace(of_rows, penalty_scale=self.penalty_scale * share)
             yield rows, replace(self, observations=observations, rows=of_rows, columns=of_columns)
 
-    # One factor, the other fixed --------------------------------------------------------
+    # One factor, with the other one fixed -------------------------------------------------
 
     def regression(self, Ht):
-        """The rows of W as regressions on this Ht."""
+        """Return the regressions of the rows of W on this Ht."""
         return RowRegression(
             self.observations, self.loss, *self.layout.design(Ht), self.row_penalty
         )
 
     def solve_rows(self, Ht, W):
-        """Best W for this Ht under the quadratic bound of the loss at (W, Ht).
+        """Return the best W for this Ht under the quadratic bound of the loss at (W, Ht).
 
-        Exact for the squared loss and ridge penalties; for others the objective does not rise.
+        The result is exact for the squared loss and ridge penalties. Otherwise the objective does
+        not increase.
 
         Parameters
         ----------
         Ht : ndarray of shape (n_columns, k)
             The fixed factor.
         W : ndarray of shape (n_rows, k)
-            Where the rows are.
+            The current rows.
 
         Returns
         -------
         W : ndarray of shape (n_rows, k)
-            Better rows.
+            The improved rows.
         """
         if not self.rows.penalty.is_elastic:
             return self._approach_rows(Ht, W)
@@ -459,7 +461,7 @@ class Problem:
         return self.regression(Ht).solved(W)
 
     def _approach_rows(self, Ht, W):
-        """Better W for this Ht by a few steps of proximal gradient descent."""
+        """Return an improved W for this Ht, by a few steps of proximal gradient descent."""
         self.check_factors(W, Ht)
         regression = self.regression(Ht)
         if self.rows.penalty.is_rowwise:
@@ -467,41 +469,42 @@ class Problem:
         return regression.approached_together(W, MANY_STEPS).rows
 
     def refine_rows(self, Ht, W, reduction):
-        """Better W for this Ht: conjugate gradients leave a share of what W lacks."""
+        """Return an improved W for this Ht, by conjugate gradients up to a relative residual."""
         self.check_factors(W, Ht)
         return self.regression(Ht).refined(W, reduction)
 
     def descend_blocks(self, Ht, W, size):
-        """Better W for this Ht: each block of so many coefficients of a row is solved in turn."""
+        """Return an improved W for this Ht, by solving for blocks of coefficients in turn."""
         self.check_factors(W, Ht)
         return self.regression(Ht).solved_in_blocks(W, size)
 
     def descend_rows(self, Ht, W):
-        """Better W for this Ht by a few rounds of coordinate descent, under squares and bounds."""
+        """Return an improved W for this Ht, by a few rounds of coordinate descent."""
         self.check_factors(W, Ht)
         return self.regression(Ht).lowered(W, FEW_ROUNDS)
 
     def descend(self, Ht, W, accuracy, order):
-        """Coordinate descent of W for this Ht under the squared loss, and what it saw.
+        """Make coordinate descent on W for this Ht under the squared loss.
 
         Parameters
         ----------
         Ht : ndarray of shape (n_columns, k)
             The fixed factor.
         W : ndarray of shape (n_rows, k)
-            Where to start.
+            The initial rows.
         accuracy : tuple of (float, int)
-            What a round's largest move may be beside the largest coefficient, and rounds at most.
+            Largest move of a round relative to the largest coefficient, and maximum number of
+            rounds.
         order : ndarray of int of shape (k,) or slice
-            In which the coefficients of a row are visited.
+            Order in which the coefficients of a row are visited.
 
         Returns
         -------
         descent : Descent
-            The rows, their loss and how far they were from rest.
+            The rows, their loss, and their initial distance from a stationary point.
         """
         regression = self.regression(Ht)
-        if isinstance(order, slice):  # as they are
+        if isinstance(order, slice):  # the natural order
             return regression.descended(W, accuracy)
         regression = replace(
             regression,
@@ -514,7 +517,7 @@ class Problem:
         return replace(descent, rows=rows)
 
     def value_after(self, descent, Ht):
-        """Objective where a descent of the rows ended: of what it saw, if that has the digits."""
+        """Return the objective after a descent, from its own result if that is accurate enough."""
         samples = self.observations
         if self.layout.is_plain:
             loss = 0.5 * samples.total_squares + float(descent.loss @ self.row_weight)
@@ -523,25 +526,25 @@ class Problem:
         return self.value(descent.rows, Ht)
 
     def feasible(self, W):
-        """The nearest rows that the penalty allows."""
+        """Return the nearest rows that satisfy the constraints of the penalty."""
         return self.factor_penalty.prox(W, W.dtype.type(0))
 
     def bounds(self, W, design):
-        """Yield (slice of rows, observations): the squared loss of these bounds this one.
+        """Yield slices of rows, and observations whose squared loss is an upper bound of this loss.
 
         Parameters
         ----------
         W : ndarray of shape (n_rows, k)
-            Rows at whose model ``W @ design.T``, without offsets, the bound touches.
+            Rows at whose model ``W @ design.T``, without offsets, the bound touches the loss.
         design : ndarray of shape (n_columns, k)
             The other factor.
 
         Yields
         ------
         rows : slice
-            Of a block.
+            The rows of a block.
         observations : ObservedMatrix
-            Targets and weights of its bound.
+            The targets and weights of the bound.
         """
         if self.loss.is_squared:
             yield slice(0, len(W)), self.observations
@@ -552,15 +555,15 @@ class Problem:
             yield rows, all_rows.of(block, rows).bounded(W[rows]).observations
 
     def row_systems(self, Ht):
-        """The normal equations of the rows of W under the squared loss."""
+        """Return the normal equations of the rows of W under the squared loss."""
         return self.observations.systems(*self.layout.design(Ht), self.row_penalty)
 
     def fold_in(self, Ht):
-        """Best W for this Ht: what a code means, whatever solver found Ht; see `fold_in`."""
+        """Return the best W for this Ht, which defines the codes for any solver; see `fold_in`."""
         return fold_in(self.regression(Ht))
 
 
 def _sum_of_squares(weight, W):
-    """Of each column in double precision, a few rows at a time, which stay in the cache."""
+    """Return the sum of squares of each column in double precision, in chunks that stay cached."""
     parts = (slice(start, start + CHUNK) for start in range(0, len(W), CHUNK))
     return sum(weight[part] @ np.square(W[part], dtype=np.float64) for part in parts)

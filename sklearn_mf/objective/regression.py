@@ -10,27 +10,27 @@ from sklearn_mf.objective.factor_penalty import FactorPenalty
 from sklearn_mf.observations import ObservedMatrix, parabola_of, value_of
 from sklearn_mf.systems import Descent, RowPenalty, RowSystems, descend_proximally
 
-# Proximal gradient descent towards the best rows: what a step's largest move may be beside the
-# largest coefficient, and steps at most.
+# Accuracy of proximal gradient descent for optimal rows: largest move of a step relative to the
+# largest coefficient, and maximum number of steps.
 BEST = (1e-10, 5000)
 
 
 @dataclass(frozen=True)
 class RowRegression:
-    """A penalized regression for every row; rows do not influence one another.
+    """A penalized regression for every row; the rows are independent.
 
     Attributes
     ----------
     observations : ObservedMatrix
         The data.
     loss : BaseLoss
-        Cost of an entry.
+        Loss of an entry.
     design : ndarray of shape (n_columns, k)
-        Regressors.
+        The regressors.
     offsets : ndarray of shape (n_columns,)
-        The part of the model that the rows cannot change.
+        The part of the model that does not depend on the rows.
     penalty : RowPenalty or FactorPenalty
-        Of the rows.
+        Penalty on the rows.
     """
 
     observations: ObservedMatrix
@@ -40,62 +40,62 @@ class RowRegression:
     penalty: RowPenalty | FactorPenalty
 
     def of_rows(self, rows):
-        """The regressions of some rows."""
+        """Return the regressions of some rows."""
         observations, penalty = self.observations.take(rows), self.penalty.of_rows(rows)
         return replace(self, observations=observations, penalty=penalty)
 
     def of(self, observations: ObservedMatrix, rows):
-        """The regressions of some rows whose observations are at hand."""
+        """Return the regressions of some rows for given observations of them."""
         return replace(self, observations=observations, penalty=self.penalty.of_rows(rows))
 
     def model(self, W):
-        """Model values, in the layout of the observed values."""
+        """Return the model values, in the layout of the observed values."""
         left = np.column_stack([W, np.ones_like(W, shape=len(W))])
         return self.observations.model(left, np.column_stack([self.design, self.offsets]))
 
     def costs(self, W):
-        """What each row costs, loss and penalty."""
+        """Return the cost of each row, with loss and penalty."""
         block = self.observations
         loss = value_of(self.loss.at(block.kinds), block.values, self.model(W))
         return block.row_sums(loss) + self.penalty.cost(W)
 
     def bounded(self, W):
-        """The regressions under the squared loss that bounds this loss at W."""
+        """Return the regressions with the squared loss that is an upper bound of this loss at W."""
         block = self.observations
         weights, targets = parabola_of(self.loss.at(block.kinds), block.values, self.model(W))
         return replace(self, observations=block.reweighted(targets, weights), loss=Squared())
 
-    # Each of these gives better rows than W: under another loss than the squared one, rows that
-    # are better under its bound at W, and so under the loss.
+    # Each of the next methods improves the rows W. Under a loss other than the squared one, they
+    # are improved under its upper bound at W, and therefore under the loss itself.
 
     def solved(self, W):
-        """The best rows under squares as penalties; where rows were does not matter."""
+        """Return the optimal rows with an L2 penalty; they do not depend on W."""
         if self.loss.is_squared:
             return self.observations.solve_rows(*self._numbers)
         return self._by_bounds(W, RowRegression.solved)
 
     def refined(self, W, reduction):
-        """Rows of whose distance from the best conjugate gradients leave a share."""
+        """Return rows improved by conjugate gradients up to a relative residual."""
         if self.loss.is_squared:
             start = np.ascontiguousarray(W)
             return self.observations.refine_rows(*self._numbers, start, reduction)
         return self._by_bounds(W, partial(RowRegression.refined, reduction=reduction))
 
     def solved_in_blocks(self, W, size):
-        """Rows of which each block of coefficients has been solved in turn."""
+        """Return rows improved by solving for each block of coefficients in turn."""
         if self.loss.is_squared:
             start = np.ascontiguousarray(W)
             return self.observations.descend_blocks(*self._numbers, start, size)
         return self._by_bounds(W, partial(RowRegression.solved_in_blocks, size=size))
 
     def lowered(self, W, accuracy):
-        """Rows after a few rounds of coordinate descent."""
+        """Return rows improved by a few rounds of coordinate descent."""
         if self.loss.is_squared:
             return self.descended(W, accuracy).rows
         return self._by_bounds(W, partial(RowRegression.lowered, accuracy=accuracy))
 
     def stepped(self, W, accuracy):
-        """Rows after proximal gradient descent, under a penalty of any kind of rows."""
+        """Return rows improved by proximal gradient descent, under any rowwise penalty."""
         if self.loss.is_squared:
             return self.approached(W, accuracy).rows
         return self._by_bounds(W, partial(RowRegression.stepped, accuracy=accuracy))
@@ -109,7 +109,7 @@ class RowRegression:
     # Under the squared loss ---------------------------------------------------------------
 
     def best(self, W):
-        """The best rows under any penalty."""
+        """Return the optimal rows under any penalty."""
         if not self.penalty.is_elastic:
             return self.approached(W, BEST).rows
         if self.penalty.is_quadratic:
@@ -117,18 +117,18 @@ class RowRegression:
         return self.observations.best_rows(*self._numbers, W)
 
     def descended(self, W, accuracy) -> Descent:
-        """Rows after a few rounds of coordinate descent, and what it saw."""
+        """Make a few rounds of coordinate descent."""
         return self.observations.descend_rows(*self._numbers, W, accuracy)
 
     def approached(self, W, accuracy) -> Descent:
-        """Rows after proximal gradient descent, under a penalty of any kind of rows."""
+        """Make proximal gradient descent under any rowwise penalty."""
         improve = partial(descend_proximally, accuracy=accuracy)
         return self.observations.improve_rows(*self._numbers, W, improve)
 
     def approached_together(self, W, accuracy) -> Descent:
-        """All rows after proximal gradient descent, under a penalty that compares them.
+        """Make proximal gradient descent on all rows, under a penalty that compares them.
 
-        Under another loss than the squared one, after descent under its bound at W.
+        Under a loss other than the squared one, the descent uses its upper bound at W.
         """
         if self.loss.is_squared:
             systems = self.observations.systems(*self._numbers)

@@ -1,4 +1,4 @@
-"""What holds for one side of a problem, samples or features."""
+"""The properties of one side of a problem, samples or features."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,18 @@ from sklearn_mf.penalties.declared import check_declared
 
 @dataclass(frozen=True)
 class Side:
-    """What holds for one side, samples or features.
+    """The properties of one side of a problem, samples or features.
 
     Attributes
     ----------
     penalty : BasePenalty
-        Of the rows of this side's factor.
+        Penalty on the rows of the factor of this side.
     has_bias : bool
         Whether the last column of the factor is a bias.
     bias_ridge : float
-        Strength of the bias's own penalty, half its square; 0.0 for a free one.
+        Strength of the L2 penalty on the bias; 0.0 for an unpenalized one.
     penalty_scale : ndarray of shape (n_rows,) or None
-        What the penalty of each row is multiplied with; None for a power of its number of
-        entries.
+        Number that multiplies the penalty of each row. None uses a power of its number of entries.
     """
 
     penalty: BasePenalty

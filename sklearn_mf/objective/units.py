@@ -1,22 +1,22 @@
-r"""The unit in which a problem is solved, so that the unit of the data does not matter.
+r"""The unit in which a problem is solved, so that results do not depend on the unit of the data.
 
-Data in other units, c times as large, have c times as large a model. Solvers would not see it
-alike: a floor below which numbers count as zero, the precision of float32 and the range of its
-squares know no units. So data whose typical size is far from one are solved in a unit of their
-own. With data, and thus the model, divided by s, biases are divided by s, and components and codes
-by the root of s. A loss of degree d falls by :math:`s^d`; a penalty that shall fall as much has
+If the data are multiplied by c, so is the model. The numerics, however, depend on the unit: the
+threshold below which numbers are treated as zero, the precision of float32 and the range of its
+squares. Data whose typical size is far from one are therefore divided by a unit s. The model and
+the biases are divided by s as well, and components and codes by the root of s. A loss of degree d
+is divided by :math:`s^d`. The penalties are divided by the same number if their strengths are
 
 .. math::
 
     \lambda_2' = \lambda_2\, s^{1 - d}, \qquad \lambda_1' = \lambda_1\, s^{1/2 - d}, \qquad
     \lambda_b' = \lambda_b\, s^{2 - d}
 
-for the squares of coefficients, their absolute values, and the squares of biases.
+for the L2 penalty on components, their L1 penalty, and the L2 penalty on biases.
 
-Where the algorithm itself knows no unit, data of ordinary size are taken as they are, and others
-divided by a power of four: that, like the division by its root, changes no digit. Losses with
-floors, and descents in which biases and components step side by side, get as unit what biases
-leave of the data, their root mean square.
+If the algorithm itself is independent of units, data of ordinary size are used unchanged. Other
+data are divided by a power of four: this division, and that by its root, change no digits. For
+losses with thresholds, and for descent methods in which biases and components move together, the
+unit is the root mean square of the residuals of the biases.
 """
 
 from dataclasses import dataclass, replace
@@ -29,25 +29,25 @@ from sklearn_mf.objective.layout import Layout
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import ObservedMatrix
 
-# Up to this size, and down to its inverse, data are taken as they are, without a copy: numbers have
-# room around them, and squares in float32 all their digits.
+# Data between this size and its inverse are used unchanged and not copied: they are far from
+# overflow, and their squares are accurate in float32.
 ORDINARY = 2.0**10
-# What is less than this share of the largest value is lost in rounding, and which share of the
-# values may be.
+# Values below LOST times the largest value are lost in rounding errors; at most the fraction
+# LOST_SHARE of the values may be.
 LOST, LOST_SHARE = 2.0**-52, 0.1
 TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What data are divided by inside.
+    """The unit by which the data are divided internally.
 
     Attributes
     ----------
     size : float
-        1 where the data are taken as they are.
+        The unit; 1 if the data are used unchanged.
     degree : float
-        The power of it by which the objective is divided.
+        Exponent of the unit by which the objective is divided.
     """
 
     size: float = 1.0
@@ -55,17 +55,17 @@ class Unit:
 
     @classmethod
     def of(cls, problem: Problem):
-        """A unit for algorithms that know none: one for data of ordinary size.
+        """Return the unit for algorithms that are independent of units: 1 for ordinary data.
 
         Parameters
         ----------
         problem : Problem
-            What is to be solved.
+            The problem to be solved.
 
         Returns
         -------
         unit : Unit
-            One, too, where the loss has a scale of its own.
+            The unit; 1 if the loss depends on the unit.
         """
         degree = problem.loss.degree
         if not problem.loss.is_squared:
@@ -77,17 +77,17 @@ class Unit:
 
     @classmethod
     def of_size(cls, problem: Problem):
-        """The deviation of the data from biases: for algorithms that have a unit of their own.
+        """Return the standard deviation of the data from biases, for algorithms that need it.
 
         Parameters
         ----------
         problem : Problem
-            What is to be solved.
+            The problem to be solved.
 
         Returns
         -------
         unit : Unit
-            One, where the loss has a scale of its own.
+            The unit; 1 if the loss depends on the unit.
         """
         degree = problem.loss.degree
         if degree is None:
@@ -97,38 +97,38 @@ class Unit:
 
     @classmethod
     def _checked(cls, size, degree):
-        """A unit by which the objective can be divided."""
+        """Return a unit by which the objective can be divided."""
         unit = cls(size, degree)
         if unit.of_objective < TINY:
             raise _too_small()
-        # Attributes of the fitted model are squares, whatever the loss.
+        # Attributes of the fitted model contain squares for any loss.
         if max(unit.of_objective, size * size) == np.inf:
             raise ValueError("X is too large: its squares overflow. Scale X.")
         return unit
 
     @property
     def root(self):
-        """What factors are divided by."""
+        """The number by which the factors are divided."""
         return float(np.sqrt(self.size))
 
     @property
     def of_objective(self):
-        """What the objective is divided by; infinite where its size is beyond all numbers."""
+        """The number by which the objective is divided; infinite if it overflows."""
         with np.errstate(over="ignore"):
             return float(np.float64(self.size) ** self.degree)
 
     def observations(self, observations: ObservedMatrix):
-        """The data in this unit."""
+        """Return the data in this unit."""
         return observations if self.size == 1 else observations.times(1 / self.size)
 
     def problem(self, problem: Problem):
-        """The problem in this unit, data included."""
+        """Return the problem, including its data, in this unit."""
         if self.size == 1:
             return problem
         return self.terms(replace(problem, observations=self.observations(problem.observations)))
 
     def terms(self, problem: Problem):
-        """A problem whose data are in this unit already, the rest of it too."""
+        """Convert a problem to this unit, except for its data, which are already converted."""
         if self.size == 1:
             return problem
         return replace(
@@ -145,15 +145,15 @@ class Unit:
         return replace(side, penalty=penalty, bias_ridge=bias_ridge)
 
     def inside(self, factor, n_components):
-        """A tall factor, biases beyond its components, in this unit."""
+        """Convert a tall factor, with biases after its components, to this unit."""
         return self._times(factor, n_components, 1 / self.root)
 
     def outside(self, factor, n_components):
-        """A tall factor of this unit in the unit of the data."""
+        """Convert a tall factor from this unit to that of the data."""
         return self._times(factor, n_components, self.root)
 
     def to_codes(self, W, Ht, n_components):
-        """Factors whose components will have no unit outside; W may be None."""
+        """Convert factors so that their components have no unit; W may be None."""
         if self.size == 1:
             return W, Ht
         Ht = np.hstack([Ht[:, :n_components] / self.root, Ht[:, n_components:]])
@@ -168,7 +168,7 @@ class Unit:
 
 
 def _typical_size(observations: ObservedMatrix):
-    """`ObservedMatrix.typical_size`, of data whose inverse is a number."""
+    """Return `ObservedMatrix.typical_size`, for data whose inverse does not overflow."""
     smallest = float(1 / np.finfo(observations.dtype).max)
     if observations.total_squares < TINY:
         largest = max((np.abs(x).max(initial=0) for x in observations.each_value()), default=0)
@@ -178,7 +178,7 @@ def _typical_size(observations: ObservedMatrix):
 
 
 def _refuse_outliers(problem: Problem):
-    """Refuse data beside whose largest value many others, and the loss's corner, are nothing."""
+    """Refuse data if most values, or the corner of the loss, vanish next to the largest value."""
     parts, values = problem.loss.parts, problem.observations
     corners = [getattr(part, part.corner) for part in parts if part.corner is not None]
     corner = max(corners, default=np.inf)
@@ -190,9 +190,9 @@ def _refuse_outliers(problem: Problem):
     n_small, n_values = np.sum(sizes, axis=0)
     if corner < small and n_small > LOST_SHARE * n_values:
         raise ValueError(
-            f"X is too large: beside its largest value, {largest:g}, {n_small} others of its "
-            f"{n_values} values are lost in rounding. Scale X or clip it; if that value marks what "
-            "is missing, set it to NaN or name it in missing_values."
+            f"X is too large: compared with its largest value, {largest:g}, {n_small} of its "
+            f"{n_values} values are lost in rounding errors. Scale X or clip it. If that value "
+            "marks missing entries, replace it by NaN or set missing_values."
         )
 
 
@@ -201,7 +201,7 @@ def _too_small():
 
 
 def _deviation(problem: Problem):
-    """Root mean square of what biases at their start leave of the data; of those, without any."""
+    """Return the root mean square of the residuals of the initial biases, or of the data."""
     samples = problem.observations
     size = _typical_size(samples)
     if size == 0 or not problem.layout.has_bias:
@@ -214,5 +214,5 @@ def _deviation(problem: Problem):
     ones = np.ones((samples.shape[0], 1), dtype=samples.dtype)
     squares = 2 * samples.total_loss(ones, bias, Squared())
     mean_square = squares / samples.T.row_totals().sum(dtype=np.float64)
-    # Less is rounding error, of data that biases explain.
+    # Smaller residuals are rounding errors of data that the biases explain.
     return size * float(np.sqrt(max(mean_square, np.finfo(samples.dtype).eps)))

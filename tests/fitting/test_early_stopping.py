@@ -274,7 +274,7 @@ class TestWhatIsHidden:
     @pytest.mark.parametrize("bias", [False, "both"])
     def test_one_row_with_entries_is_too_little(self, bias):
         X = sparse.csr_array([[np.nan, np.nan], [1.0, 2.0]])
-        with pytest.raises(ValueError, match="early_stopping=True finds nothing to hide"):
+        with pytest.raises(ValueError, match="early_stopping=True cannot hide any entry"):
             MatrixFactorization(1, bias=bias, early_stopping=True, random_state=0).fit(X)
 
     def test_zeros_that_count_are_never_made_dense(self):
@@ -348,15 +348,15 @@ class TestTheEstimator:
     )
     def test_data_too_small_to_hide_anything_are_refused(self, X):
         model = MatrixFactorization(1, early_stopping=True, random_state=0)
-        with pytest.raises(ValueError, match="early_stopping=True finds nothing to hide"):
+        with pytest.raises(ValueError, match="early_stopping=True cannot hide any entry"):
             model.fit(X)
-        with pytest.raises(ValueError, match="early_stopping=True finds nothing to hide"):
+        with pytest.raises(ValueError, match="early_stopping=True cannot hide any entry"):
             model.set_params(unstored="missing").fit(store_observed(X))
 
     @pytest.mark.parametrize("shape", [(1, 3), (3, 1)])
     def test_so_are_sparse_data_of_one_row_or_column(self, shape):
         model = MatrixFactorization(1, early_stopping=True, random_state=0)
-        with pytest.raises(ValueError, match="early_stopping=True finds nothing to hide"):
+        with pytest.raises(ValueError, match="early_stopping=True cannot hide any entry"):
             model.fit(sparse.csr_array(np.ones(shape)))
 
     @pytest.mark.parametrize("X", [np.ones((2, 2)), np.zeros((6, 4))], ids=["ones", "zeros"])

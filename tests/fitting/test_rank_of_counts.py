@@ -218,11 +218,11 @@ def test_splitters_of_entries_are_refused_by_name(cv):
 @pytest.mark.parametrize(
     ("cv", "message"),
     [
-        ([(np.arange(4000), np.arange(4000, 5000))], "cv must number rows .* from 0 to 149"),
-        ([([0.5], [1])], "cv must number rows"),
+        ([(np.arange(4000), np.arange(4000, 5000))], "cv must be an int, .* from 0 to 149"),
+        ([([0.5], [1])], "cv must be an int, or give arrays of row"),
         ([([0, 1], [1, 2])], "1 are in both"),
-        ([([0, 1], [])], "with 2 and 0 rows"),
-        ([([0, 1], np.zeros(150, bool))], "with 2 and 0 rows"),
+        ([([0, 1], [])], "has 2 training rows and 0 test rows"),
+        ([([0, 1], np.zeros(150, bool))], "has 2 training rows and 0 test rows"),
         ([], "has no folds"),
     ],
 )
@@ -243,8 +243,8 @@ def test_one_row_has_nothing_to_hide():
     X = sparse.csr_array(np.arange(1.0, 5)[None])
     assert model(n_components="auto").fit(X).n_components_ == 1
     for one in (X, sparse.csr_array(X.T)):
-        with pytest.raises(ValueError, match=r"blocks .* need two of each"):
+        with pytest.raises(ValueError, match=r"blocks need two rows and two columns"):
             search(ranks=[1]).fit(one)
     weight = np.eye(150)[3]
-    with pytest.raises(ValueError, match="sample_weight leaves fewer than two rows"):
+    with pytest.raises(ValueError, match="sample_weight is positive for fewer than two rows"):
         search(ranks=[1]).fit(planted(), sample_weight=weight)

@@ -168,5 +168,5 @@ class TestPredictEntries:
 
     def test_a_model_that_leaves_no_freedom_is_refused(self, complete):
         fitted = model(n_components=20).fit(complete)
-        with pytest.raises(ValueError, match="Lower n_components"):
+        with pytest.raises(ValueError, match="Decrease n_components"):
             fitted.predict_entries(complete, [0], [0], return_std=True)

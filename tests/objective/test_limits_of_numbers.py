@@ -96,7 +96,9 @@ def test_confidences_beyond_numbers_are_refused_by_their_cell(size):
 def test_a_value_beside_which_all_others_are_nothing_is_refused(loss, outlier, dtype, alpha_W):
     X = table(dtype)
     X[3, 2] = outlier
-    with pytest.raises(ValueError, match=r"X is too large: beside its largest.*missing_values"):
+    with pytest.raises(
+        ValueError, match=r"X is too large: compared with its largest.*missing_values"
+    ):
         MatrixFactorization(2, loss=loss, alpha_W=alpha_W, random_state=0).fit(X)
 
 

@@ -27,7 +27,7 @@ from sklearn_mf.solvers import ALS, GradientDescent
 
 pytestmark = [
     minutes_on_reference,
-    pytest.mark.filterwarnings("ignore:.*did not converge", "ignore:.*hidden entries were still"),
+    pytest.mark.filterwarnings("ignore:.*did not converge", "ignore:.*hidden entries was still"),
     pytest.mark.filterwarnings("ignore:Maximum number of iterations"),
 ]
 
