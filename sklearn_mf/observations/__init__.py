@@ -1,9 +1,9 @@
-"""One view over complete, holed and sparse data: who is observed, with what weight.
+"""A common view of complete, incomplete and sparse data: observed entries and their weights.
 
-An `ObservedMatrix` answers in terms of its rows; ``T`` is the same data seen by columns,
-so that everything above is written once. Case analysis (complete rows, missing entries,
-unstored zeros) happens here, before any loop. X is never copied when it need not be, and
-never written to.
+The methods of an `ObservedMatrix` refer to its rows; ``T`` is the same data with rows and columns
+exchanged, so that all other code is written once. The cases (complete rows, missing entries,
+unstored zeros) are distinguished here, before any loop. X is copied only if necessary, and never
+modified.
 """
 
 from collections.abc import Callable
@@ -42,20 +42,20 @@ __all__ = [
 
 
 def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None, column_kinds=None):
-    """Look at validated data.
+    """Return a view of validated data.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_rows, n_columns)
-        Floating data; NaN, stored or not, is missing.
+        Floating-point data. NaN, stored or not, is missing.
     unstored : {"zero", "missing"}
-        What the entries are that a sparse X does not store.
+        Meaning of the unstored entries of a sparse X.
     entry_weight : ndarray, CSR matrix or None
-        Non-negative weights; zero, or not stored, is missing.
+        Non-negative weights. Entries with weight zero, or whose weight is not stored, are missing.
     sample_weight : ndarray of shape (n_rows,) or None
         Non-negative weights of the rows.
     column_kinds : ndarray of int of shape (n_columns,) or None
-        Which of several losses each column has.
+        Index of the loss of each column, if there are several.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def observe(X, *, unstored="zero", entry_weight=None, sample_weight=None, column
 
 @dataclass(frozen=True)
 class Look:
-    """How a block of rows is looked at, wherever that is done.
+    """How blocks of rows are viewed, wherever they are read; see `observe`.
 
     Attributes
     ----------
@@ -102,18 +102,18 @@ class Look:
     factor: float = 1.0
 
     def __call__(self, block, sample_weight=None):
-        """The observations of a block: of data, and the weights of their entries or None."""
+        """Return the observations of a block of data and the weights of its entries, or None."""
         X, entry_weight = block
         found = self.make(X, entry_weight=entry_weight, sample_weight=sample_weight)
         return found if self.factor == 1 else found.times(self.factor)
 
     def times(self, factor):
-        """The same, values times a number."""
+        """Return the same view with all values multiplied by a number."""
         return replace(self, factor=self.factor * factor)
 
 
 def _align(X, entry_weight, unstored):
-    """Data and weights at the entries that have both."""
+    """Return data and weights at the entries that have both."""
     E = sparse.csr_array(entry_weight, copy=True)
     E.sum_duplicates()
     E.eliminate_zeros()

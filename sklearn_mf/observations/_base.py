@@ -1,4 +1,4 @@
-"""What every view of the data answers, and what follows from it for all of them."""
+"""The abstract base of all views of data, and the methods that they share."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -22,48 +22,49 @@ from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
 from sklearn_mf.utils._twins import twin
 
 BLOCK_ENTRIES = 1 << 19
-# So many that what is done to them one by one stays in the cache.
+# Number of entries whose elementwise results stay in the cache.
 CACHED_ENTRIES = 1 << 16
-# Numbers in the normal equations of the rows that are solved at a time.
+# Number of floats in the normal equations of rows that are solved together.
 EQUATIONS = 1 << 21
-# Powers of two up to which numbers have squares with all their digits.
+# Powers of two between which squares keep all digits.
 SAFE = {np.float32: 50, np.float64: 400}
 
 
 def block_entries(entries=None):
-    """Entries of a block of rows: what is asked for, or so many that temporaries stay small."""
+    """Return the number of entries in a block of rows, by default one with small temporaries."""
     return entries or BLOCK_ENTRIES
 
 
 class ObservedMatrix(ABC):
-    """Base of the views: rows to be predicted from columns.
+    """Abstract base class of the views of data, for predicting rows from columns.
 
-    A view of data that are stored in another way defines `take`, `times` and ``_transposed``.
-    Everything else follows from the dense or sparse blocks that `take` returns, in little memory,
-    and is overridden where the way of storage knows something faster. Dense and sparse data are
-    the blocks themselves: they define all of it, and what is done entry by entry.
+    A view of data in another storage format defines `take`, `times` and ``_transposed``. All other
+    methods use the dense or sparse blocks that `take` returns, with little memory, and are
+    overridden where the storage format allows something faster. Dense and sparse data are such
+    blocks themselves: they define everything, including the elementwise methods.
 
     Attributes
     ----------
     shape : tuple of int
-        Rows and columns.
+        Numbers of rows and columns.
     dtype : dtype
-        Of the data, float32 or float64.
+        Type of the data, float32 or float64.
     row_weight, column_weight : ndarray or None
-        What a row and what a column counts for. A row's own weight does not change its
-        solution; the weights of the columns do.
+        Weights of the rows and columns. The weight of a row does not change its own solution; the
+        weights of the columns do.
     kinds : ndarray of int or None
-        Which of several losses every entry has, in a shape that broadcasts to ``values``.
+        Index of the loss of every entry, in a shape that broadcasts to ``values``, if there are
+        several losses.
     complete : bool
-        Whether every cell is observed, with entry weight one.
+        Whether every entry is observed with entry weight one.
     nonzeros : ObservedMatrix or None
-        Entries beside which all others are observed zeros, in sparse data without holes.
+        A view without the observed zeros, for sparse data without missing entries.
     n_observed : int
-        How many entries are observed.
+        Number of observed entries.
     typical_size : float
-        Their weighted root mean square, also where squares would overflow or underflow.
+        Weighted root mean square of the observed entries, computed without overflow or underflow.
     stored_per_row : float
-        How many numbers a product with a row multiplies, on average.
+        Average number of multiplications in a product with a row.
     """
 
     complete = False
@@ -76,46 +77,46 @@ class ObservedMatrix(ABC):
         self.kinds = kinds
 
     def __sizeof__(self):
-        """Bytes of the arrays, the twin's too: by them schedulers know what to spill."""
+        """Return the bytes of the arrays, including the twin's, so that schedulers know what to spill."""
         return object.__sizeof__(self) + sum(_arrays(self).values())
 
-    # What a way of storage must define ----------------------------------------------------
+    # Methods that a storage format must define --------------------------------------------
 
     @twin
     def T(self):
-        """The same observations, rows and columns exchanged."""
+        """The same observations with rows and columns exchanged."""
         return self._transposed()
 
     @abstractmethod
     def _transposed(self):
-        """A new view with rows and columns, and their weights, exchanged."""
+        """Return a new view with rows and columns, and their weights, exchanged."""
 
     @abstractmethod
     def take(self, rows):
-        """The observations of some rows as a block: `DenseObservations` or `StoredObservations`.
+        """Return some rows as a block: `DenseObservations` or `StoredObservations`.
 
         Parameters
         ----------
         rows : slice or ndarray of int
-            Which.
+            The rows.
 
         Returns
         -------
         block : ObservedMatrix
-            With the weights of these rows, and of all columns.
+            The block, with the weights of these rows and of all columns.
         """
 
     @abstractmethod
     def times(self, factor):
-        """The same observations, every value times a number: a copy of the values."""
+        """Return the same observations with all values multiplied by a number, as a copy."""
 
-    # What follows from blocks, and may be known sooner -------------------------------------
+    # Methods that use blocks, and may be overridden ----------------------------------------
 
     def blocks(self, entries=None):
-        """Yield (slice of rows, their observations), for work in little memory.
+        """Yield slices of rows and their observations, to process the data with little memory.
 
-        A block has about ``entries`` entries, by default so many that temporaries of
-        elementwise work stay at a few megabytes.
+        A block has about ``entries`` entries. By default, the temporaries of elementwise operations
+        need a few megabytes.
         """
         step = max(1, block_entries(entries) // max(1, self.shape[1]))
         for start in range(0, self.shape[0], step):
@@ -123,65 +124,65 @@ class ObservedMatrix(ABC):
             yield rows, self.take(rows)
 
     def subset(self, rows):
-        """The observations of some rows, stored as these are."""
+        """Return the observations of some rows in the same storage format."""
         return self.take(rows)
 
     def stored(self):
-        """The same observations, entry by entry."""
+        """Return the same observations as single entries."""
         parts = [block.stored() for _, block in self.blocks()] or [self.take(slice(0, 0)).stored()]
         return parts[0].stacked(parts)
 
     def in_double(self):
-        """The same in double precision."""
+        """Return the same observations in double precision."""
         return self if self.dtype == np.float64 else self.stored().in_double()
 
     def each_value(self):
-        """Yield arrays that together hold every observed value, once or more."""
+        """Yield arrays that together contain every observed value at least once."""
         for _, block in self.blocks():
             yield block.values if block.complete else block.values[~np.isnan(block.values)]
 
     def hold_out(self, share, rng):
-        """Hide a random share of the entries, as a `hiding_stream` draws; return a `HeldOut`.
+        """Hide a random fraction of the entries, drawn by a `hiding_stream`; return a `HeldOut`.
 
-        No row and no column loses all that it has. Rows of weight zero, which tell a solver
-        nothing, have nothing hidden. If anything can be hidden, something is.
+        At least one entry remains visible in each row and column. No entries are hidden in rows
+        with weight zero, which solvers ignore. If any entry can be hidden, at least one is.
         """
         return self.stored().hold_out(share, rng)
 
     def row_chunks(self, rows, entries=None):
-        """Split row numbers so that a dense block of each part stays small."""
+        """Split row indices so that a dense block of each part is small."""
         step = max(1, block_entries(entries) // self.shape[1])
         return np.split(rows, range(step, len(rows), step)) if len(rows) else []
 
     def stored_parts(self, rows):
-        """Yield (numbers of rows, their entries), for some rows, in little memory."""
+        """Yield row indices and the entries of these rows, with little memory."""
         for part in self.row_chunks(rows):
             yield part, self.take(part).stored()
 
     def row(self, i):
-        """Columns, values and weights, or None for ones, of what is observed in one row."""
+        """Return columns, values and weights (None for ones) of the observed entries of a row."""
         return self.take(slice(i, i + 1)).row(0)
 
     def row_values(self, i):
-        """What is observed in one row."""
+        """Return the observed values of a row."""
         return self.row(i)[1]
 
     def n_in_row(self):
-        """How many entries every row has."""
+        """Return the number of observed entries of every row."""
         return self._of_blocks(lambda block, _: block.n_in_row(), int)
 
     @cached_property
     def n_observed(self):
-        """How many entries are observed."""
+        """Number of observed entries."""
         return int(self.n_in_row().sum())
 
     @cached_property
     def stored_per_row(self):
-        """How many numbers a product with a row multiplies, on average."""
+        """Average number of multiplications in a product with a row."""
         return float(total_weight(self.column_weight, self.shape[1], self.dtype))
 
     def _of_blocks(self, function, dtype, width=None):
-        """An array with a row for each row, of what a function says of blocks and their rows."""
+        """Return an array of the results of a function for all rows, computed in blocks."""
         shape = self.shape[:1] if width is None else (self.shape[0], width)
         out = np.empty(shape, dtype=dtype)
         for rows, block in self.blocks():
@@ -189,7 +190,7 @@ class ObservedMatrix(ABC):
         return out
 
     def first(self, test):
-        """Row, column and value of the first entry that an elementwise test finds, or None."""
+        """Return row, column and value of the first entry that satisfies a test, or None."""
         for rows, block in self.blocks():
             if not test(block.values).any():
                 continue
@@ -201,18 +202,18 @@ class ObservedMatrix(ABC):
         return None
 
     def refuse_negative(self, whom, names=None):
-        """Raise a ValueError that says where a negative value is, in scikit-learn's words."""
+        """Raise a ValueError that locates a negative value, in scikit-learn's words."""
         least = min((values.min(initial=0) for values in self.each_value()), default=0)
         if least < 0:
             i, j, value = self.first(lambda values: values < 0)
             column = j if names is None else repr(names[j])
             raise ValueError(
                 f"Negative values in data passed to {whom} (input X): row {i}, column {column} "
-                f"has {value:g}. Use MatrixFactorization, or set to NaN what is missing."
+                f"has {value:g}. Use MatrixFactorization, or mark missing entries by NaN."
             )
 
     def product(self, dense, offsets, row_offsets=0):
-        """Sum over observed j of ``e_ij * (x_ij - offsets_j - row_offsets_i) * dense_j``."""
+        """Sum ``e_ij * (x_ij - offsets_j - row_offsets_i) * dense_j`` over observed j."""
         row_offsets = np.broadcast_to(np.asarray(row_offsets, dtype=self.dtype), self.shape[:1])
         return self._of_blocks(
             lambda block, rows: block.product(dense, offsets, row_offsets[rows]),
@@ -221,7 +222,7 @@ class ObservedMatrix(ABC):
         )
 
     def product_and_back(self, dense, offsets):
-        """`product`, and that of its weighted rows back: X'X times the columns."""
+        """Return `product`, and the product of X' with its weighted rows: X'X times the columns."""
         image = self.product(dense, offsets)
         if self.row_weight is not None:
             image *= self.row_weight[:, None]
@@ -229,13 +230,13 @@ class ObservedMatrix(ABC):
 
     @cached_property
     def total_squares(self):
-        """Weighted sum of the squares of what is observed; infinite where it overflows."""
+        """Weighted sum of the squares of the observed entries; infinite if it overflows."""
         with np.errstate(over="ignore"):
             return sum(block.total(np.square(block.values)) for _, block in self.blocks())
 
     @cached_property
     def typical_size(self):
-        """Weighted root mean square of what is observed; 0 where all of it is zero."""
+        """Weighted root mean square of the observed entries; 0 if all of them are zero."""
         total = self.T.row_totals().sum(dtype=np.float64)
         size = float(np.sqrt(self.total_squares / total)) if total else 0.0
         if size == 0 or not SAFE[self.dtype.type] > abs(np.log2(size)):
@@ -246,35 +247,35 @@ class ObservedMatrix(ABC):
         return size
 
     def column_sums(self):
-        """Weighted sum of what is observed in each column, in double precision.
+        """Return the weighted sum of the observed entries in each column, in double precision.
 
-        In single precision sums of millions of rows would lose digits.
+        In single precision, sums over millions of rows would lose digits.
         """
         sums = (block.column_sums() for _, block in self.blocks())
         return sum(sums, np.zeros(self.shape[1]))
 
     def row_totals(self):
-        """Sum over observed j of ``e_ij`` times the column's weight, for every row i."""
+        """Return the sum over observed j of ``e_ij`` times the column weight, for every row i."""
         return self._row_totals
 
     @cached_property
     def _row_totals(self):
         return self._of_blocks(lambda block, _: block.row_totals(), self.dtype)
 
-    # What follows for all of them -----------------------------------------------------
+    # Methods shared by all views ------------------------------------------------------
 
     def empty_rows(self):
-        """A mask of the rows of which nothing is known."""
+        """Return a mask of the rows without observed entries."""
         return self.row_totals() == 0
 
     def solve_rows(self, design, offsets, penalty):
-        """Weighted ridge regression of every row on the design; see ``kernels.solve_rows``.
+        """Solve a weighted ridge regression of every row on the design; see ``kernels.solve_rows``.
 
-        Of the penalty the squares count alone. Singular rows take their minimum-norm solution.
+        Only the L2 part of the penalty is used. Singular rows get the minimum-norm solution.
         """
         solution, status = self._solve_rows(design, offsets, penalty)
         if np.any(status < 0):
-            raise MemoryError("No memory for the scratch space of the row solver.")
+            raise MemoryError("There is not enough memory for the solution of the rows.")
         solution[status != 0] = 0
         singular = np.flatnonzero((status != 0) & (self.row_totals() > 0))
         for rows, part in self.stored_parts(singular):
@@ -283,7 +284,7 @@ class ObservedMatrix(ABC):
         return solution
 
     def refine_rows(self, design, offsets, penalty, start, reduction):
-        """Conjugate gradients towards `solve_rows`; see ``kernels.refine_rows``."""
+        """Approach `solve_rows` by conjugate gradients; see ``kernels.refine_rows``."""
 
         def refined(block, rows):
             own = penalty.of_rows(rows)
@@ -292,7 +293,7 @@ class ObservedMatrix(ABC):
         return self._of_blocks(refined, self.dtype, design.shape[1])
 
     def _solve_rows(self, design, offsets, penalty):
-        """Solutions, and for each row a status that is not zero where it is none."""
+        """Return the solutions, and for each row a status that is nonzero if it has none."""
         solution = self._of_blocks(
             lambda block, rows: block.solve_rows(design, offsets, penalty.of_rows(rows)),
             self.dtype,
@@ -301,49 +302,49 @@ class ObservedMatrix(ABC):
         return solution, np.zeros(len(solution), dtype=np.int32)
 
     def descend_blocks(self, design, offsets, penalty, start, size):
-        """Rows, each block of their coefficients solved in turn; see ``systems.descend_blocks``.
+        """Solve for each block of coefficients in turn; see ``systems.descend_blocks``.
 
         Parameters
         ----------
         design, offsets, penalty, start
-            As in `descend_rows`; of the penalty the squares count alone.
+            As in `descend_rows`. Only the L2 part of the penalty is used.
         size : int
-            Coefficients of a block.
+            Number of coefficients in a block.
 
         Returns
         -------
         rows : ndarray of shape (n_rows, k)
-            No row costs more than at its start.
+            The improved rows. No row costs more than at the start.
         """
         improve = partial(descend_blocks, size=size)
         return self.improve_rows(design, offsets, penalty, start, improve).rows
 
     def descend_rows(self, design, offsets, penalty, start, accuracy):
-        """Coordinate descent towards the best rows from a start; see ``kernels.descend_rows``.
+        """Improve rows by coordinate descent; see ``kernels.descend_rows``.
 
         Parameters
         ----------
         design : ndarray of shape (n_columns, k)
-            Regressors.
+            The regressors.
         offsets : ndarray of shape (n_columns,)
-            Subtracted from the data.
+            Numbers that are subtracted from the data.
         penalty : RowPenalty
-            Of the rows.
+            Penalty on the rows.
         start : ndarray of shape (n_rows, k)
-            Where to start.
+            The initial rows.
         accuracy : tuple of (float, int)
-            Tolerance, and rounds at most.
+            The tolerance, and the maximum number of rounds.
 
         Returns
         -------
         descent : Descent
-            No row costs more than at its start.
+            The improved rows. No row costs more than at the start.
         """
         improve = partial(descend, accuracy=accuracy)
         return self.improve_rows(design, offsets, penalty, start, improve)
 
     def best_rows(self, design, offsets, penalty, start):
-        """Best rows under any penalty; in double precision where single does not tell them.
+        """Return the optimal rows under any penalty, in double precision if single is not enough.
 
         Parameters
         ----------
@@ -353,7 +354,7 @@ class ObservedMatrix(ABC):
         Returns
         -------
         rows : ndarray of shape (n_rows, k)
-            Where the squared loss and the penalty are least.
+            The minimizers of the squared loss plus the penalty.
         """
         descent = self.improve_rows(design, offsets, penalty, start, solve_active_set)
         if descent.doubtful.any():
@@ -365,19 +366,20 @@ class ObservedMatrix(ABC):
         return descent.rows
 
     def improve_rows(self, design, offsets, penalty, start, improve):
-        """Improve rows under the squared loss, by what needs their normal equations alone.
+        """Improve rows under the squared loss by a method that needs only their normal equations.
 
         Parameters
         ----------
         design, offsets, penalty, start
             As in `descend_rows`.
         improve : callable
-            Gets the `RowSystems` and the start of some rows; returns their `Descent`.
+            A function of the `RowSystems` and the initial values of some rows. It returns a
+            `Descent`.
 
         Returns
         -------
         descent : Descent
-            Of all rows.
+            The results of all rows.
         """
         descent = Descent.empty(start)
         for rows, block in self.blocks():
@@ -386,7 +388,7 @@ class ObservedMatrix(ABC):
         return descent
 
     def improve_by_systems(self, design, offsets, penalty, start, improve):
-        """`improve_rows` by the systems of some rows at a time, which bounds their memory."""
+        """Apply `improve_rows` to the systems of some rows at a time, which limits the memory."""
         descent = Descent.empty(start)
         step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
         for first in range(0, len(start), step):
@@ -396,21 +398,21 @@ class ObservedMatrix(ABC):
         return descent
 
     def systems(self, design, offsets, penalty=None):
-        """The normal equations of every row; see ``kernels.normal_equations``.
+        """Return the normal equations of every row; see ``kernels.normal_equations``.
 
         Parameters
         ----------
         design : ndarray of shape (n_columns, k)
-            Regressors.
+            The regressors.
         offsets : ndarray of shape (n_columns,)
-            Subtracted from the data.
+            Numbers that are subtracted from the data.
         penalty : RowPenalty or None
-            Of the rows.
+            Penalty on the rows.
 
         Returns
         -------
         systems : RowSystems
-            With a Gram matrix for each row, or for all.
+            The systems, with a Gram matrix for each row or one for all rows.
         """
         n_rows, k = self.shape[0], design.shape[1]
         grams = np.empty((n_rows, k, k), dtype=design.dtype)
@@ -421,18 +423,18 @@ class ObservedMatrix(ABC):
         return RowSystems(grams, moments, penalty)
 
     def add_systems(self, sums: PackedSystems, design, offsets):
-        """Add the normal equations of every row to sums of them, in place; see `systems`."""
+        """Add the normal equations of every row to sums of them in place; see `systems`."""
         sums.add(self.systems(design, offsets))
 
     def total_loss(self, W, Ht, loss):
-        """Weighted sum of a loss over the observed entries, at model values ``W @ Ht.T``."""
+        """Return the weighted sum of a loss over the observed entries of the model ``W @ Ht.T``."""
         return sum(
             block.total(value_of(loss.at(block.kinds), block.values, block.model(W[rows], Ht)))
             for rows, block in self.blocks()
         )
 
     def loss_and_gradient(self, W, Ht, loss):
-        """`total_loss` and its derivatives with respect to W, per unit of row weight, and Ht."""
+        """Return `total_loss` and its derivatives with respect to W (per row weight) and Ht."""
         total, W_gradient, Ht_gradient = 0.0, np.zeros_like(W), np.zeros_like(Ht)
         for rows, block in self.blocks():
             model, own = block.model(W[rows], Ht), loss.at(block.kinds)
@@ -444,25 +446,25 @@ class ObservedMatrix(ABC):
         return total, W_gradient, Ht_gradient
 
     def split_gradient(self, W, Ht, loss, *, with_loss=False):
-        """The derivative of the loss to W in two parts, and the loss if it is asked for.
+        """Return the two parts of the derivative of the loss with respect to W.
 
         Parameters
         ----------
         W : ndarray of shape (n_rows, k)
             Non-negative rows.
         Ht : ndarray of shape (n_columns, k)
-            Non-negative other factor.
+            The other factor, non-negative.
         loss : BetaDivergence
-            Splits its own derivative.
+            The loss, which splits its derivative.
         with_loss : bool
-            Whether to sum up the loss, too.
+            Whether to compute the loss as well.
 
         Returns
         -------
         total : float
-            The loss; 0 where nobody asked.
+            The loss; 0 if it was not requested.
         up, down : ndarray of shape (n_rows, k)
-            The derivative is the second less the first; without the row weights.
+            The derivative is the second part minus the first, without row weights.
         """
         up, down = np.zeros_like(W), np.zeros_like(W)
         shares_down = loss.loss_at_zero_equals_model and self.complete
@@ -486,59 +488,59 @@ class ObservedMatrix(ABC):
         totals = in_threads(split, self.blocks(CACHED_ENTRIES), work)
         return sum(totals), up, down
 
-    # What is done entry by entry, in the layout of ``values``: by blocks alone -----------------
+    # Elementwise methods, in the layout of ``values``: defined by blocks only ----------------
 
     def model(self, W, Ht):
-        """Model values."""
+        """Return the model values."""
         raise self._no_block("model")
 
     def total(self, elementwise):
-        """Weighted sum over the observed entries of numbers."""
+        """Return the weighted sum of numbers over the observed entries."""
         raise self._no_block("total")
 
     def row_sums(self, elementwise):
-        """Sum over the observed entries of each row, the row's own weight left out."""
+        """Return the sum over the observed entries of each row, without the weight of the row."""
         raise self._no_block("row_sums")
 
     def pull_back(self, elementwise, W, Ht):
-        """Weighted ``R @ Ht``, without the row weights, and ``R.T @ W`` for numbers R."""
+        """Return the weighted ``R @ Ht`` (without row weights) and ``R.T @ W`` for numbers R."""
         raise self._no_block("pull_back")
 
     def pull_rows(self, elementwise, Ht):
-        """The first of `pull_back` alone."""
+        """Return the first result of `pull_back` only."""
         raise self._no_block("pull_rows")
 
     def reweighted(self, targets, weights):
-        """The same entries with other targets, their weights multiplied."""
+        """Return the same entries with other targets, and weights multiplied by these."""
         raise self._no_block("reweighted")
 
     def split(self, share, rng):
-        """Two parts of the entries: most, and a random share of each row to be hidden."""
+        """Return two parts of the entries: visible ones, and a random fraction to hide."""
         raise self._no_block("split")
 
     def _no_block(self, method):
-        return TypeError(f"{type(self).__name__} is no block: ask its blocks() for {method}.")
+        return TypeError(f"{type(self).__name__} is not a block: use {method} of its blocks().")
 
     def weighted_sum(self, Ht):
-        """Sum over all columns of their weight times ``Ht_j``."""
+        """Return the sum over all columns of their weight times ``Ht_j``."""
         weighted = Ht if self.column_weight is None else self.column_weight[:, None] * Ht
         return weighted.sum(axis=0, dtype=np.float64).astype(Ht.dtype)
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Observations in parts: what a solver may see, and what it is judged by.
+    """Observations divided into a visible part and a hidden part.
 
     Attributes
     ----------
     visible : ObservedMatrix
-        For the solver.
+        The part for the solver.
     hidden : ObservedMatrix
-        To be predicted.
+        The part to be predicted.
     known : ObservedMatrix or None
-        What else is known of the rows of ``hidden``, where these are no rows of ``visible``.
+        Other entries of the rows of ``hidden``, if these rows are not in ``visible``.
     columns : ndarray of bool of shape (n_columns,), or None
-        Which columns those of ``hidden`` then are; the others are those of ``known``.
+        If so, a mask of the columns of ``hidden``; the others are those of ``known``.
     """
 
     visible: ObservedMatrix
@@ -548,7 +550,7 @@ class HeldOut:
 
 
 def _arrays(thing):
-    """Bytes of the arrays that are reached, by the memory that they are in."""
+    """Return the bytes of all arrays of an object, by the id of their memory."""
     found = {}
     for value in vars(thing).values():
         if isinstance(value, np.ndarray):
@@ -559,38 +561,39 @@ def _arrays(thing):
 
 
 def transposed_kinds(kinds):
-    """Kinds of columns, of shape (n_columns,), as those of rows, (n_rows, 1), or back."""
+    """Convert loss indices of columns, of shape (n_columns,), to (n_rows, 1), or back."""
     if kinds is None:
         return None
     return kinds[:, None] if kinds.ndim == 1 else kinds[:, 0]
 
 
 def kinds_of_rows(kinds, rows):
-    """Kinds of the entries of some rows."""
+    """Return the loss indices of the entries of some rows."""
     return kinds if kinds is None or kinds.ndim == 1 else kinds[rows]
 
 
 def multiply(a, b):
-    """Product of two weights, either of which may be None for one."""
+    """Return the product of two weights, each of which may be None for one."""
     if a is None or b is None:
         return b if a is None else a
     return a * b
 
 
 def as_type(dtype, *numbers):
-    """Arrays in another precision, each of which may be None."""
+    """Convert arrays, each of which may be None, to another precision."""
     return [None if part is None else part.astype(dtype) for part in numbers]
 
 
 def total_weight(weight, size, dtype):
-    """Sum of weights, None standing for ones."""
+    """Return the sum of weights, where None stands for ones."""
     return dtype.type(size) if weight is None else weight.sum(dtype=np.float64).astype(dtype)
 
 
 def times_dense(entries, dense, offsets=None, row_offsets=None):
-    """Product of a CSR matrix, centred and weighted where it stores something, and a tall one.
+    """Return the product of a centered and weighted CSR matrix and a tall matrix.
 
-    The matrix as its arrays and weights: indptr, indices, data, and weights or None.
+    The matrix is given by its arrays: indptr, indices, data, and weights or None. It is centered at
+    its stored entries only.
     """
     dense = np.ascontiguousarray(dense)
     threads = n_threads_for_entries(len(entries[1]), dense.shape[1])

@@ -1,4 +1,4 @@
-"""Sparse data in which every cell counts: what is not stored is zero, with one small weight."""
+"""Sparse data in which unstored entries are zeros with a small common weight."""
 
 from functools import cached_property
 
@@ -12,15 +12,16 @@ from sklearn_mf.observations.stored import StoredObservations
 from sklearn_mf.systems import Descent, RowSystems, SharedBasis
 from sklearn_mf.utils._threads import in_threads, n_threads_for_entries
 
-# Rows of a factor whose products are summed in its own precision, before they are added in double.
+# Number of rows of a factor whose products are summed in its own precision and then added in double
+# precision.
 CHUNK = 4096
 
 
 class BackgroundObservations(ObservedMatrix):
-    r"""Sparse data in CSR layout beside a background of zeros, which weigh less.
+    r"""Sparse data in CSR format, with a background of zeros that have a smaller weight.
 
-    Stored entries x have the weight :math:`a + \kappa`, all other cells are zeros of weight
-    :math:`a`, the background. No matrix of the size of the data is formed, since
+    The stored entries x have weight :math:`a + \kappa`, and all other entries are zeros with weight
+    :math:`a`, the background. No matrix of the size of the data is formed, because
 
     .. math::
 
@@ -28,16 +29,16 @@ class BackgroundObservations(ObservedMatrix):
         + \sum_{ij\ \mathrm{stored}} \kappa_{ij} (t_{ij} - \hat{x}_{ij})^2 + \mathrm{constant},
         \qquad t = x (a + \kappa) / \kappa.
 
-    The first sum is that of a Gram matrix, the same for all rows (Hu, Koren & Volinsky 2008,
-    :doi:`10.1109/ICDM.2008.22`); the second is that of sparse data which miss all other cells,
-    with targets t and weights :math:`\kappa`: the *corrections*.
+    The first sum needs a single Gram matrix for all rows (Hu, Koren & Volinsky 2008,
+    :doi:`10.1109/ICDM.2008.22`). The second sum is that of sparse data whose other entries are
+    missing, with targets t and weights :math:`\kappa`: the *corrections*.
 
     Parameters
     ----------
     corrections : StoredObservations
-        Targets t with weights :math:`\kappa`, all of them positive, and the weights of rows and columns.
+        Targets t with positive weights :math:`\kappa`, and the weights of rows and columns.
     background : float
-        The weight a, positive.
+        The positive weight a.
     """
 
     def __init__(self, corrections: StoredObservations, background):
@@ -49,14 +50,14 @@ class BackgroundObservations(ObservedMatrix):
 
     @classmethod
     def of_entries(cls, X, extra, background, row_weight=None):
-        """Of values, and what each of them weighs more than the background.
+        """Return the view of stored values and their additional weights.
 
         Parameters
         ----------
         X : CSR matrix of shape (n_rows, n_columns)
-            Canonical.
+            The stored values, in canonical format.
         extra : ndarray
-            Positive weights c, in the layout of ``X.data``.
+            The positive weights c, in the layout of ``X.data``.
         background : float
             The weight a.
         row_weight : ndarray of shape (n_rows,) or None
@@ -65,7 +66,7 @@ class BackgroundObservations(ObservedMatrix):
         Returns
         -------
         observations : BackgroundObservations
-            Of all cells.
+            The view of all entries.
         """
         extra = extra.astype(X.dtype, copy=False)
         targets = X.data * (1 + X.dtype.type(background) / extra)
@@ -84,14 +85,14 @@ class BackgroundObservations(ObservedMatrix):
 
     @cached_property
     def _values(self):
-        """What is stored."""
+        """The stored values."""
         c = self.corrections
         return c.values * (c.weights / (c.weights + self.background))
 
-    # As dense blocks: for what is rarely asked -------------------------------------------
+    # Dense blocks, for operations that are rarely needed ----------------------------------
 
     def take(self, rows):
-        """The observations of some rows, made dense."""
+        """Return the observations of some rows as a dense block."""
         part = self.corrections.take(rows)
         weights = part.matrix(part.weights).toarray() + self.background
         values = part.matrix(part.values * part.weights).toarray() / weights
@@ -103,10 +104,10 @@ class BackgroundObservations(ObservedMatrix):
                 yield part, self.take(part).stored()
 
     def stored(self):
-        """The same observations, entry by entry: as many as there are cells."""
+        """Return the same observations as single entries, including all zeros."""
         return self.take(slice(0, self.shape[0])).stored()
 
-    # What is known without them ------------------------------------------------------------
+    # Results that do not need dense blocks -------------------------------------------------
 
     def subset(self, rows):
         return self._with(self.corrections.take(rows))
@@ -115,27 +116,27 @@ class BackgroundObservations(ObservedMatrix):
         return self._with(self.corrections.times(factor))
 
     def in_double(self):
-        """The same in double precision."""
+        """Return the same observations in double precision."""
         return self._with(self.corrections.in_double())
 
     def hold_out(self, share, rng):
-        """Hide stored entries: the solver sees the background in their place."""
+        """Hide stored entries, which become part of the background for the solver."""
         held_out = self.corrections.hold_out(share, rng)
         return HeldOut(self._with(held_out.visible), self._as_entries(held_out.hidden))
 
     def split(self, share, rng):
-        """Most of the stored entries beside the background, and a random share of each row."""
+        """Return most of the stored entries with the background, and a random part of each row."""
         visible, hidden = self.corrections.split(share, rng)
         return self._with(visible), self._as_entries(hidden)
 
     def _as_entries(self, corrections):
-        """Some stored entries as they are, by themselves."""
+        """Return stored entries with their values, without the background."""
         weights = corrections.weights + self.background
         values = corrections.matrix(corrections.values * corrections.weights / weights)
         return StoredObservations(values, weights, self.row_weight, self.column_weight)
 
     def of_row(self, i):
-        """Columns of the stored entries of one row, and their targets as corrections."""
+        """Return columns of the stored entries of a row, and their targets as corrections."""
         return self.corrections.of_row(i)
 
     def each_value(self):
@@ -143,7 +144,7 @@ class BackgroundObservations(ObservedMatrix):
         yield np.zeros(1, dtype=self.dtype)
 
     def empty_rows(self):
-        """A mask of the rows that store nothing: zeros alone tell nobody's taste."""
+        """Return a mask of the rows without stored entries: zeros alone carry no information."""
         return self.corrections.n_in_row() == 0
 
     def n_in_row(self):
@@ -159,7 +160,7 @@ class BackgroundObservations(ObservedMatrix):
         return (float(self.background) * total + sums).astype(self.dtype)
 
     def column_sums(self):
-        return self.corrections.column_sums()  # t times c is x times its weight
+        return self.corrections.column_sums()  # t times c equals x times its weight
 
     @cached_property
     def total_squares(self):
@@ -199,10 +200,10 @@ class BackgroundObservations(ObservedMatrix):
             everywhere *= self.column_weight[:, None]
         return total, W_gradient + W @ Ht_gram, Ht_gradient + everywhere
 
-    # Rows, one Gram matrix being known for all -----------------------------------------------
+    # Rows, with a Gram matrix shared by all -----------------------------------------------------
 
     def _shared(self, design, offsets):
-        """Gram matrix and moments of the background, in double precision."""
+        """Return Gram matrix and moments of the background, in double precision."""
         weight = float(self.background)
         shared = weight * gram(design, self.column_weight)
         if not offsets.any():
@@ -228,7 +229,7 @@ class BackgroundObservations(ObservedMatrix):
         return self._without_doubt(found, basis, (design, offsets, penalty))[0]
 
     def _without_doubt(self, found, basis, regression):
-        """Rows in the basis of the design; in double precision those that single cannot tell."""
+        """Return rows in the basis of the design, solving inaccurate ones in double precision."""
         (solution, status), (design, offsets, penalty) = found, regression
         solution = basis.outside(solution)
         doubtful = np.flatnonzero(status == 1)
@@ -269,19 +270,19 @@ class BackgroundObservations(ObservedMatrix):
 
 
 def gram(factor, weight=None):
-    """Sum of the outer products of rows, weighted, in double precision.
+    """Return the weighted sum of the outer products of rows, in double precision.
 
     Parameters
     ----------
     factor : ndarray of shape (n_rows, k)
-        In any precision: sums of a few thousand rows are formed in it.
+        The rows, in any precision. Sums of a few thousand rows use this precision.
     weight : ndarray of shape (n_rows,) or None
         Weights of the rows.
 
     Returns
     -------
     gram : ndarray of shape (k, k)
-        The same for any number of threads.
+        The Gram matrix; it does not depend on the number of threads.
     """
 
     def of_chunk(start):
@@ -295,11 +296,11 @@ def gram(factor, weight=None):
 
 
 def _times_less_twice(model, targets):
-    """The model times itself less twice the targets."""
+    """Return the model times (the model minus twice the targets)."""
     return model * (model - 2 * targets)
 
 
 def _solved(systems, start):
-    """Rows that solve their systems."""
+    """Return the solutions of the systems."""
     rows = systems.solved(np.finfo(start.dtype).eps)
     return Descent.after(systems, rows, np.zeros_like(start, shape=len(start)))

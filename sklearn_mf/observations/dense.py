@@ -1,4 +1,4 @@
-"""Dense data, with holes or without."""
+"""Dense data, with or without missing values."""
 
 from functools import cached_property
 
@@ -21,13 +21,13 @@ from sklearn_mf.observations.stored import StoredObservations
 from sklearn_mf.utils._hiding import may_be_hidden, random_share, random_share_of_rows
 from sklearn_mf.utils._threads import n_threads, n_threads_for_entries, product
 
-# Rows that miss the same entries and share one factorization for it: fewer are solved sooner
+# Number of rows with the same missing entries that share one factorization. Fewer rows are faster
 # one by one.
 GROUP = 64
 
 
 class DenseObservations(SharedRows):
-    """A dense array, NaN where missing, in any memory order, with weights or without."""
+    """A dense array with NaN for missing values, in any memory order, with or without weights."""
 
     def __init__(self, X, weights=None, row_weight=None, column_weight=None, kinds=None):
         super().__init__(X.shape, X.dtype, row_weight, column_weight, kinds)
@@ -41,15 +41,16 @@ class DenseObservations(SharedRows):
         return self._pass_on(DenseObservations(self.values.T, weights, *sides, kinds))
 
     def _pass_on(self, other):
-        """Spare other views of complete data the search for holes."""
+        """Tell other views that the data are complete, so that they need not search for NaN."""
         if self.complete:
             other.__dict__["_full_rows"] = np.ones(other.shape[0], dtype=bool)
         return other
 
     @cached_property
     def _full_rows(self):
-        """Rows without a missing entry."""
-        # Infinities were refused, so a sum is NaN where an entry is: no mask of X's size.
+        """Rows without missing entries."""
+        # Infinite values have been refused, so a sum is NaN if an entry is. This needs no mask of
+        # X.
         return ~np.isnan(self.values.sum(axis=1))
 
     @cached_property
@@ -74,7 +75,7 @@ class DenseObservations(SharedRows):
             yield rows, self.take(rows)
 
     def take(self, rows):
-        """The observations of some rows: a view where ``rows`` is a slice."""
+        """Return the observations of some rows: a view if ``rows`` is a slice."""
         return self._pass_on(
             DenseObservations(
                 self.values[rows],
@@ -91,7 +92,7 @@ class DenseObservations(SharedRows):
         return self._pass_on(DenseObservations(values, self.weights, *sides, self.kinds))
 
     def in_double(self):
-        """The same in double precision."""
+        """Return the same observations in double precision."""
         if self.dtype == np.float64:
             return self
         values, *weights = as_type(
@@ -100,7 +101,7 @@ class DenseObservations(SharedRows):
         return self._pass_on(DenseObservations(values, *weights, self.kinds))
 
     def reweighted(self, targets, weights):
-        """The same entries with other targets, their weights multiplied."""
+        """Return the same entries with other targets, and weights multiplied by these."""
         observed = self._observed()
         targets = np.where(observed, targets, np.nan).astype(self.dtype, copy=False)
         weights = np.where(observed, weights, 0).astype(self.dtype, copy=False)
@@ -108,7 +109,7 @@ class DenseObservations(SharedRows):
         return DenseObservations(targets, weights, self.row_weight, self.column_weight)
 
     def split(self, share, rng):
-        """Two parts of the entries: most, and a random share of each row to be hidden."""
+        """Return two parts of the entries: visible ones, and a random fraction to hide."""
         observed = self._observed()
         hidden = np.zeros(self.shape, dtype=bool)
         hidden[observed] = random_share_of_rows(np.nonzero(observed)[0], share, rng)
@@ -145,7 +146,7 @@ class DenseObservations(SharedRows):
         )
 
     def _counted(self):
-        """Where something is observed in a row that has a weight."""
+        """Return a mask of the observed entries in rows with a positive weight."""
         observed = self._observed()
         return observed if self.row_weight is None else observed & (self.row_weight > 0)[:, None]
 
@@ -155,13 +156,13 @@ class DenseObservations(SharedRows):
         return DenseObservations(values, self.weights, *sides, self.kinds)
 
     def model(self, W, Ht):
-        """Model values, in the layout of ``values``."""
+        """Return the model values in the layout of ``values``."""
         if self.values.strides[0] < self.values.strides[1]:
-            return (Ht @ W.T).T  # in the same memory order, for elementwise work
+            return (Ht @ W.T).T  # the same memory order makes elementwise operations faster
         return W @ Ht.T
 
     def total(self, elementwise):
-        """Weighted sum over the observed entries of numbers in the layout of ``values``."""
+        """Return the weighted sum over observed entries of numbers in the layout of ``values``."""
         return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
 
     def column_sums(self):
@@ -174,20 +175,21 @@ class DenseObservations(SharedRows):
         return sums
 
     def row_sums(self, elementwise):
-        """Sum over the observed entries of each row, the row's own weight left out."""
+        """Return the sum over the observed entries of each row, without the weight of the row."""
         return self._weigh(elementwise).sum(axis=1, dtype=np.float64)
 
     def pull_back(self, elementwise, W, Ht):
-        """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
+        """Return the weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
 
-        The first without the row weights: a row's own weight is not its own concern.
+        The first result does not include the row weights, which do not change the row's own
+        solution.
         """
         weighted = self._weigh(elementwise)
         by_row = weighted @ Ht
         return by_row, self._weigh_rows(weighted).T @ W
 
     def pull_rows(self, elementwise, Ht):
-        """The first of `pull_back` alone."""
+        """Return the first result of `pull_back` only."""
         return self._weigh(elementwise) @ Ht
 
     def _weigh(self, elementwise):
@@ -255,7 +257,7 @@ class DenseObservations(SharedRows):
         )
 
     def sum_of_squares(self):
-        """Weighted sum of the squares of complete data."""
+        """Return the weighted sum of the squares of complete data."""
         total = 0.0
         for _, block in self.blocks():
             per_row = np.einsum("ij,ij->i", block.values, block.values)
@@ -344,7 +346,7 @@ class DenseObservations(SharedRows):
             sums.add_entries(part.entries(offsets), design, threads, rows)
 
     def stored(self):
-        """The same observations, entry by entry."""
+        """Return the same observations as single entries."""
         observed = self._observed()
         starts = np.concatenate([[0], np.cumsum(observed.sum(axis=1))])
         columns = np.nonzero(observed)[1].astype(np.int32)
@@ -358,29 +360,30 @@ class DenseObservations(SharedRows):
 
 
 def in_whole_steps(X):
-    """X, copied if its numbers are not whole numbers of their size apart, as of packed records."""
+    """Return X, copied if its memory layout is irregular, as that of packed records."""
     if X.flags.aligned and all(step % X.itemsize == 0 for step in X.strides):
         return X
     return np.array(X)
 
 
 def equal_rows(observations: ObservedMatrix, at_least):
-    """Groups of at least so many rows that miss the same columns.
+    """Return groups of at least this number of rows with the same missing columns.
 
     Parameters
     ----------
     observations : DenseObservations
         The data.
     at_least : int
-        Rows that make a group.
+        Smallest size of a group.
 
     Returns
     -------
     groups : list of ndarray
-        Row numbers.
+        Row indices of each group.
     """
     n_rows, n_columns = observations.shape
-    # Sums of random integers, exact in floating point; where they agree, rows are compared.
+    # Sums of random integers, exact in floating point, identify the patterns. Equal sums are
+    # verified.
     bits = 52 - n_columns.bit_length()
     keys = np.random.default_rng(0).integers(1 << bits, size=n_columns).astype(np.float64)
     sums = np.empty(n_rows)

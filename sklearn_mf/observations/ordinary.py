@@ -1,33 +1,33 @@
-"""Regressors whose squares have room among the numbers of their precision."""
+"""Regressors that are scaled so that their squares cannot overflow."""
 
 import numpy as np
 
-# Powers of two up to which regressors are taken as they are: the squares of those beyond, and sums
-# of them, come near the end of single precision.
+# Powers of two up to which regressors are used unchanged. The squares of larger ones, and sums of
+# them, might overflow single precision.
 LARGE = 32
 
 
 def of_ordinary_size(design, penalty):
-    """Regressors that are no larger than they need to be.
+    """Return regressors scaled to an ordinary size.
 
-    A factor that alone is free of a penalty grows for ever. No digit changes: sizes are powers of
-    two.
+    A factor without a penalty may grow without bound if the other one is penalized. The scales are
+    powers of two, so no digits change.
 
     Parameters
     ----------
     design : ndarray of shape (n_columns, k)
-        Regressors.
+        The regressors.
     penalty : RowPenalty
-        Of their codes.
+        Penalty on their codes.
 
     Returns
     -------
     design : ndarray of shape (n_columns, k)
-        The regressors, each divided by its size.
+        The regressors, divided by their sizes.
     penalty : RowPenalty
-        Of codes that are multiplied by it.
+        Penalty on codes that are multiplied by the sizes.
     size : ndarray of shape (k,)
-        1 where a regressor is of ordinary size already.
+        The sizes, 1 for regressors of ordinary size.
     """
     largest = np.abs(design).max(axis=0, initial=0)
     if (largest <= 2.0**LARGE).all():

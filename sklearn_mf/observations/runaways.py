@@ -1,27 +1,28 @@
-"""Rows whose codes would grow for ever."""
+"""Detection of rows whose codes diverge."""
 
 import numpy as np
 
-# A gain beside the largest that is next to nothing, and beside the last that is hardly less.
+# A gain is negligible relative to the largest one, and not much smaller than the last one.
 SPENT, HARDLY_LESS = 1e-5, 0.1
 
 
 class Runaways:
-    """Rows for which a loss is least at infinity only, and which no penalty holds.
+    """Rows whose loss has its infimum at infinity and that no penalty keeps finite.
 
-    Logarithmic losses are, where a row has too few entries, or these can be told apart. Such rows
-    end where a step gains next to nothing, but hardly less than the last one. Newton's method
-    would gain far less there near a minimum; the bound of a loss might not, so that under a bound
-    it is only looked for in rows that their entries do not determine.
+    This happens with logarithmic losses, if a row has too few entries or its classes can be
+    separated. Such rows stop when a step gains very little, but not much less than the last one.
+    Near a minimum, the gains of Newton steps would decrease much faster. Those of steps to the
+    minimum of a bound might not, so under a bound only rows that are not determined by their
+    entries are checked.
 
     Parameters
     ----------
     block : ObservedMatrix
         The rows.
     penalty : RowPenalty
-        Of their codes.
+        Penalty on their codes.
     is_bounded : bool
-        Whether steps go to the minimum of a bound, instead of Newton's.
+        Whether steps lead to the minimum of a bound, instead of being Newton steps.
     """
 
     def __init__(self, block, penalty, *, is_bounded):
@@ -32,23 +33,23 @@ class Runaways:
         self.last, self.largest = np.zeros((2, n_rows))
 
     def found(self, rows, bound, steps, design):
-        """Which of some rows end.
+        """Return which of some rows must stop.
 
         Parameters
         ----------
         rows : ndarray of int
-            The rows.
+            Indices of the rows.
         bound : ObservedMatrix
-            Their squared loss is what a step made least.
+            The squared loss that the last step minimized.
         steps : ndarray of shape (n_rows, k)
-            How far their codes went.
+            Changes of the codes.
         design : ndarray of shape (n_columns, k)
-            Regressors.
+            The regressors.
 
         Returns
         -------
         found : ndarray of bool
-            True where a row ends.
+            True for rows that must stop.
         """
         if not self.possible[rows].any():
             return np.zeros(len(rows), dtype=bool)
@@ -56,6 +57,7 @@ class Runaways:
         spent = gains >= HARDLY_LESS * self.last[rows]
         self.last[rows] = gains
         self.largest[rows] = np.maximum(self.largest[rows], gains)
-        # Steps that lead back from far away gain less and less too, but more than an entry tells.
+        # Gains also decrease slowly on the way back from far away, but they are then larger than an
+        # entry's information.
         spent &= gains <= SPENT * np.minimum(self.largest[rows], 1)
         return self.possible[rows] & spent

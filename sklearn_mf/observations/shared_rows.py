@@ -1,4 +1,4 @@
-"""Rows that are solved together, since they count the same entries."""
+"""Rows with the same observed entries, which are solved together."""
 
 from functools import cached_property
 
@@ -9,13 +9,13 @@ from sklearn_mf.systems import Descent, RowSystems
 
 
 class SharedRows(ObservedMatrix):
-    """Rows that miss the same entries share one factorization; the others are solved singly.
+    """Base of views in which rows with the same missing entries share one factorization.
 
-    Subclasses tell the groups of such rows in ``_row_groups``, solve one of them in
-    ``_solve_group``, and give its normal equations in ``_group_equations``. Where
-    ``_has_gram_loss``, Gram matrices stand for the entries of the rows in ``_full_rows``,
-    ``filled_product`` is the product with all of X, missing entries zero, and the rows in
-    ``_holed_blocks`` are looked at entry by entry.
+    Subclasses define the groups of such rows in ``_row_groups``, the solution of a group in
+    ``_solve_group``, and its normal equations in ``_group_equations``. If ``_has_gram_loss``, the
+    loss of the rows in ``_full_rows`` is computed from Gram matrices, ``filled_product`` is the
+    product with X with zeros for missing entries, and the rows in ``_holed_blocks`` are processed
+    entry by entry.
     """
 
     def _per_row(self, value):
@@ -31,11 +31,11 @@ class SharedRows(ObservedMatrix):
     def _solve_groups(self, design, offsets, penalty):
         solution = np.zeros((self.shape[0], design.shape[1]), dtype=self.dtype)
         for rows in self._row_groups:
-            # They count the same entries, so their penalty is the same too.
+            # The rows have the same observed entries, so their penalty is the same, too.
             ridge = penalty.scale[rows[0]] * penalty.ridge
             part = self._solve_group(rows, design, offsets, ridge)
             if len(rows) == len(solution):
-                return part  # no copy, where that is all
+                return part  # a single part need not be copied
             solution[rows] = part
         return solution
 
@@ -86,7 +86,7 @@ class SharedRows(ObservedMatrix):
             grams[rows], moments[rows] = part.grams, part.moments
         return RowSystems(grams, moments, penalty)
 
-    # The squared loss from Gram matrices: no residual is formed ---------------------------
+    # The squared loss from Gram matrices, without forming residuals ------------------------
 
     def total_loss(self, W, Ht, loss):
         if not (loss.is_squared and self._has_gram_loss):
@@ -120,7 +120,7 @@ class SharedRows(ObservedMatrix):
         return total, up, down
 
     def _gram_loss(self, W, Ht, loss):
-        """1/2 |X - W Ht'|^2 from |X|^2, one product with X and Gram matrices."""
+        """Compute 1/2 |X - W Ht'|^2 from |X|^2, one product with X and Gram matrices."""
         weighted_W, weighted_Ht = W, Ht
         row_weight = self.row_weight
         if not self.complete:
@@ -136,7 +136,7 @@ class SharedRows(ObservedMatrix):
         if total > self._least_digits * self._squares:
             for rows, block in self._holed_blocks():
                 total += block.total_loss(W[rows], Ht, loss)
-        else:  # of the difference of such large numbers no digits would be left
+        else:  # the difference of such large numbers would have no accurate digits
             total = self._residual_loss(W, Ht, loss)
         return total, products, W_gram, Ht_gram, weighted_W
 

@@ -1,4 +1,4 @@
-"""Sparse data that store what is observed."""
+"""Sparse data whose stored entries are the observed ones."""
 
 from functools import cached_property
 
@@ -20,7 +20,7 @@ from sklearn_mf.utils._threads import n_threads_for_entries
 
 
 class StoredObservations(ObservedMatrix):
-    """Sparse data in CSR layout: what is not stored is missing."""
+    """Sparse data in CSR format whose unstored entries are missing."""
 
     def __init__(self, X, weights=None, row_weight=None, column_weight=None, kinds=None):
         super().__init__(X.shape, X.dtype, row_weight, column_weight, kinds)
@@ -37,7 +37,7 @@ class StoredObservations(ObservedMatrix):
         sides = self.column_weight, self.row_weight
         if self.weights is None and self.kinds is None:
             return StoredObservations(self.matrix(self.values).T.tocsr(), None, *sides)
-        # The order of the entries by column, found once and applied to data and weights.
+        # The order of the entries by column is computed once and applied to data and weights.
         order = sparse.csr_array(
             (np.arange(self.n_observed), self.indices, self.indptr), shape=self.shape
         ).T.tocsr()
@@ -47,7 +47,7 @@ class StoredObservations(ObservedMatrix):
         return StoredObservations(X, weights, *sides, kinds)
 
     def matrix(self, data):
-        """Numbers in the layout of ``values`` as a sparse matrix."""
+        """Return numbers in the layout of ``values`` as a sparse matrix."""
         return sparse.csr_array((data, self.indices, self.indptr), shape=self.shape)
 
     def blocks(self, entries=None):
@@ -56,13 +56,13 @@ class StoredObservations(ObservedMatrix):
             return
         limits = np.arange(0, max(1, self.n_observed), block_entries(entries))
         starts = np.unique(np.searchsorted(self.indptr, limits, side="right") - 1)
-        starts[0] = 0  # rows without entries, too
+        starts[0] = 0  # this is correct for rows without entries, too
         for start, stop in zip(starts, [*starts[1:], self.shape[0]], strict=True):
             rows = slice(int(start), int(stop))
             yield rows, self.take(rows)
 
     def take(self, rows):
-        """The observations of some rows: a view where ``rows`` is a slice."""
+        """Return the observations of some rows: a view if ``rows`` is a slice."""
         if isinstance(rows, slice):
             start, stop = self.indptr[rows.start], self.indptr[rows.stop]
             entries = slice(start, stop)
@@ -84,12 +84,12 @@ class StoredObservations(ObservedMatrix):
         )
 
     def stored(self):
-        """The same observations, entry by entry: themselves."""
+        """Return these observations, which are single entries already."""
         return self
 
     @staticmethod
     def stacked(parts):
-        """Several groups of rows, one below the other."""
+        """Return several groups of rows, stacked vertically."""
         X = sparse.vstack([part.matrix(part.values) for part in parts], format="csr")
         weights, row_weight, kinds = (
             None if any(part is None for part in numbers) else np.concatenate(numbers)
@@ -98,9 +98,9 @@ class StoredObservations(ObservedMatrix):
         return StoredObservations(X, weights, row_weight, parts[0].column_weight, kinds)
 
     def repeated(self, times):
-        """The same observations several times, along the diagonal of a table without any other.
+        """Return the same observations several times, as blocks along the diagonal of a table.
 
-        Its factors are those of as many tables, one below the other.
+        The factors of this table are those of the single tables, stacked vertically.
         """
         (n_rows, n_columns), first = self.shape, np.arange(times)[:, None]
         starts = (self.indptr[:-1] + first * self.n_observed).ravel()
@@ -124,7 +124,7 @@ class StoredObservations(ObservedMatrix):
         return StoredObservations(X, self.weights, *sides, self.kinds)
 
     def in_short(self, precision):
-        """The same in single precision, if no value loses more than a share of their deviation."""
+        """Return single-precision data if the rounding errors are a small enough fraction."""
         with np.errstate(over="ignore", invalid="ignore"):
             lost = np.abs(self.values.astype(np.float32) - self.values).max(initial=0)
         if not lost <= precision * np.std(self.values):
@@ -132,7 +132,7 @@ class StoredObservations(ObservedMatrix):
         return self._of_type(np.float32)
 
     def in_double(self):
-        """The same in double precision."""
+        """Return the same observations in double precision."""
         return self if self.dtype == np.float64 else self._of_type(np.float64)
 
     def _of_type(self, dtype):
@@ -146,19 +146,19 @@ class StoredObservations(ObservedMatrix):
             yield rows, self.take(rows)
 
     def reweighted(self, targets, weights):
-        """The same entries with other targets, their weights multiplied."""
+        """Return the same entries with other targets, and weights multiplied by these."""
         weights = multiply(self.weights, weights.astype(self.dtype, copy=False))
         return StoredObservations(
             self.matrix(targets), weights, self.row_weight, self.column_weight
         )
 
     def split(self, share, rng):
-        """Two parts of the entries: most, and a random share of each row to be hidden."""
+        """Return two parts of the entries: visible ones, and a random fraction to hide."""
         hidden = random_share_of_rows(self.entry_rows(), share, rng)
         return self.only(~hidden), self.only(hidden)
 
     def deal(self, size, rng):
-        """Yield parts of so many entries at most, dealt at random; rows keep their numbers."""
+        """Yield random parts with at most this number of entries; rows keep their indices."""
         rows = self.entry_rows()
         order = rng.permutation(self.n_observed)
         for first in range(0, len(order), size):
@@ -182,7 +182,7 @@ class StoredObservations(ObservedMatrix):
         return HeldOut(self.only(~hidden), self.only(hidden))
 
     def only(self, mask):
-        """The observations of some entries, which a mask in the layout of ``values`` chooses."""
+        """Return the entries selected by a mask in the layout of ``values``."""
         X, weights = keep_entries(self.matrix(self.values), self.weights, mask)
         kinds = None if self.kinds is None else self.kinds[mask]
         return StoredObservations(X, weights, self.row_weight, self.column_weight, kinds)
@@ -192,14 +192,14 @@ class StoredObservations(ObservedMatrix):
         return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
 
     def model(self, W, Ht):
-        """Model values, in the layout of ``values``."""
+        """Return the model values in the layout of ``values``."""
         W, Ht = np.ascontiguousarray(W), np.ascontiguousarray(Ht)
         return kernels.values_at(
             self.indptr, self.indices, W, Ht, n_threads_for_entries(self.n_observed, W.shape[1])
         )
 
     def total(self, elementwise):
-        """Weighted sum over the observed entries of numbers in the layout of ``values``."""
+        """Return the weighted sum over observed entries of numbers in the layout of ``values``."""
         return float(self._weigh_rows(self._weigh(elementwise)).sum(dtype=np.float64))
 
     def column_sums(self):
@@ -207,19 +207,20 @@ class StoredObservations(ObservedMatrix):
         return np.bincount(self.indices, weighted, self.shape[1])
 
     def row_sums(self, elementwise):
-        """Sum over the observed entries of each row, the row's own weight left out."""
+        """Return the sum over the observed entries of each row, without the weight of the row."""
         return np.bincount(self.entry_rows(), self._weigh(elementwise), self.shape[0])
 
     def pull_back(self, elementwise, W, Ht):
-        """Weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
+        """Return the weighted ``R @ Ht`` and ``R.T @ W`` for numbers R in the layout of ``values``.
 
-        The first without the row weights: a row's own weight is not its own concern.
+        The first result does not include the row weights, which do not change the row's own
+        solution.
         """
         weighted = self._weigh(elementwise)
         return self.matrix(weighted) @ Ht, self.matrix(self._weigh_rows(weighted)).T @ W
 
     def pull_rows(self, elementwise, Ht):
-        """The first of `pull_back` alone."""
+        """Return the first result of `pull_back` only."""
         weighted = np.ascontiguousarray(self._weigh(elementwise))
         return times_dense((self.indptr, self.indices, weighted, None), Ht)
 
@@ -257,7 +258,7 @@ class StoredObservations(ObservedMatrix):
         return np.diff(self.indptr)
 
     def of_row(self, i):
-        """Columns and values of one row."""
+        """Return columns and values of a row."""
         entries = slice(self.indptr[i], self.indptr[i + 1])
         return self.indices[entries], self.values[entries]
 
@@ -271,7 +272,7 @@ class StoredObservations(ObservedMatrix):
         return columns, self.values[entries], weights
 
     def entries(self, offsets):
-        """Where the entries are, what is left of them and their weights: for the kernels."""
+        """Return positions, residuals and weights of the entries, as the kernels need them."""
         targets, weights = self.values, self.weights
         if np.any(offsets):
             targets = targets - offsets[self.indices]
@@ -305,7 +306,7 @@ class StoredObservations(ObservedMatrix):
 
 
 def keep_entries(X, weights, keep):
-    """Remove stored entries without a look at their values."""
+    """Remove stored entries without reading their values."""
     kept_before = np.concatenate([[0], np.cumsum(keep, dtype=X.indptr.dtype)])
     kept = (X.data[keep], X.indices[keep], kept_before[X.indptr].astype(X.indptr.dtype))
     return sparse.csr_array(kept, shape=X.shape), None if weights is None else weights[keep]

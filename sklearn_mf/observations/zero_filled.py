@@ -1,4 +1,4 @@
-"""Sparse data whose unstored entries are zeros."""
+"""Sparse data whose unstored entries are observed zeros."""
 
 from functools import cached_property
 
@@ -19,15 +19,15 @@ from sklearn_mf.observations.shared_rows import SharedRows
 from sklearn_mf.observations.stored import StoredObservations
 from sklearn_mf.utils._hiding import random_block
 
-# Entries that may be summed in single precision.
+# Number of entries that may be summed in single precision.
 PART = 1 << 16
 
 
 class ZeroFilledObservations(SharedRows):
-    """Sparse data in CSR layout: what is not stored is zero, and observed.
+    """Sparse data in CSR format whose unstored entries are observed zeros.
 
-    The shared Gram matrix stands for the zeros, so that no dense matrix is formed. Only
-    the few rows that store a NaN are made dense, in small blocks.
+    A shared Gram matrix represents the zeros, so that no dense matrix is formed. Only the rows that
+    store a NaN, usually few, are converted to dense blocks.
     """
 
     weights = None
@@ -41,7 +41,8 @@ class ZeroFilledObservations(SharedRows):
         self.n_observed = X.shape[0] * X.shape[1] - int(missing.sum())
         self._full_rows, self._filled = np.ones(X.shape[0], dtype=bool), X
         if not self.complete:
-            # Holed rows are answered by dense blocks; here they need only be finite.
+            # Rows with missing entries are handled by dense blocks. Here, their values must only be
+            # finite.
             data = np.where(missing, 0, X.data)
             self._filled = sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
             self._full_rows[np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))[missing]] = False
@@ -77,7 +78,7 @@ class ZeroFilledObservations(SharedRows):
             yield rows, self.take(rows)
 
     def take(self, rows):
-        """The observations of some rows, made dense."""
+        """Return the observations of some rows as a dense block."""
         return DenseObservations(
             self._X[rows].toarray(),
             None,
@@ -92,33 +93,33 @@ class ZeroFilledObservations(SharedRows):
         return ZeroFilledObservations(X, self.row_weight, self.column_weight, self.kinds)
 
     def hold_out(self, share, rng):
-        """Set a share of the rows aside, and hide some columns in them.
+        """Hold out a fraction of the rows, and hide some columns in them.
 
-        Cells hidden here and there would be holes in nearly every row or column, and each of
-        those is solved as if it were dense. Of the rows set aside the other columns are known.
-        The cells are a block, as in bi-cross-validation (Owen & Perry 2009,
-        :doi:`10.1214/08-AOAS227`); each is as likely to be in it as any other.
+        If single cells were hidden, nearly every row and column would have missing entries, and
+        each of them would be solved as if it were dense. The other columns of the held-out rows are
+        known. The hidden cells are a block, as in bi-cross-validation (Owen & Perry 2009,
+        :doi:`10.1214/08-AOAS227`); each cell has the same probability to be in it.
         """
-        told = multiply(self.row_totals(), self.row_weight)  # rows may miss all entries
+        told = multiply(self.row_totals(), self.row_weight)  # rows may have no observed entries
         aside, columns = random_block(self.shape, told, share, rng)
         return self.without_block(~aside, aside, columns)
 
     def without_block(self, rows, aside, columns):
-        """What a solver may see if some columns are hidden in rows that are set aside.
+        """Divide the data if some columns are hidden in held-out rows.
 
         Parameters
         ----------
         rows : ndarray of bool of shape (n_rows,)
             Rows for the solver.
         aside : ndarray of bool of shape (n_rows,)
-            Rows that are set aside.
+            Rows that are held out.
         columns : ndarray of bool of shape (n_columns,)
-            The hidden ones of these.
+            Columns that are hidden in these rows.
 
         Returns
         -------
         held_out : HeldOut
-            The parts.
+            The visible, the hidden and the known part.
         """
         return HeldOut(
             self._part(rows, np.ones_like(columns)),
@@ -128,7 +129,7 @@ class ZeroFilledObservations(SharedRows):
         )
 
     def _part(self, rows, columns):
-        """Some rows and columns, as masks tell."""
+        """Return some rows and columns, selected by masks."""
         X = self._X[np.flatnonzero(rows)][:, np.flatnonzero(columns)]
         row_weight = None if self.row_weight is None else self.row_weight[rows]
         kinds = None if self.kinds is None else self.kinds[columns]
@@ -186,11 +187,11 @@ class ZeroFilledObservations(SharedRows):
         per_row = sparse.csr_array((np.ones(X.nnz), X.indices, X.indptr), X.shape) @ weight
         return float(np.average(per_row, weights=self.row_weight))
 
-    # Where a zero costs its model value, sums of the factors stand for the zeros -------------
+    # If the loss of a zero equals its model value, sums of the factors represent the zeros -----
 
     @cached_property
     def _nonzeros(self):
-        """What is stored; rows with a hole, which are looked at one by one, weigh nothing."""
+        """The stored entries; rows with missing entries are handled separately, with weight 0."""
         row_weight = self.row_weight
         if not self.complete:
             row_weight = multiply(self._full_rows.astype(self.dtype), row_weight)
@@ -236,7 +237,7 @@ class ZeroFilledObservations(SharedRows):
         return float(weighted.sum(axis=0, dtype=np.float64) @ sums)
 
     def sum_of_squares(self):
-        """Weighted sum of the squares of complete data."""
+        """Return the weighted sum of the squares of complete data."""
         return self._squares
 
     @cached_property
@@ -245,7 +246,7 @@ class ZeroFilledObservations(SharedRows):
 
     @cached_property
     def _squares(self):
-        with np.errstate(over="ignore"):  # infinite where it overflows
+        with np.errstate(over="ignore"):  # the sum is infinite if it overflows
             return self._sum_of_squares()
 
     def _sum_of_squares(self):
@@ -261,7 +262,7 @@ class ZeroFilledObservations(SharedRows):
 
 
 def _slice(X, rows):
-    """Some rows of a CSR matrix, of which only the pointers to rows are copied."""
+    """Return some rows of a CSR matrix, copying only the row pointers."""
     start, stop = X.indptr[rows.start], X.indptr[rows.stop]
     entries = slice(start, stop)
     indptr = X.indptr[rows.start : rows.stop + 1] - start

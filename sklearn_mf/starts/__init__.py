@@ -1,4 +1,4 @@
-"""Where solvers begin. Only the factor of the features is ever drawn; W follows from it."""
+"""Initialization of solvers. Only the factor of the features may be random; W follows from it."""
 
 from sklearn_mf.starts.nonnegative import NONNEGATIVE_INITS, nonnegative_start
 from sklearn_mf.starts.start import INITS, start, without_saddles, zeros

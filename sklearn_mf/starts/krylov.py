@@ -1,4 +1,4 @@
-"""Leading singular directions of data, from a block Krylov subspace."""
+"""Leading singular directions of data, by a block Krylov method."""
 
 from dataclasses import dataclass
 
@@ -10,24 +10,25 @@ from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import BlockedObservations, DenseObservations, ObservedMatrix
 from sklearn_mf.utils._threads import one_blas_thread
 
-# Columns of a block are whole vectors of the kernels, and a share of the rank where each column
-# costs the same: a deeper subspace then comes closer in as many multiplications.
+# The number of columns of a block is a multiple of the vector width of the kernels, and if every
+# column has the same cost, a fraction of the rank: a deeper subspace is then more accurate for the
+# same cost.
 VECTOR, SHARE_OF_RANK = 16, 4
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Leading singular values and right singular vectors, and how much better they became.
+    """Leading singular values and right singular vectors, and an estimate of the remaining gain.
 
     Attributes
     ----------
     values : ndarray of shape (k,)
-        Singular values, largest first.
+        Singular values in descending order.
     vectors : ndarray of shape (n_columns, k)
         Right singular vectors.
     to_come : float
-        What more steps would add to the sum of the squared values, if the gains go on
-        shrinking as they did.
+        Estimated increase of the sum of the squared values by further steps, if the gains continue
+        to decrease at the same rate.
     """
 
     values: np.ndarray
@@ -38,31 +39,32 @@ class Directions:
 def leading_directions(
     problem: Problem, offsets, steps, random_state, *, enough=lambda squares, to_come: False
 ):
-    """Leading singular directions of X less its offsets, missing entries zero.
+    """Return leading singular directions of X minus its offsets, with zeros for missing entries.
 
-    A randomized block Krylov subspace (Musco & Musco 2015, :doi:`10.48550/arXiv.1504.05477`):
-    with as many products it comes closer than power iterations, since it keeps what each
-    of them has found. It is built on the features' side, so that it depends on the number
-    of samples no more than the data do.
+    This is a randomized block Krylov method (Musco & Musco 2015, :doi:`10.48550/arXiv.1504.05477`).
+    With the same number of products, it is more accurate than power iterations, because it keeps
+    the result of each of them. The subspace is that of the features, so its dimension does not
+    depend on the number of samples.
 
     Parameters
     ----------
     problem : Problem
-        The data, their weights, and how many directions.
+        The data, their weights, and the number of directions.
     offsets : ndarray of shape (n_columns,)
-        Subtracted from each column.
+        Numbers that are subtracted from each column.
     steps : int
-        Products of X and its transpose with as many columns as there are directions, at most.
+        Maximum number of products of X and its transpose with as many columns as there are
+        directions.
     random_state : RandomState
-        Draws the first block.
+        Controls the random first block.
     enough : callable
-        Asked after every step, with the sum of the leading squared values and what is to
-        come, whether to stop.
+        A function that is called after every step with the sum of the leading squared values and
+        the estimated remaining gain. It returns whether to stop.
 
     Returns
     -------
     directions : Directions
-        Values and vectors.
+        Singular values and vectors.
     """
     samples, k = problem.observations, problem.n_components
     n_columns = samples.shape[1]
@@ -76,7 +78,7 @@ def leading_directions(
         if block.shape[1] == 0:
             break
         with one_blas_thread():
-            # Once more, or what was lost in rounding error would stay in.
+            # Orthogonalize again, because rounding errors remain after the first time.
             block = _orthonormal(block)
             block = _orthonormal(block - basis @ (basis.T @ block))
         known = basis.shape[1]
@@ -85,7 +87,7 @@ def leading_directions(
         basis = space[:, : known + block.shape[1]]
         basis[:, known:] = block
         block = samples.product_and_back(block, offsets)
-        # X'X within the subspace; its eigenvectors are the best directions there.
+        # Form X'X in the subspace: its eigenvectors are the best directions of the subspace.
         with one_blas_thread():
             border = basis.T @ block
             block = block - basis @ border
@@ -99,24 +101,24 @@ def leading_directions(
         if enough(sum(gains), to_come):
             break
     leading = rotation[:, ::-1][:, :k].astype(samples.dtype)
-    # Signs are arbitrary: fixed here, or rounding error would choose them.
+    # Signs are arbitrary. They are fixed here, so that they do not depend on rounding errors.
     _, vectors = svd_flip(None, (basis @ leading).T, u_based_decision=False)
     values = np.sqrt(np.maximum(squares[::-1][:k], 0))
     return Directions(values, np.ascontiguousarray(vectors.T), to_come)
 
 
 def _block_size(observations: ObservedMatrix, k):
-    """Columns of a block: as many as the rank where a product reads all of X in any case."""
+    """Return the number of columns of a block: the rank, if a product reads all of X anyway."""
     reads_all = isinstance(observations, DenseObservations | BlockedObservations)
     wanted = k if reads_all else -(-k // SHARE_OF_RANK)
     return min(-(-wanted // VECTOR) * VECTOR, observations.shape[1])
 
 
 def _rest_of_series(gains):
-    """What gains that shrink like a geometric series still add up to.
+    """Return the sum of the remaining gains if they decrease like a geometric series.
 
-    The slower of the last two ratios counts: a step that finds large directions is followed
-    by one that looks small beside it, and is not.
+    The larger of the last two ratios is used, because a single step with an exceptionally large
+    gain makes the next gain look small.
     """
     if gains[-1] <= 0:
         return 0.0
@@ -127,7 +129,7 @@ def _rest_of_series(gains):
 
 
 def _orthonormal(block):
-    """Orthonormal columns that span those of a tall block; its Gram matrix is small and fast."""
+    """Return orthonormal columns with the same span, by the small Gram matrix of a tall block."""
     block = block / np.maximum(np.linalg.norm(block, axis=0), np.finfo(block.dtype).tiny)
     try:
         factor = linalg.cholesky(block.T @ block)

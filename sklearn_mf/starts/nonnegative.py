@@ -1,4 +1,4 @@
-"""Starting points of non-negative factors, by the names that scikit-learn gives them."""
+"""Initializations of non-negative factors, with the names that scikit-learn gives them."""
 
 import numpy as np
 
@@ -9,35 +9,37 @@ from sklearn_mf.starts.krylov import leading_directions
 
 NONNEGATIVE_INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
-# Coefficients below this share of the root of X are zero; in scikit-learn below this number.
+# Coefficients below this fraction of the root of X are set to zero; scikit-learn uses this number
+# itself.
 LEAST_COEFFICIENT = 1e-6
-# Products with X and back that find the singular vectors: as many as scikit-learn spends.
+# Number of products with X and its transpose for the singular vectors, as many as in scikit-learn.
 STEPS = 6
-# Of the mean of X: what the random numbers are that stand for zeros.
+# Size of the random numbers that replace zeros, relative to the mean of X.
 SMALL = 0.01
 
 
 def nonnegative_start(problem: Problem, init, random_state):
-    """First W and Ht, nowhere negative.
+    """Return non-negative initial factors W and Ht.
 
     Parameters
     ----------
     problem : Problem
-        What is to be solved.
+        The problem to be solved.
     init : {"random", "nndsvd", "nndsvda", "nndsvdar"}
-        Drawn from a normal distribution, without its signs; or the larger halves of the singular
-        vectors (Boutsidis & Gallopoulos 2008, :doi:`10.1016/j.patcog.2007.09.010`), their zeros
-        left, or filled with the mean of X over the root of its size, or with small random numbers.
+        Absolute values of normally distributed numbers; or the larger parts of one sign of the
+        singular vectors (Boutsidis & Gallopoulos 2008, :doi:`10.1016/j.patcog.2007.09.010`), in
+        which zeros remain zero ("nndsvd"), become the mean of X over the root of its size
+        ("nndsvda"), or become small random numbers ("nndsvdar").
     random_state : RandomState
         Source of random numbers.
 
     Returns
     -------
     W : ndarray of shape (n_rows, k)
-        The samples' factor. It is not drawn where ``init="random"``, but the same for all rows,
-        so that a sample of weight two starts as the same sample twice.
+        Factor of the samples. With ``init="random"``, it is not random but the same for all rows,
+        so that a sample with weight two has the same initialization as two copies of it.
     Ht : ndarray of shape (n_columns, k)
-        The features' factor.
+        Factor of the features.
     """
     samples, k = problem.observations, problem.n_components
     n_rows, n_columns = samples.shape
@@ -49,7 +51,7 @@ def nonnegative_start(problem: Problem, init, random_state):
     else:
         W, Ht = _halves_of_singular_vectors(problem, random_state)
     if init in ("nndsvda", "nndsvdar"):
-        # Factors are of the size of the root of X: as scikit-learn's, where X is of size one.
+        # The factors have the size of the root of X, as in scikit-learn if X has size one.
         root = np.sqrt(samples.typical_size) or 1.0
         for V in (W, Ht):
             fill = mean / root
@@ -61,32 +63,33 @@ def nonnegative_start(problem: Problem, init, random_state):
 
 
 def observed_mean(observations: ObservedMatrix):
-    """Weighted mean of what is observed."""
+    """Return the weighted mean of the observed entries."""
     totals = observations.T.row_totals().astype(np.float64)
     return float(column_means(observations).astype(np.float64) @ totals / totals.sum())
 
 
 def _halves_of_singular_vectors(problem: Problem, random_state):
-    """Each pair of singular vectors cut off at zero, with the signs that keep more of it."""
+    """Return the part of each pair of singular vectors with the sign that has the larger norm."""
     samples, k = problem.observations, problem.n_components
     no_offsets = np.zeros(samples.shape[1], dtype=samples.dtype)
     found = leading_directions(problem, no_offsets, STEPS, random_state)
     right = found.vectors.astype(np.float64)
     left = samples.product(found.vectors, no_offsets).astype(np.float64)
-    # What is missing makes singular values small; the share observed scales them back.
+    # Missing entries decrease the singular values, which are rescaled by the fraction of observed
+    # entries.
     cells = samples.row_totals() @ problem.row_weight
     weight = samples.column_weight
     n_columns = samples.shape[1] if weight is None else weight.sum()
     left *= n_columns * problem.row_weight.sum() / cells
     W, Ht = np.zeros((samples.shape[0], k)), np.zeros((samples.shape[1], k))
-    # The leading pair has one sign but for rounding error.
+    # The leading pair has a single sign, up to rounding errors.
     left[:, 0], right[:, 0] = np.abs(left[:, 0]), np.abs(right[:, 0])
     for c in range(k):
         halves = [[np.maximum(sign * V[:, c], 0) for V in (left, right)] for sign in (1, -1)]
         norms = [(np.sqrt(u**2 @ problem.row_weight), np.linalg.norm(v)) for u, v in halves]
         kept = max((0, 1), key=lambda half: norms[half][0] * norms[half][1])
         (u, v), (u_norm, v_norm) = halves[kept], norms[kept]
-        # The singular value is in u; the root of what is kept goes to either side.
+        # The singular value is included in u; its root is distributed to both sides.
         if u_norm > 0 and v_norm > 0:
             root = np.sqrt(u_norm * v_norm)
             W[:, c], Ht[:, c] = u * (root / u_norm), v * (root / v_norm)

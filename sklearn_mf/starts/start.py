@@ -1,7 +1,7 @@
-"""Starting points. Only the factor of the features is ever drawn; W follows from it.
+"""Initialization. Only the factor of the features may be random; W follows from it.
 
-So no start depends on how many samples there are: a sample of weight two starts as the
-same sample twice would.
+Therefore no initialization depends on the number of samples: a sample with weight two has the same
+initialization as two copies of it.
 """
 
 import numpy as np
@@ -14,35 +14,35 @@ from sklearn_mf.starts.krylov import leading_directions
 
 INITS = ("svd", "random")
 
-# Products of the spectral start with X and back: it is a start, not an answer.
+# Number of products of X and its transpose: an initialization need not be accurate.
 START_STEPS = 3
 MAX_HALVINGS = 30
-# Beside the largest component, what starts at random where nothing is known of its direction.
+# Size of random initial components without a known direction, relative to the largest component.
 SMALL = 1e-3
-# Rounding errors of an entry in its column's mean.
+# Number of rounding errors of an entry in the mean of its column.
 ROUNDING = 10
 
 
 def start(problem: Problem, init, random_state, bias=None):
-    """First W and Ht.
+    """Return initial factors W and Ht.
 
     Parameters
     ----------
     problem : Problem
-        What is to be solved.
+        The problem to be solved.
     init : {"svd", "random"} or ndarray of shape (n_features, n_components)
-        How to start, or the features' factor itself.
+        The initialization, or the factor of the features itself.
     random_state : RandomState
         Source of random numbers.
     bias : ndarray of shape (n_features,) or None
-        Where the biases of the features start, if not at their means.
+        Initial biases of the features; None uses their means.
 
     Returns
     -------
     W : ndarray of shape (n_rows, k)
-        The samples' factor, a bias column included where the samples have one.
+        Factor of the samples, including a bias column if the samples have one.
     Ht : ndarray of shape (n_columns, k)
-        The features' factor, likewise.
+        Factor of the features, likewise.
     """
     samples, layout = problem.observations, problem.layout
     unseen = problem.T.observations.row_totals() == 0
@@ -51,7 +51,7 @@ def start(problem: Problem, init, random_state, bias=None):
     if isinstance(init, str):
         W, Ht = {"svd": _svd, "random": _random}[init](problem, bias, random_state)
         W, Ht = _feasible(problem, W, Ht)
-        Ht[unseen] = 0  # no solver would move what nothing is known of
+        Ht[unseen] = 0  # solvers do not change features without observed entries
         W = layout.with_row_bias(W, np.zeros_like(W, shape=len(W)))
         Ht = layout.T.with_row_bias(Ht, bias)
         return problem.balanced(*_shrunk(problem, W, Ht))
@@ -63,21 +63,21 @@ def start(problem: Problem, init, random_state, bias=None):
 
 
 def without_saddles(problem: Problem, Ht, random_state):
-    """A features' factor whose components of zeros, which no solver leaves, are small numbers.
+    """Replace zero components, which no solver can leave, by small random numbers.
 
     Parameters
     ----------
     problem : Problem
-        What is to be solved.
+        The problem to be solved.
     Ht : ndarray of shape (n_columns, k)
-        The features' factor of data that needed fewer components.
+        Factor of the features, possibly with zero components.
     random_state : RandomState
         Source of random numbers.
 
     Returns
     -------
     Ht : ndarray of shape (n_columns, k)
-        Itself, where no component is zero, or factors may not be negative.
+        The same array, if no component is zero or if factors must be non-negative.
     """
     lengths = np.linalg.norm(problem.layout.components(Ht), axis=0)
     dead = np.flatnonzero(lengths == 0)
@@ -90,9 +90,10 @@ def without_saddles(problem: Problem, Ht, random_state):
 
 
 def _feasible(problem: Problem, W, Ht):
-    """The start, what may not be negative cut off: of each component the larger half is kept.
+    """Make the initialization non-negative where required, keeping the larger part of each sign.
 
-    As the start of Boutsidis & Gallopoulos 2008 (:doi:`10.1016/j.patcog.2007.09.010`).
+    This is the initialization of Boutsidis & Gallopoulos 2008
+    (:doi:`10.1016/j.patcog.2007.09.010`).
     """
     cut_W, cut_Ht = problem.rows.penalty.positive, problem.columns.penalty.positive
     if not (cut_W or cut_Ht):
@@ -109,7 +110,7 @@ def _feasible(problem: Problem, W, Ht):
 
 
 def _shrunk(problem: Problem, W, Ht):
-    """The start, its components shrunk to where they help: counts are no logarithms of rates."""
+    """Shrink components until they decrease the cost: counts are not logarithms of rates."""
     if problem.loss.is_squared or not W.any():
         return W, Ht
     best = np.zeros_like(W), Ht
@@ -128,7 +129,7 @@ def _shrunk(problem: Problem, W, Ht):
 
 
 def zeros(problem: Problem):
-    """Factors of zeros, for solvers that need no start."""
+    """Return factors of zeros, for solvers that need no initialization."""
     dtype = problem.observations.dtype
     n_rows, n_columns = problem.observations.shape
     return np.zeros((n_rows, problem.width), dtype), np.zeros((n_columns, problem.T.width), dtype)
@@ -141,13 +142,13 @@ def _column_weights(observations: ObservedMatrix):
 
 
 def _random(problem: Problem, bias, random_state):
-    """H drawn, W zero: least squares at an H that knows nothing of X would be large."""
+    """Return a random H and a W of zeros: least squares at a random H would give a large W."""
     samples, k = problem.observations, problem.n_components
     n_rows, n_columns = samples.shape
     ones, model = np.ones((n_rows, 1), dtype=samples.dtype), bias[:, None] + problem.offset
     cost = 2 * samples.total_loss(ones, model, problem.loss)
-    # Two factors of this scale give model values of the size of X. A rounded corner may lie a
-    # little below zero.
+    # The product of two factors of this scale has the size of X. The smallest value of a loss with
+    # a rounded corner may be slightly negative.
     scale = max(0.0, cost / _total_curvature(problem, ones, model)) ** 0.25 / k**0.25
     if problem.loss.is_squared and _is_rounding(samples, cost):
         scale = 0.0
@@ -157,9 +158,10 @@ def _random(problem: Problem, bias, random_state):
 
 
 def _total_curvature(problem: Problem, ones, model):
-    """What a loss costs, divided by this, is a square of model values; their number mostly.
+    """Return the number by which a cost is divided to give a square of model values.
 
-    Where they are logarithms, costs have the size of the data, of which model values know little.
+    It is usually the number of entries. If model values are logarithms, the costs have the size of
+    the data, which is unrelated to that of the model values.
     """
     loss = problem.loss
     if all(type(part).mean is BaseLoss.mean for part in loss.parts):
@@ -171,9 +173,10 @@ def _total_curvature(problem: Problem, ones, model):
 
 
 def _svd(problem: Problem, bias, random_state):
-    """Leading singular vectors of X, missing entries at the mean of their bias.
+    """Return leading singular vectors of X, in which biases replace missing entries.
 
-    What is missing makes singular values small; the share observed scales them back.
+    Missing entries decrease the singular values, which are rescaled by the fraction of observed
+    entries.
     """
     features = problem.T.observations
     n_columns = features.shape[0]
@@ -182,8 +185,8 @@ def _svd(problem: Problem, bias, random_state):
     found = leading_directions(problem, offsets, START_STEPS, random_state)
     values, vectors = found.values.astype(dtype), found.vectors
     image = problem.observations.product(vectors, offsets)
-    # Beyond the rank of X the vectors are rounding error, and a factor of zeros would be a
-    # saddle point that no solver leaves: those components start at random, small.
+    # Beyond the rank of X, the singular vectors are rounding errors, and zeros would be a saddle
+    # point that no solver can leave. These components are therefore small random numbers.
     unknown = values <= np.sqrt(np.finfo(dtype).eps) * values[0]
     vectors[:, unknown] = random_state.standard_normal((k, n_columns)).T[:, unknown]
     vectors[:, unknown] /= np.sqrt(n_columns)
@@ -199,9 +202,10 @@ def _svd(problem: Problem, bias, random_state):
 
 
 def _is_rounding(observations: ObservedMatrix, squares):
-    """Whether a sum of squares is nothing but rounding error of the data.
+    """Return whether a sum of squares consists of rounding errors of the data.
 
-    What biases explain needs no components: those that fit rounding error give large codes.
+    Data that are explained by biases need no components: components that fit rounding errors have
+    large codes.
     """
     eps = float(np.finfo(observations.dtype).eps)
     return squares <= (ROUNDING * eps) ** 2 * observations.total_squares

@@ -1,7 +1,7 @@
-"""Factors for more components, or fewer, than some that are at hand.
+"""Initial factors with more or fewer components, from factors of another rank.
 
-New components are found by themselves, from what the others leave: the leading singular
-directions of the residuals.
+New components are computed separately from the residuals of the others: they are the leading
+singular directions of the residuals.
 """
 
 from dataclasses import replace
@@ -11,35 +11,36 @@ import numpy as np
 from sklearn_mf.objective.problem import Problem
 from sklearn_mf.observations import StoredObservations, gradient_of
 
-# Products with residuals towards new components: cheaper than sweeps that make up for fewer.
+# Number of products with the residuals: they are cheaper than the sweeps that they save.
 STEPS = 5
-# Tables of so few columns and entries are decomposed exactly instead.
+# Tables with at most this number of columns or entries are decomposed exactly.
 FEW_COLUMNS, FEW_ENTRIES = 64, 1 << 18
-# Added to what a row sees of a new component, beside the average of all rows.
+# Fraction of the average over all rows that is added to the squared norm of a new component in a
+# row.
 SHRINKAGE = 0.1
-# Components smaller than this share of the data have been shrunk away by a larger penalty.
-# Alternation would bring them back slowly, and from zero never.
+# Components below this fraction of the data were shrunk by a larger penalty. Alternation would
+# recover small ones slowly, and zeros never.
 GONE = 1e-3
 
 
 def widened(problem: Problem, W, Ht, random_state, n_blocks=1):
-    """Factors for a problem, from those for one of fewer components or a larger penalty.
+    """Return factors for a problem from those with fewer components or a larger penalty.
 
     Parameters
     ----------
     problem : Problem
-        Of the same observations.
+        A problem with the same observations.
     W, Ht : ndarray of shape (n_rows, k), (n_columns, k)
-        Where to start.
+        Initial factors.
     random_state : RandomState
-        Draws where the search for new components starts.
+        Controls the random start of the search for new components.
     n_blocks : int, default=1
-        Of how many tables along a diagonal the observations consist; each gets its own components.
+        Number of blocks along the diagonal of the observations; each gets its own components.
 
     Returns
     -------
     W, Ht : ndarray
-        As many components as the problem has: those that are there, and new ones.
+        Factors with the number of components of the problem: the old ones and new ones.
     """
     parts = _parts(problem, W, Ht)
     sizes = np.prod([np.linalg.norm(components, axis=0) for components, _ in parts], axis=0)
@@ -58,21 +59,21 @@ def widened(problem: Problem, W, Ht, random_state, n_blocks=1):
 
 
 def narrowed(problem: Problem, W, Ht, n_blocks=1):
-    """Factors for a problem, from those for one of more components: the largest are kept.
+    """Return factors for a problem from those with more components, keeping the largest ones.
 
     Parameters
     ----------
     problem : Problem
-        Of the same observations.
+        A problem with the same observations.
     W, Ht : ndarray of shape (n_rows, k), (n_columns, k)
-        Where to start.
+        Initial factors.
     n_blocks : int, default=1
         As in `widened`.
 
     Returns
     -------
     W, Ht : ndarray
-        As many components as the problem has, and biases as they were.
+        Factors with the number of components of the problem, and unchanged biases.
     """
     parts, after = _parts(problem, W, Ht), problem.n_components
     bases, triangles = zip(
@@ -88,13 +89,13 @@ def narrowed(problem: Problem, W, Ht, n_blocks=1):
 
 
 def _parts(problem: Problem, W, Ht):
-    """Components and biases of factors that have another number of components."""
+    """Return components and biases of factors with another number of components."""
     layout = replace(problem.layout, n_components=Ht.shape[1] - problem.columns.has_bias)
     return [layout.split(V) for V in (W, Ht)]
 
 
 def _directions(problem: Problem, factors, n_new, search):
-    """What the residuals of rows, and of columns, have in common."""
+    """Return the leading singular directions of the residuals."""
     samples, factors = problem.observations, problem.model_factors(*factors)
     if isinstance(samples, StoredObservations):
         slopes = gradient_of(
@@ -107,14 +108,14 @@ def _directions(problem: Problem, factors, n_new, search):
         V, images = _leading(_Residuals(samples, factors, problem.loss), n_new, *search)
         squares = np.tile((V**2).sum(axis=0), (len(images), 1))
     U = _regressed(images, squares, V)
-    # Entries of both factors of the same size, where penalties want them.
+    # Entries of both factors get the same size, as the penalties prefer.
     size = np.sqrt(np.linalg.norm(U, axis=0) * (len(V) / len(U)) ** 0.5)
     size += np.finfo(V.dtype).tiny
     return U / size, V * size
 
 
 class _Residuals:
-    """What a model leaves of sparse data whose zeros count: nothing dense but blocks of rows."""
+    """The residuals of sparse data with observed zeros, which are never formed as a whole."""
 
     def __init__(self, samples, factors, loss):
         self._samples, self._factors, self._loss = samples, factors, loss
@@ -123,12 +124,12 @@ class _Residuals:
 
     @property
     def T(self):
-        """The same, rows and columns exchanged."""
+        """The same with rows and columns exchanged."""
         return _Residuals(self._samples.T, self._factors[::-1], self._loss)
 
     def __matmul__(self, V):
         W, Ht = self._factors
-        if self._is_sum:  # of a sparse matrix and one of low rank
+        if self._is_sum:  # of a sparse matrix and a low-rank matrix
             return self._samples.product(V, np.zeros_like(V, shape=len(V))) - W @ (Ht.T @ V)
         out = np.empty_like(V, shape=(self.shape[0], V.shape[1]))
         for rows, block in self._samples.blocks():
@@ -138,10 +139,10 @@ class _Residuals:
 
 
 def _leading(residuals, n_vectors, n_blocks, random_state):
-    """Right singular vectors, the best in a block Krylov subspace (Musco & Musco 2015), and images.
+    """Return right singular vectors from a block Krylov subspace (Musco & Musco 2015), and images.
 
-    The images are the products of the residuals with them. Blocks along the diagonal have each
-    their own.
+    The images are the products of the residuals with these vectors. The blocks along the diagonal
+    are independent.
     """
     n_columns = residuals.shape[1] // n_blocks
     is_small = n_columns <= FEW_COLUMNS and residuals.shape[0] * n_columns <= FEW_ENTRIES
@@ -149,7 +150,7 @@ def _leading(residuals, n_vectors, n_blocks, random_state):
         return _leading_of_few(residuals, n_vectors, n_blocks)
 
     def times(matrix, stacked):
-        """The product with each block."""
+        """Return the product with each block."""
         return (matrix @ stacked.reshape(-1, n_vectors)).reshape(n_blocks, -1, n_vectors)
 
     block = random_state.standard_normal((n_blocks, n_columns, n_vectors)).astype(residuals.dtype)
@@ -157,7 +158,7 @@ def _leading(residuals, n_vectors, n_blocks, random_state):
     images = times(residuals, basis)
     for _ in range(1, min(STEPS, n_columns // n_vectors)):
         block = times(residuals.T, images[..., -n_vectors:])
-        for _ in range(2):  # once more, or what was lost in rounding error would stay in
+        for _ in range(2):  # twice, because rounding errors remain after the first time
             block -= basis @ (basis.swapaxes(1, 2) @ block)
         block, _ = np.linalg.qr(block)
         basis = np.concatenate([basis, block], axis=2)
@@ -168,7 +169,7 @@ def _leading(residuals, n_vectors, n_blocks, random_state):
 
 
 def _leading_of_few(residuals, n_vectors, n_blocks):
-    """The same of small tables, whose Gram matrices take less time than the calls of a search."""
+    """Return the same for small tables by Gram matrices, which are faster than a search."""
     n_rows, n_columns = residuals.shape[0], residuals.shape[1] // n_blocks
     dense = np.zeros((n_blocks, n_rows // n_blocks, n_columns), residuals.dtype)
     rows = np.repeat(np.arange(n_rows), np.diff(residuals.indptr))
@@ -179,8 +180,9 @@ def _leading_of_few(residuals, n_vectors, n_blocks):
 
 
 def _regressed(images, squares, V):
-    """Each row of residuals regressed on each column of V by itself, where it is observed.
+    """Regress each row of residuals on each column of V separately, at its observed entries.
 
-    Rows that see little of a column are shrunk, or rounding error would fill them.
+    Rows with little information on a column are shrunk, because otherwise rounding errors would
+    dominate.
     """
     return images / (squares + SHRINKAGE * squares.mean(axis=0) + np.finfo(V.dtype).tiny)

@@ -1,9 +1,9 @@
-"""Small symmetric systems of equations, one for each row of a factor or one for all rows.
+"""Small symmetric linear systems, one for each row of a factor or one for all rows.
 
-With the other factor fixed, a row of a factor is a penalized regression. `RowSystems` are the
-normal equations of these regressions, and the only place where such systems are solved, descended,
-inverted, drawn from and added. Where the rows need nothing but their solution, fused kernels find
-it without forming the systems.
+If the other factor is fixed, each row of a factor is a penalized regression. `RowSystems` are the
+normal equations of these regressions, and the only place where such systems are solved, improved by
+descent, inverted, sampled and added. If only the solution is needed, fused kernels compute it
+without forming the systems.
 """
 
 from sklearn_mf.systems.active_set import solve_active_set

@@ -1,6 +1,7 @@
-"""The best rows under any penalty: which coefficients are zero, and what the others are then.
+"""An active-set method for the optimal rows under any penalty.
 
-Descent finds the first and linear systems the second, in turns: an active-set method.
+It alternates between coordinate descent, which finds the zero coefficients, and linear systems for
+the others.
 """
 
 import numpy as np
@@ -9,40 +10,41 @@ from sklearn_mf import kernels
 from sklearn_mf.systems.descent import Descent, at_least, rounds, threads_for
 from sklearn_mf.systems.row_systems import RowSystems
 
-# Rows rest when no coefficient moves by more than this share of the largest. Between two linear
-# systems they get so many rounds, in which it shows which coefficients are zero.
+# A row has converged when no coefficient moves by more than FINE times the largest one. Between two
+# linear systems, there are ROUNDS_BETWEEN rounds of descent, which identify the zero coefficients.
 FINE, ROUNDS_BETWEEN, MOST_SYSTEMS, LAST_ROUNDS = 1e-10, 10, 50, 10_000
-# Systems after which a row must cost less than before them.
+# Number of systems after which a row must cost less than before them.
 PATIENCE = 5
-# Share of its diagonal that is added to a singular system, in units of the root of rounding error:
-# pivots as small as that are trusted, one after another.
+# Fraction of its diagonal that is added to a singular system, in units of the root of the machine
+# precision: pivots of this size are still accurate.
 HOLD = 10
 # Rounding errors of a sum in units of its terms.
 DOUBT = 10
-# Share of the rounding error of costs that is worth another system: next to no penalty tells less.
+# Fraction of the rounding errors of the costs that justifies another system, for very small
+# penalties.
 LEAST_FALL = 1e-3
-# How many times as much as the largest contribution of a component one may become in a step.
+# Factor by which the contribution of a component may exceed the largest one after a step.
 REACH = 10
 
 
 def solve_active_set(systems: RowSystems, start):
-    """Rows at rest: descent finds which coefficients are zero, linear systems what others are.
+    """Return converged rows: descent finds the zero coefficients, linear systems the others.
 
-    Descent alone takes hundreds of rounds where components are correlated. Every row goes its own
-    way, whatever others are solved with it, but for rounding error. In single precision that error
-    would lead rows whose systems are singular: they end at once, doubtful.
+    With correlated components, descent alone would need hundreds of rounds. The rows are
+    independent of one another, up to rounding errors. In single precision, rounding errors would
+    dominate rows with singular systems: these stop at once and are marked as doubtful.
 
     Parameters
     ----------
     systems : RowSystems
-        With a penalty of any kind.
+        The systems, with a penalty of any kind.
     start : ndarray of shape (n_rows, k)
-        Where to start.
+        The initial rows.
 
     Returns
     -------
     descent : Descent
-        Rows whose cost is least.
+        The rows with the smallest cost.
     """
     rows, violation = rounds(systems, start, (FINE, ROUNDS_BETWEEN))
     moving, doubtful = np.arange(len(rows)), np.zeros(len(rows), dtype=bool)
@@ -53,9 +55,10 @@ def solve_active_set(systems: RowSystems, start):
         rows[moving] = after
         moved = np.abs(after - solved).max(axis=1, initial=0)
         rests = moved <= at_least(FINE, rows) * np.abs(after).max(axis=1, initial=0)
-        # Or its system was solved, and signs are unchanged after a pass: the active set is optimal.
+        # Or the signs did not change after the system was solved, so the active set is optimal.
         rests |= (np.sign(after) == np.sign(solved)).all(axis=1) & (solved != before).any(axis=1)
-        # What is held back rests where nothing falls; so do zeros that come and go.
+        # Rows with proximal steps have converged when nothing decreases; so have zeros that come
+        # and go.
         slow = held | (n_systems >= PATIENCE)
         if rows.dtype == np.float32:
             doubtful[moving] = held | (slow & ~rests)
@@ -72,9 +75,10 @@ def solve_active_set(systems: RowSystems, start):
 
 
 def _falls(systems, before, after):
-    """Whether rows cost less than before, by more than rounding error.
+    """Return whether rows cost less than before, by more than rounding errors.
 
-    Of the way between them: costs themselves, one less the other, would have half the digits.
+    The decrease is computed from the step between them: a difference of costs would have half the
+    digits.
     """
     (scale, _, l1, _), start = systems.penalty, before.astype(np.float64)
     way = after - start
@@ -86,16 +90,16 @@ def _falls(systems, before, after):
 
 
 def _curved(systems, rows):
-    """Rows times their quadratic form, ridge included: each by itself, whatever the others."""
+    """Return the products of rows with their quadratic forms, ridge included, independently."""
     scale, ridge, *_ = systems.penalty
     products = (systems.grams.astype(np.float64) @ rows[:, :, None])[:, :, 0]
     return products + scale[:, None] * ridge * rows
 
 
 def _slope(systems, rows):
-    """How steeply the cost without absolute values falls, and what of it is rounding error.
+    """Return the slope of the cost without the L1 penalty, and its rounding errors.
 
-    That leads nowhere.
+    Directions within the rounding errors are ignored.
     """
     slope = systems.moments - _curved(systems, rows)
     sizes = (np.abs(systems.grams) @ np.abs(rows)[:, :, None])[:, :, 0]
@@ -106,11 +110,11 @@ def _slope(systems, rows):
 
 
 def _solved(systems, before):
-    """Rows whose coefficients other than zero solve their system; which of them were held back.
+    """Return rows whose nonzero coefficients solve their systems, and which needed proximal steps.
 
-    Where coefficients may trade with one another for nothing, or next to it, each is held back a
-    little (the proximal point method): they go as far as the penalty pays for, in a few steps
-    instead of the thousands of descent, and rest at the same place.
+    If coefficients can be exchanged with almost no change of the cost, a small proximal term is
+    added (proximal point method). The coefficients then converge to the same solution in a few
+    steps, instead of thousands of rounds of descent.
     """
     solved = _coefficients(systems.grams, systems.moments, systems.penalty, before)
     held = (solved == before).all(axis=1) & before.any(axis=1)
@@ -131,13 +135,13 @@ def _solved(systems, before):
 
 
 def _coefficients(grams, moments, penalty, before):
-    """What the coefficients other than zero are, if no other one becomes zero on the way."""
+    """Return the nonzero coefficients, if no other one becomes zero on the way."""
     grams, moments = (np.ascontiguousarray(part, before.dtype) for part in (grams, moments))
     return kernels.settle_rows(grams, moments, penalty, before, threads_for(before, 1))
 
 
 def _beyond(systems, before, after):
-    """Rows that go on as they went to where they cost least, or a coefficient becomes zero."""
+    """Extrapolate rows along their step until the cost is smallest or a coefficient is zero."""
     scale, _, l1, _ = systems.penalty
     at = after.astype(np.float64)
     way = at - before
@@ -147,7 +151,8 @@ def _beyond(systems, before, after):
     curvature = (way * _curved(systems, way)).sum(axis=1)
     step = np.divide(fall, curvature, out=np.full_like(fall, np.inf), where=curvature > 0)
     to_zero = np.divide(-at, way, out=np.full_like(way, np.inf), where=way * at < 0)
-    # What components contribute adds up to the data: none becomes much more than they are now.
+    # The contributions of the components add up to the data, so none should become much larger than
+    # now.
     root = np.sqrt(np.einsum("ikk->ik", systems.grams))
     largest, growth = ((root * np.abs(part)).max(axis=1) for part in (at, way))
     most = np.divide(REACH * largest, growth, out=np.zeros_like(growth), where=growth > 0)

@@ -1,4 +1,4 @@
-"""Rows improved a block of coefficients at a time."""
+"""Improvement of rows by solving for blocks of coefficients."""
 
 import numpy as np
 
@@ -8,21 +8,21 @@ from sklearn_mf.systems.row_systems import RowSystems
 
 
 def descend_blocks(systems: RowSystems, start, size):
-    """Solve each block of coefficients in turn, all others fixed.
+    """Solve for each block of coefficients in turn, with all others fixed.
 
     Parameters
     ----------
     systems : RowSystems
-        With a penalty of squares.
+        The systems, with an L2 penalty.
     start : ndarray of shape (n_rows, k)
-        Where to start.
+        The initial rows.
     size : int
-        Coefficients of a block.
+        Number of coefficients in a block.
 
     Returns
     -------
     descent : Descent
-        No row costs more than at its start.
+        The improved rows. No row costs more than at the start.
     """
     rows, matrices = np.array(start), systems.matrices
     eps = float(np.finfo(rows.dtype).eps)

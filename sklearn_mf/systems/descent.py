@@ -1,4 +1,4 @@
-"""Rows improved by coordinate descent on their systems."""
+"""Improvement of rows by coordinate descent on their systems."""
 
 from dataclasses import dataclass, fields
 
@@ -11,18 +11,18 @@ from sklearn_mf.utils._threads import n_threads
 
 @dataclass(frozen=True)
 class Descent:
-    """Improved rows, and what was seen of them on the way.
+    """Improved rows, with information on the descent.
 
     Attributes
     ----------
     rows : ndarray of shape (n_rows, k)
-        Where they are now.
+        The improved rows.
     violation : ndarray of shape (n_rows,)
-        How far each was from its minimum at the start; see ``kernels.descend_rows``.
+        Initial distance of each row from its minimum; see ``kernels.descend_rows``.
     loss : ndarray of shape (n_rows,)
-        The squared loss of each row now, less that of a row of zeros.
+        The squared loss of each row, minus that of a row of zeros.
     doubtful : ndarray of bool of shape (n_rows,)
-        Rows for which this precision does not tell how far they should go.
+        Rows whose solution cannot be determined in this precision.
     """
 
     rows: np.ndarray
@@ -32,7 +32,7 @@ class Descent:
 
     @classmethod
     def after(cls, systems, rows, violation, doubtful=None):
-        """Of rows that solve their systems better than before."""
+        """Return the descent of rows that solve their systems better than before."""
         if doubtful is None:
             doubtful = np.zeros(len(rows), dtype=bool)
         slope = systems.times(rows)
@@ -43,38 +43,38 @@ class Descent:
 
     @classmethod
     def empty(cls, start):
-        """Of rows that parts are to be put into."""
+        """Return an empty result, to be filled part by part."""
         per_row = np.zeros_like(start, shape=len(start))
         return cls(np.array(start), per_row, per_row.astype(np.float64), per_row.astype(bool))
 
     def put(self, rows, part):
-        """Write the descent of some rows in its place."""
+        """Store the result of some rows."""
         for field in fields(self):
             getattr(self, field.name)[rows] = getattr(part, field.name)
 
 
 def descend(systems: RowSystems, start, accuracy):
-    """Coordinate descent from a start.
+    """Make coordinate descent from initial rows.
 
     Parameters
     ----------
     systems : RowSystems
-        With a penalty of any kind.
+        The systems, with a penalty of any kind.
     start : ndarray of shape (n_rows, k)
-        Where to start.
+        The initial rows.
     accuracy : tuple of (float, int)
-        What a round's largest move may be beside the largest coefficient, and rounds at most.
+        Largest move of a round relative to the largest coefficient, and maximum number of rounds.
 
     Returns
     -------
     descent : Descent
-        No row costs more than at its start.
+        The improved rows. No row costs more than at the start.
     """
     return Descent.after(systems, *rounds(systems, start, accuracy))
 
 
 def rounds(systems: RowSystems, start, accuracy):
-    """The rows after some rounds, and how far they were from rest; see `descend`."""
+    """Return the rows after some rounds, and their initial distance from rest; see `descend`."""
     tol, most = accuracy
     start, moments = np.ascontiguousarray(start), np.ascontiguousarray(systems.moments)
     threads = threads_for(start, most)
@@ -84,10 +84,10 @@ def rounds(systems: RowSystems, start, accuracy):
 
 
 def at_least(tol, rows):
-    """A tolerance that can be told from rounding error."""
+    """Return a tolerance that is larger than rounding errors."""
     return max(tol, 10 * float(np.finfo(rows.dtype).eps))
 
 
 def threads_for(rows, n_rounds):
-    """Threads for so many rounds over all coefficients."""
+    """Return the number of threads for this number of rounds over all coefficients."""
     return n_threads(rows.size * rows.shape[1] * n_rounds)

@@ -1,4 +1,4 @@
-"""Symmetric systems solved where they determine a solution, and the shortest where they do not."""
+"""Symmetric systems, with minimum-norm solutions if they are singular."""
 
 import numpy as np
 
@@ -6,26 +6,26 @@ from sklearn_mf import kernels
 
 
 def solve(systems, targets, eps):
-    """Minimum-norm solutions of symmetric systems, none of them with negative eigenvalues.
+    """Return minimum-norm solutions of positive semidefinite systems.
 
     Parameters
     ----------
     systems : ndarray of shape (n, q, q) or (1, q, q)
-        The systems, or one for all.
+        The systems, or one for all right-hand sides.
     targets : ndarray of shape (n, q, r)
         Right-hand sides.
     eps : float
-        Precision of the numbers that the systems were made of.
+        Machine precision of the numbers from which the systems were computed.
 
     Returns
     -------
     solution : ndarray of shape (n, q, r)
-        Of all solutions that fit best the smallest.
+        The solution with the smallest norm among the best ones.
     """
     limit = 10 * systems.shape[1] * eps
     sound = _sound(systems, eps)
     if len(systems) == 1:
-        # One for all: right-hand sides side by side.
+        # With one system for all, the right-hand sides are placed side by side.
         flat = np.moveaxis(targets, 0, 1).reshape(systems.shape[1], -1)
         if sound[0]:
             flat = np.linalg.solve(systems[0], flat)
@@ -41,7 +41,7 @@ def solve(systems, targets, eps):
 
 
 def _sound(systems, eps):
-    """Which systems Cholesky's factorization can be trusted with, as the kernels decide."""
+    """Return which systems are safe for a Cholesky factorization, as the kernels decide."""
     try:
         factors = np.linalg.cholesky(systems)
     except np.linalg.LinAlgError:

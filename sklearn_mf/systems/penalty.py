@@ -1,4 +1,4 @@
-"""The penalty of the rows of a factor, in numbers that least squares can take into account."""
+"""The elastic net penalty on the rows of a factor, as arrays for least squares."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 class RowPenalty(NamedTuple):
-    r"""What the coefficients of the rows of a factor cost, and how small they may be.
+    r"""The penalty on the coefficients of rows, and their lower bounds.
 
-    A row v, the i-th of its factor, costs
+    The penalty on a row v, the i-th of its factor, is
 
     .. math::
 
@@ -18,13 +18,13 @@ class RowPenalty(NamedTuple):
     Attributes
     ----------
     scale : ndarray of shape (n_rows,)
-        What the penalty of each row is multiplied with, :math:`s_i`.
+        Number :math:`s_i` that multiplies the penalty of each row.
     ridge : ndarray of shape (k,)
-        Strength of the squares, :math:`\lambda_2`.
+        Strength :math:`\lambda_2` of the L2 penalty.
     l1 : ndarray of shape (k,)
-        Strength of the absolute values, :math:`\lambda_1`.
+        Strength :math:`\lambda_1` of the L1 penalty.
     lower : ndarray of shape (k,)
-        Bounds, zero or minus infinity.
+        Lower bounds, zero or minus infinity.
     """
 
     scale: np.ndarray
@@ -34,49 +34,49 @@ class RowPenalty(NamedTuple):
 
     @property
     def is_elastic(self):
-        """Whether these numbers are all there is to it."""
+        """Whether these arrays describe the penalty completely."""
         return True
 
     @property
     def is_rowwise(self):
-        """Whether rows cost by themselves."""
+        """Whether each row has its own penalty."""
         return True
 
     @classmethod
     def of_ridge(cls, scale, ridge):
-        """Squares alone."""
+        """Return an L2 penalty."""
         return cls(scale, ridge, np.zeros_like(ridge), np.full_like(ridge, -np.inf))
 
     def of_rows(self, rows):
-        """The penalty of some rows."""
+        """Return the penalty on some rows."""
         return self._replace(scale=self.scale[rows])
 
     def of_coefficients(self, order):
-        """The penalty of some coefficients of each row, or of all in another order."""
+        """Return the penalty on some coefficients of each row, or on all in another order."""
         return RowPenalty(self.scale, self.ridge[order], self.l1[order], self.lower[order])
 
     def of_type(self, dtype):
-        """The same numbers in another precision."""
+        """Return the same penalty in another precision."""
         return RowPenalty(*(part.astype(dtype) for part in self))
 
     @property
     def is_quadratic(self):
-        """Whether squares are all there is, and no bound."""
+        """Whether the penalty is an L2 penalty without bounds."""
         return not (self.l1.any() or np.isfinite(self.lower).any())
 
     @property
     def holds(self):
-        """Whether it keeps every coefficient from growing for ever; bounds from below do not."""
+        """Whether every coefficient is penalized and stays finite; lower bounds do not count."""
         return bool(((self.ridge > 0) | (self.l1 > 0)).all())
 
     def cost(self, rows):
-        """What each row costs."""
+        """Return the penalty of each row."""
         return self.scale * (0.5 * np.square(rows) @ self.ridge + np.abs(rows) @ self.l1)
 
     def slope(self, rows):
-        """The derivative of the cost of rows that are not negative."""
+        """Return the derivative of the penalty at non-negative rows."""
         return self.scale[:, None] * (self.ridge * rows + self.l1)
 
     def matrices(self, n):
-        """What the squares add to the matrices of the first n systems, of shape (n, k, k)."""
+        """Return the L2 terms of the matrices of the first n systems, of shape (n, k, k)."""
         return self.scale[:n, None, None] * np.diag(self.ridge)

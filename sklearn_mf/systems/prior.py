@@ -1,4 +1,4 @@
-"""What all rows know before they look at their own entries: one Gram matrix, made diagonal."""
+"""A Gram matrix shared by all rows, in a basis in which it is diagonal."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from sklearn_mf.systems.penalty import RowPenalty
 from sklearn_mf.utils._threads import product
 
-# Share of the largest eigenvalue of a scaled matrix below which a direction is rounding error.
+# Eigenvalues of a scaled matrix below this fraction of the largest one are rounding errors.
 NOISE = 1e-13
 
 
@@ -18,13 +18,13 @@ class RowPrior(NamedTuple):
     Attributes
     ----------
     moments : ndarray of shape (k,)
-        m.
+        The vector m.
     gram : ndarray of shape (k,)
-        g.
+        The diagonal g.
     scale : ndarray of shape (n_rows,)
-        s.
+        The scales s.
     ridge : ndarray of shape (k,)
-        r.
+        The diagonal r.
     """
 
     moments: np.ndarray
@@ -37,18 +37,18 @@ class RowPrior(NamedTuple):
 class SharedBasis:
     """Coefficients in which a shared Gram matrix and a ridge are both diagonal.
 
-    The ridge of every row is a number times one diagonal matrix, so that one generalized
-    eigenvalue problem serves all rows. Directions of which neither the matrix nor the penalty
-    knows anything are left out: the shortest solutions have no part in them.
+    The ridges of the rows are multiples of one diagonal matrix, so one generalized eigenvalue
+    problem is enough for all rows. Directions with neither data nor a penalty are left out: the
+    minimum-norm solutions are zero along them.
 
     Attributes
     ----------
     vectors : ndarray of shape (k, r)
-        What new coefficients are multiplied with.
+        Matrix that converts new coefficients to old ones.
     inverse : ndarray of shape (k, r)
-        What old ones are.
+        Matrix that converts old coefficients to new ones.
     prior : RowPrior
-        The form in the new coefficients.
+        The quadratic form of the new coefficients.
     """
 
     vectors: np.ndarray
@@ -57,21 +57,21 @@ class SharedBasis:
 
     @classmethod
     def of(cls, gram, moments, penalty: RowPenalty):
-        """The basis for rows of these penalties.
+        """Return the basis for rows with these penalties.
 
         Parameters
         ----------
         gram : ndarray of shape (k, k)
-            In double precision.
+            The shared Gram matrix, in double precision.
         moments : ndarray of shape (k,)
-            Likewise.
+            The shared moments, in double precision.
         penalty : RowPenalty
-            Its squares count alone.
+            Penalty on the rows; only its L2 part is used.
 
         Returns
         -------
         basis : SharedBasis
-            In the precision of the penalty.
+            The basis, in the precision of the penalty.
         """
         dtype, ridge = penalty.scale.dtype, penalty.ridge.astype(np.float64)
         typical = float(penalty.scale.mean(dtype=np.float64)) if len(penalty.scale) else 0.0
@@ -94,13 +94,13 @@ class SharedBasis:
         )
 
     def design(self, design):
-        """Regressors of the new coefficients."""
+        """Return the regressors of the new coefficients."""
         return np.ascontiguousarray(product(design, self.vectors))
 
     def inside(self, rows):
-        """Rows of coefficients in the new basis."""
+        """Convert rows to the new coefficients."""
         return np.ascontiguousarray(product(rows, self.inverse))
 
     def outside(self, rows):
-        """Rows of new coefficients as they were."""
+        """Convert rows back to the old coefficients."""
         return product(rows, np.ascontiguousarray(self.vectors.T))

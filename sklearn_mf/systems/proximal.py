@@ -1,4 +1,4 @@
-"""Rows improved under a penalty that squares, absolute values and bounds do not tell."""
+"""Improvement of rows under penalties other than the elastic net."""
 
 import numpy as np
 
@@ -6,34 +6,36 @@ from sklearn_mf.systems.descent import Descent, at_least
 from sklearn_mf.systems.row_systems import RowSystems
 
 
-@np.errstate(over="ignore", invalid="ignore")  # rows that led astray are taken back
+@np.errstate(over="ignore", invalid="ignore")  # rows that diverge are restored
 def descend_proximally(systems: RowSystems, start, accuracy):
-    r"""Accelerated proximal gradient descent from a start (FISTA).
+    r"""Make accelerated proximal gradient descent from initial rows (FISTA).
 
-    A row takes steps of one over the largest second derivative that it may have,
+    The step size of a row is the inverse of an upper bound L of its second derivatives,
 
     .. math::
 
         v \leftarrow \mathrm{prox}_{g/L}\left(u - \tfrac1L (G u - m + \nabla f(u))\right)
 
-    for the smooth part f of the penalty and the other part g, from a point u that lies beyond the
-    last row (Beck & Teboulle 2009, :doi:`10.1137/080716542`). Where the last move turns back the
-    momentum starts anew (O'Donoghue & Candes 2015, :doi:`10.1007/s10208-013-9150-3`). Rows that
-    cost by themselves go their own ways; where the penalty compares rows, all take one way.
+    where f is the smooth part of the penalty, g the other part, and u a point extrapolated beyond
+    the last row (Beck & Teboulle 2009, :doi:`10.1137/080716542`). The momentum restarts when the
+    last move turns back (O'Donoghue & Candes 2015, :doi:`10.1007/s10208-013-9150-3`). With rowwise
+    penalties the rows are independent; if the penalty compares rows, they share one step size and
+    one momentum.
 
     Parameters
     ----------
     systems : RowSystems
-        With a penalty that has `slope`, `prox`, `curvature`, `cost` and `is_rowwise`.
+        The systems, with a penalty that has `slope`, `prox`, `curvature`, `cost` and `is_rowwise`.
     start : ndarray of shape (n_rows, k)
-        Where to start.
+        The initial rows.
     accuracy : tuple of (float, int)
-        What a step's largest move may be beside the largest coefficient, and steps at most.
+        Largest move of a step relative to the largest coefficient, and maximum number of steps.
 
     Returns
     -------
     descent : Descent
-        No row costs more than at its start; or all rows together, where they are compared.
+        The improved rows. No row costs more than at the start, or all rows together if they are
+        compared.
     """
     tol, most = accuracy
     tol = at_least(tol, start)
@@ -67,14 +69,14 @@ def descend_proximally(systems: RowSystems, start, accuracy):
 
 
 def _is_unknown(systems):
-    """Rows of which neither data nor a penalty tell anything."""
+    """Return which rows have neither data nor a penalty."""
     if not systems.penalty.is_rowwise or len(systems.grams) == 1:
         return np.zeros(len(systems.moments), dtype=bool)
     return (systems.penalty.scale == 0) & ~systems.grams.any(axis=(1, 2))
 
 
 def _lengths(systems, rows):
-    """Steps of every row, or of all: one over the largest second derivative."""
+    """Return the step size of every row, or of all: the inverse of the largest curvature."""
     curvature = np.linalg.eigvalsh(systems.grams)[:, -1] + systems.penalty.curvature
     if not systems.penalty.is_rowwise:
         curvature = curvature.max(initial=0, keepdims=True)
@@ -83,7 +85,7 @@ def _lengths(systems, rows):
 
 
 def _by_way(numbers, systems):
-    """Numbers of all coefficients that go one way: of a row, or of all of them."""
+    """Sum over the coefficients that share a step: of a row, or of all rows."""
     return numbers if systems.penalty.is_rowwise else numbers.reshape(1, -1)
 
 
@@ -92,7 +94,7 @@ def _per_row(numbers, rows):
 
 
 def _cheaper(systems, before, after):
-    """The rows after, unless those before cost less."""
+    """Return the new rows, or the old ones where these cost less."""
     costs = [_costs(systems, rows) for rows in (before, after)]
     if not systems.penalty.is_rowwise:
         return after if costs[1].sum() <= costs[0].sum() else before

@@ -1,7 +1,7 @@
-"""Rows that their entries do not determine: of all that fit best the shortest.
+"""Minimum-norm solutions of rows that are not determined by their entries.
 
-Their systems are solved in batches, in double precision, from the design itself: its square does
-not tell small directions from rounding error.
+These rows are solved in batches and in double precision, directly from the design: its Gram matrix
+cannot distinguish small directions from rounding errors.
 """
 
 import numpy as np
@@ -10,30 +10,31 @@ from sklearn_mf import kernels
 from sklearn_mf.systems.penalty import RowPenalty
 from sklearn_mf.utils._threads import in_threads
 
-# Numbers in the systems of a batch: they stay in the cache.
+# Number of floats in the systems of a batch, which then stays in the cache.
 BATCH = 1 << 16
-# Multiplications of a decomposition, as many times as entries times squared coefficients.
+# Cost of a decomposition, in units of the number of entries times the squared number of
+# coefficients.
 DECOMPOSITION = 20
 
 
 def shortest_rows(entries, design, offsets, penalty: RowPenalty):
-    """Weighted ridge regression of every row, where systems may be singular.
+    """Solve a weighted ridge regression of every row, where systems may be singular.
 
     Parameters
     ----------
     entries : tuple of (indptr, indices, values, weights)
-        Of the rows, as CSR has them; weights may be None.
+        The entries of the rows in CSR format; the weights may be None.
     design : ndarray of shape (n_columns, k)
-        Regressors.
+        The regressors.
     offsets : ndarray of shape (n_columns,)
-        Subtracted from the data.
+        Numbers that are subtracted from the data.
     penalty : RowPenalty
-        Of these rows; its squares count alone.
+        Penalty on these rows; only its L2 part is used.
 
     Returns
     -------
     solution : ndarray of shape (n_rows, k)
-        The shortest where many are equally good.
+        The solutions; the shortest one if there are several.
     """
     eps, k = np.finfo(design.dtype).eps, design.shape[1]
     ridge = np.sqrt(penalty.scale[:, None].astype(np.float64) * penalty.ridge)
@@ -53,12 +54,13 @@ def shortest_rows(entries, design, offsets, penalty: RowPenalty):
 
 
 def _batches(counts, k):
-    """Rows of about as many entries, so that little of a batch is padding."""
+    """Yield rows with similar numbers of entries, to minimize padding."""
     order = np.argsort(counts, kind="stable")
     sizes = np.maximum(counts[order], k)
     batches, first = [], 0
     while first < len(order):
-        # Sizes grow, so both limits are met by all rows before the first that exceeds one.
+        # The sizes ascend, so all rows before the first one that exceeds a limit satisfy both
+        # limits.
         step = max(1, BATCH // (int(sizes[first]) * k))
         last = min(first + step, int(np.searchsorted(sizes, 2 * sizes[first], side="right")))
         batches.append(order[first:last])
@@ -67,7 +69,7 @@ def _batches(counts, k):
 
 
 def _padded(entries, rows, design, offsets):
-    """Weighted design and targets of some rows, zeros after their entries."""
+    """Return the weighted design and targets of some rows, padded with zeros."""
     indptr, indices, values, weights = entries
     counts = np.diff(indptr)[rows]
     places = np.arange(counts.max())

@@ -308,7 +308,7 @@ class TestFewEntries:
     )
     def test_nothing_to_hide_is_said_with_the_remedy(self, model):
         X = np.where(np.eye(5) == 1, 1.0, np.nan)
-        with pytest.raises(ValueError, match=r"finds nothing to hide.*Use"):
+        with pytest.raises(ValueError, match=r"cannot hide any entry.*Use"):
             model.fit(X)
 
     def test_an_imputer_that_cannot_choose_says_so(self):
