@@ -1,1 +1,1 @@
-"""Helpers that know nothing of factorization."""
+"""Helpers that do not depend on factorizations."""

@@ -1,43 +1,43 @@
-"""What an object can do beyond its base class, asked before it is relied upon."""
+"""Checks of optional methods and properties, which the base class only describes."""
 
 
 def defines(thing, name, base):
-    """Whether an object has a method of its own where its base has only a description.
+    """Return whether an object overrides a method that its base class only describes.
 
     Parameters
     ----------
     thing : object
-        Of a subclass of the base.
+        An object of a subclass of the base.
     name : str
-        Of the method.
+        Name of the method.
     base : type
-        Where the method is described.
+        The class that describes the method.
 
     Returns
     -------
     defines : bool
-        Whether a subclass, or the object, has defined it.
+        Whether a subclass, or the object, defines the method.
     """
     found = getattr(thing, name, None)
     return found is not None and getattr(found, "__func__", found) is not vars(base).get(name)
 
 
 def has_ability(thing, name, base):
-    """Whether an object defines a method, or has an attribute that is true.
+    """Return whether an object defines a method, or has an attribute that is true.
 
     Parameters
     ----------
     thing : object
-        Of a subclass of the base.
+        An object of a subclass of the base.
     name : str
-        Of the method or attribute.
+        Name of the method or attribute.
     base : type
-        Where it is described.
+        The class that describes it.
 
     Returns
     -------
     has_ability : bool
-        False for a method that the base only describes.
+        Whether it has the ability. False for a method that the base only describes.
     """
     found = getattr(thing, name, None)
     return defines(thing, name, base) if callable(found) else bool(found)

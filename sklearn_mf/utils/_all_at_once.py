@@ -1,17 +1,17 @@
-"""Fits whose attributes come all at once, at the end, or not at all."""
+"""Fits that set all attributes at the end, or none."""
 
 from functools import wraps
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C after which the attributes are complete: those of the last good factors."""
+    """Ctrl-C during a fit that could be completed with the last good factors."""
 
 
 def all_at_once(fit):
-    """Let a method that fits change its estimator in one step, after its work.
+    """Decorate a fitting method so that it changes its estimator in a single step at the end.
 
-    It works on a shallow copy. Whatever ends it before, an error or Ctrl-C, leaves the estimator
-    as it was: never with the names of one fit and the components of another.
+    The method works on a shallow copy. If an error or Ctrl-C ends it earlier, the estimator does
+    not change: it never has the feature names of one fit and the components of another.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def all_at_once(fit):
     Returns
     -------
     fit_all_at_once : callable
-        The same with that promise. Where it is interrupted, it raises a KeyboardInterrupt.
+        The decorated method. If it is interrupted, it raises a KeyboardInterrupt.
     """
 
     @wraps(fit)

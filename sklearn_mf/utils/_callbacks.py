@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, where it has them: from version 1.9."""
+"""The callbacks of scikit-learn 1.9 and later."""
 
 from contextlib import contextmanager, nullcontext
 
@@ -9,31 +9,32 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:
-        """Supports nothing, there being nothing to support."""
+        """Empty replacement for versions of scikit-learn without callbacks."""
 
 
 __all__ = ["CallbackSupportMixin", "FitTasks", "SearchTasks", "has_callbacks"]
 
 
 def has_callbacks(estimator):
-    """Whether anyone set callbacks on an estimator, or passed them on to it."""
+    """Return whether callbacks were set on an estimator, or passed to it."""
     return bool(getattr(estimator, "_skl_callbacks", None))
 
 
 class FitTasks(Monitor):
-    """A fit as callbacks see it: a task with one subtask an iteration.
+    """A fit for callbacks: a task with one subtask per iteration.
 
     Parameters
     ----------
     estimator : estimator
-        Which is fitted. The decorator of its `fit` ends what begins here, whatever happens.
+        The estimator that is fitted. The decorator of its `fit` ends the task in any case.
     data : dict
-        X and y as the user gave them. Weights are not passed on: callbacks that score would
-        hand them to `score`, which takes none.
+        X and y as passed by the user. Weights are not included: callbacks that score would pass
+        them to `score`, which does not accept them.
     max_iter : int
-        Iterations at most.
+        Maximum number of iterations.
     attributes : callable
-        Gets the state; returns what a copy of the estimator needs to be fitted at its factors.
+        A function of the state. It returns the attributes that a copy of the estimator needs to be
+        fitted with the current factors.
     """
 
     def __init__(self, estimator, data, max_iter, attributes):
@@ -43,30 +44,30 @@ class FitTasks(Monitor):
         self.root.call_on_fit_task_begin(**self.data)
 
     def begin(self, state):
-        """A subtask begins."""
+        """Begin a subtask."""
         self.task = self.root.subcontext(task_name="iteration")
         self.task.call_on_fit_task_begin(**self.data)
 
     def end(self, state):
-        """The subtask ends; whether a callback asks to stop."""
+        """End the subtask and return whether a callback requests to stop."""
         return self.task.call_on_fit_task_end(
             **self.data, reconstruction_attributes=lambda: self.attributes(state)
         )
 
     def finish(self):
-        """The task ends, and the estimator is fitted."""
+        """End the task of a fitted estimator."""
         self.root.call_on_fit_task_end(**self.data, reconstruction_attributes={})
 
 
 class SearchTasks:
-    """A search as callbacks see it, or nobody where there are none: a task with several subtasks.
+    """A search for callbacks, if there are any: a task with several subtasks.
 
     Parameters
     ----------
     estimator : estimator
-        Which is fitted.
+        The estimator that is fitted.
     data : dict
-        X and y as the user gave them.
+        X and y as passed by the user.
     n_tasks : int
         Number of subtasks.
     """
@@ -79,7 +80,7 @@ class SearchTasks:
 
     @contextmanager
     def task(self, name, inner=None):
-        """A subtask, and those of an inner estimator that is fitted in it."""
+        """Return a context for a subtask, and for those of an inner estimator fitted in it."""
         if self.root is None:
             yield
             return
@@ -90,6 +91,6 @@ class SearchTasks:
         task.call_on_fit_task_end(**self.data)
 
     def finish(self):
-        """The search ends."""
+        """End the task of the search."""
         if self.root is not None:
             self.root.call_on_fit_task_end(**self.data)

@@ -1,50 +1,50 @@
-"""Which entries to hide: drawn among what is observed, from a stream of its own."""
+"""Random selection of entries to hide, with a separate stream of random numbers."""
 
 import numpy as np
 from sklearn.utils import check_random_state
 
-# Mixed into every seed: users make holes with the same seeds, and what is hidden must not be
-# what is missing already, nor what they shuffled before.
+# Constant that is mixed into every seed: users create missing entries or shuffle with the same
+# seeds, and the hidden entries must be independent of these.
 KEY = 1_618_033_988
-# Of so many a share is drawn at a time, exactly, in memory that stays in the cache.
+# Number of entries from which a fraction is drawn at a time, so that the memory stays in the cache.
 PART = 1 << 16
-# Share of the columns that are hidden in rows that are set aside; as much as `score` hides.
+# Fraction of the columns that are hidden in held-out rows; `score` hides as much.
 HIDDEN_COLUMNS = 0.2
 
 
 def hiding_stream(random_state):
-    """The stream that draws what is hidden, in every place that hides anything.
+    """Return the random generator for everything that is hidden.
 
     Parameters
     ----------
     random_state : int, RandomState instance or None
-        The seed of an estimator or a splitter. An instance moves on.
+        The seed of an estimator or a splitter. An instance advances.
 
     Returns
     -------
     rng : Generator
-        The same for the same seed, and independent of what anybody else draws with it.
+        A generator that depends on the seed only, and is independent of other uses of the seed.
     """
     entropy = check_random_state(random_state).randint(1 << 32, size=4, dtype=np.uint32)
     return np.random.default_rng([KEY, *entropy.tolist()])
 
 
 def random_share(n_entries, share, rng):
-    """Choose a random share of some entries.
+    """Select a random fraction of entries.
 
     Parameters
     ----------
     n_entries : int
-        How many there are.
+        Number of entries.
     share : float
-        How much of them to choose, to the nearest entry.
+        Fraction of the entries to select, rounded to the nearest number.
     rng : Generator
-        See `hiding_stream`.
+        The generator; see `hiding_stream`.
 
     Returns
     -------
     mask : ndarray of bool of shape (n_entries,)
-        The chosen ones: one at least, if there is any.
+        The selected entries: at least one, if there are any.
     """
     mask = np.zeros(n_entries, dtype=bool)
     for start in range(0, n_entries, PART):
@@ -55,26 +55,26 @@ def random_share(n_entries, share, rng):
 
 
 def random_share_of_rows(rows, share, rng):
-    """Choose a random share of entries such that no row loses all that it has.
+    """Select a random fraction of entries, so that each row keeps at least one.
 
     Parameters
     ----------
     rows : ndarray of int of shape (n_entries,)
-        Where the entries are.
+        Row of each entry.
     share : float
-        Probability of each to be chosen.
+        Probability of each entry to be selected.
     rng : Generator
-        See `hiding_stream`.
+        The generator; see `hiding_stream`.
 
     Returns
     -------
     mask : ndarray of bool of shape (n_entries,)
-        The chosen ones: one at least, if any row has two entries.
+        The selected entries: at least one, if any row has two entries.
     """
     draws = rng.random(len(rows))
     largest = np.zeros(rows.max(initial=-1) + 1)
     np.maximum.at(largest, rows, draws)
-    # The entry with the largest draw stays.
+    # The entry with the largest random number of its row is kept.
     to_spare = draws < largest[rows]
     chosen = to_spare & (draws < share)
     if to_spare.any() and not chosen.any():
@@ -83,44 +83,44 @@ def random_share_of_rows(rows, share, rng):
 
 
 def random_block(shape, row_weight, share, rng):
-    """Choose some rows and some columns, in which a block of complete data is hidden.
+    """Select rows and columns, for a block that is hidden in complete data.
 
     Parameters
     ----------
     shape : tuple of two ints
-        Of the data.
+        Shape of the data.
     row_weight : ndarray of shape (n_rows,) or None
-        Rows of weight zero are not chosen.
+        Weights of the rows. Rows with weight zero are not selected.
     share : float
-        How much of the rows to choose.
+        Fraction of the rows to select.
     rng : Generator
-        See `hiding_stream`.
+        The generator; see `hiding_stream`.
 
     Returns
     -------
     rows : ndarray of bool of shape (n_rows,)
-        The chosen ones: one at least where there are two, and never all that have a weight.
+        The selected rows: at least one if there are two, and never all rows that have a weight.
     columns : ndarray of bool of shape (n_columns,)
-        Likewise.
+        The selected columns, likewise.
     """
     candidates = np.ones(shape[0], dtype=bool) if row_weight is None else row_weight > 0
     return _some_but_not_all(candidates, share, rng), random_columns(shape[1], rng)
 
 
 def random_columns(n_columns, rng):
-    """Choose the columns that are hidden in rows that are set aside.
+    """Select the columns that are hidden in held-out rows.
 
     Parameters
     ----------
     n_columns : int
-        How many there are.
+        Number of columns.
     rng : Generator
-        See `hiding_stream`.
+        The generator; see `hiding_stream`.
 
     Returns
     -------
     columns : ndarray of bool of shape (n_columns,)
-        The chosen ones: one at least where there are two, and never all.
+        The selected columns: at least one if there are two, and never all.
     """
     return _some_but_not_all(np.ones(n_columns, dtype=bool), HIDDEN_COLUMNS, rng)
 
@@ -133,19 +133,19 @@ def _some_but_not_all(candidates, share, rng):
 
 
 def may_be_hidden(rows, columns, n_in_row, n_in_column):
-    """Which of some entries can be hidden all at once, if no row and no column may be emptied.
+    """Return which entries can be hidden together, so that each row and column keeps an entry.
 
     Parameters
     ----------
     rows, columns : ndarray of int of shape (n_entries,)
-        Where the entries are.
+        Row and column of each entry.
     n_in_row, n_in_column : ndarray of int
-        How many entries there are in each row and each column, hidden or not.
+        Number of entries in each row and each column, hidden or not.
 
     Returns
     -------
     mask : ndarray of bool of shape (n_entries,)
-        All but one of a row or column that would lose all.
+        True for all entries, except for one in each row or column that would lose all.
     """
     mask = np.ones(len(rows), dtype=bool)
     for lines, n_in_line in ((rows, n_in_row), (columns, n_in_column)):

@@ -1,22 +1,22 @@
-"""What somebody may have meant who wrote something else: the ends of messages."""
+"""Hints at the end of messages about wrong values."""
 
 from difflib import get_close_matches
 
 
 def did_you_mean(name, known):
-    """A question that names the likest of some names; nothing if none is like it.
+    """Return a question that suggests the most similar name; empty if none is similar.
 
     Parameters
     ----------
     name : object
-        What was written; only strings are like anything.
+        The value passed by the user; only strings are compared.
     known : iterable
-        What could have been.
+        The valid names.
 
     Returns
     -------
     hint : str
-        It begins with a space, to follow a sentence.
+        The hint, beginning with a space.
     """
     spelled = {other.lower(): other for other in known if isinstance(other, str)}
     close = get_close_matches(name.lower(), spelled, n=1) if isinstance(name, str) else []
@@ -24,35 +24,35 @@ def did_you_mean(name, known):
 
 
 def class_for_object(value):
-    """What to write where a class stands for an object of it; nothing for anything else.
+    """Return a hint for a class passed instead of an object; empty for other values.
 
     Parameters
     ----------
     value : object
-        What was written.
+        The value passed by the user.
 
     Returns
     -------
     hint : str
-        It begins with a space, to follow a sentence.
+        The hint, beginning with a space.
     """
     if not isinstance(value, type):
         return ""
-    return f" {value.__name__} is a class: write {value.__name__}() for an object of it."
+    return f" {value.__name__} is a class: pass an object, {value.__name__}()."
 
 
 def number_for(value):
-    """The number that a string spells, or the integer that a float is equal to; None otherwise.
+    """Return the number in a string, or the integer that equals a float; None otherwise.
 
     Parameters
     ----------
     value : object
-        What was written.
+        The value passed by the user.
 
     Returns
     -------
     number : int, float or None
-        What may be meant.
+        The number that was probably meant.
     """
     if not isinstance(value, str | float):
         return None
@@ -66,7 +66,7 @@ def number_for(value):
 
 
 def names_meant(given, known):
-    """What to write where names of columns are not those of the fit.
+    """Return a hint for column names that differ from those of the fit.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def names_meant(given, known):
     Returns
     -------
     hint : str
-        It begins with a space, to follow a sentence.
+        The hint, beginning with a space.
     """
     missing = [name for name in known if name not in given]
     if not missing:
@@ -87,5 +87,5 @@ def names_meant(given, known):
     pairs = ((name, get_close_matches(name, missing, n=1, cutoff=0.5)) for name in others)
     pairs = [(name, close[0]) for name, close in pairs if close]
     if not pairs:
-        return " Pass the columns of the fit; those that are not known may be all NaN."
+        return " Pass the columns of the fit; unknown columns may be all NaN."
     return f" If {pairs[0][0]!r} is {pairs[0][1]!r}, rename it."

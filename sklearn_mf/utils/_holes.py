@@ -1,25 +1,25 @@
-"""Rows of a table that miss the same columns: one system of equations for all of them."""
+"""Rows with the same missing columns, which share one system of equations."""
 
 import numpy as np
 
-# Numbers in the systems that are solved together.
+# Number of floats in the systems that are solved together.
 BLOCK = 1 << 20
 
 
 def row_patterns(mask):
-    """Rows that occur in a mask, and which of them each row is.
+    """Return the distinct rows of a mask, and the index of the pattern of each row.
 
     Parameters
     ----------
     mask : ndarray of bool of shape (n_samples, n_features)
-        For instance what is missing.
+        A mask, for example of the missing entries.
 
     Returns
     -------
     patterns : ndarray of bool of shape (n_patterns, n_features)
-        Its different rows.
+        The distinct rows.
     which : ndarray of int of shape (n_samples,)
-        The pattern of each row.
+        Index of the pattern of each row.
     """
     packed = np.ascontiguousarray(np.packbits(mask, axis=1))
     _, first, which = np.unique(
@@ -29,22 +29,22 @@ def row_patterns(mask):
 
 
 class Holes:
-    """Where the rows of a table have holes.
+    """The missing entries of the rows of a table.
 
-    Patterns that miss about equally many columns are solved together. What one of them lacks to
-    the largest is made up by columns that do not exist, numbered from n_features on.
+    Patterns with similar numbers of missing columns are solved together. They are padded to the
+    largest number by nonexistent columns, whose indices begin with n_features.
 
     Parameters
     ----------
     missing : ndarray of bool of shape (n_samples, n_features)
-        What is missing.
+        Mask of the missing entries.
 
     Attributes
     ----------
     missing : ndarray of bool of shape (n_samples, n_features)
-        As it was given.
+        The mask.
     n_columns : int
-        Number of columns, with those that do not exist.
+        Number of columns, including nonexistent ones.
     """
 
     def __init__(self, missing):
@@ -64,30 +64,30 @@ class Holes:
             self._groups.append((rows[members], which[members] - start, columns))
 
     def _columns(self, patterns, counts):
-        """What each pattern misses, as many of each."""
+        """Return the missing columns of each pattern, padded to the same number."""
         size = counts.max()
         columns = np.argsort(~patterns, axis=1, kind="stable")[:, :size]
         place = np.arange(size)
         return np.where(place < counts[:, None], columns, patterns.shape[1] + place)
 
     def inverses(self, matrix):
-        """Invert the part of a matrix that belongs to what is missing, pattern by pattern.
+        """Invert the submatrices of the missing columns, pattern by pattern.
 
         Parameters
         ----------
         matrix : ndarray of shape (n_features, n_features)
-            Symmetric and positive definite.
+            A symmetric positive definite matrix.
 
         Yields
         ------
         rows : ndarray of int of shape (n_rows,)
-            Some of the rows.
+            Indices of some rows.
         which : ndarray of int of shape (n_rows,)
-            The pattern of each, ascending.
+            Index of the pattern of each row, in ascending order.
         columns : ndarray of int of shape (n_patterns, m)
-            What each pattern misses.
+            Missing columns of each pattern.
         inverses : ndarray of shape (n_patterns, m, m)
-            Of the rows and columns of the matrix that are missing.
+            Inverses of the submatrices of the missing rows and columns.
         """
         wide = np.eye(self.n_columns)
         wide[: len(matrix), : len(matrix)] = matrix
@@ -101,7 +101,7 @@ class Holes:
 
 
 def _runs(counts):
-    """Where ascending counts, beyond zero, go in steps of an eighth."""
+    """Split ascending counts at steps of an eighth, without zeros."""
     start = np.searchsorted(counts, 1)
     while start < len(counts):
         stop = np.searchsorted(counts, counts[start] + counts[start] // 8, side="right")

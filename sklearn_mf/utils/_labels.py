@@ -1,4 +1,4 @@
-"""Labels of rows and columns: numbered, looked up, and put beside a sparse matrix."""
+"""Labels of the rows and columns of sparse matrices."""
 
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -6,9 +6,9 @@ from importlib import import_module
 import numpy as np
 from scipy import sparse
 
-# Labels that a message names before it stops.
+# Maximum number of labels in a message.
 NAMED = 5
-# What `to_frame` adds to the names of rows and columns.
+# Names of the columns that `to_frame` adds.
 RANK, SCORE = "rank", "score"
 
 
@@ -16,21 +16,22 @@ RANK, SCORE = "rank", "score"
 class LabeledMatrix:
     """A sparse matrix with a label for each row and each column.
 
-    :func:`~sklearn_mf.recommending.pivot_entries` makes one of a long table. Estimators of this
-    package take it as X. Labels of columns that are strings become their feature names.
+    It is created from a long table by :func:`~sklearn_mf.recommending.pivot_entries`. The
+    estimators of this package accept it as X. Column labels that are strings become their feature
+    names.
 
     Attributes
     ----------
     X : csr_array of shape (n_samples, n_features)
         The entries.
     row_labels : ndarray of shape (n_samples,)
-        What the rows are called.
+        Labels of the rows.
     column_labels : ndarray of shape (n_features,)
-        What the columns are called.
+        Labels of the columns.
     names : tuple of (str, str)
-        What the rows and the columns are called in the long table.
+        Names of the columns of the long table with the labels of rows and columns.
     make : {"pandas", "polars", "pyarrow"}
-        The library of that table.
+        The library of the long table.
 
     Examples
     --------
@@ -54,17 +55,19 @@ class LabeledMatrix:
 
     @property
     def shape(self):
-        """Number of rows and number of columns."""
+        """Numbers of rows and columns."""
         return self.X.shape
 
     def __len__(self):
         return self.X.shape[0]
 
     def __getitem__(self, rows):
-        # Slicing in scikit-learn asks for ``(rows, ...)``.
+        # scikit-learn slices with ``(rows, ...)``.
         if isinstance(rows, tuple):
             if len(rows) != 2 or rows[1] is not Ellipsis:
-                raise TypeError("A LabeledMatrix is indexed by rows alone. Index X itself.")
+                raise TypeError(
+                    "A LabeledMatrix can be indexed by rows only. Index its attribute X instead."
+                )
             rows = rows[0]
         if isinstance(rows, int | np.integer):
             raise TypeError(f"Pass [{rows}] for a single row, which is a matrix of one row.")
@@ -75,38 +78,39 @@ class LabeledMatrix:
         return f"LabeledMatrix({rows}={n}, {columns}={m}, n_entries={self.X.nnz})"
 
     def to_frame(self, items, scores=None):
-        """Recommendations as a long table of labels, in the library of the table before.
+        """Return recommendations as a long table of labels, in the library of the original table.
 
         Parameters
         ----------
         items : array-like of int of shape (n_samples, n)
-            For each row columns, best first; -1 where there are fewer.
+            Column indices for each row, the best first; -1 if there are fewer.
         scores : array-like of shape (n_samples, n), default=None
-            What each is worth.
+            Score of each recommendation.
 
         Returns
         -------
         frame : DataFrame or Table
-            With a row for each recommendation: the label of the row, that of the column, the
-            rank from 1, and the score, if there are some. The first two have the names that they
-            have in the long table.
+            One row for each recommendation: the label of the row, the label of the column, the
+            rank (from 1), and the score if `scores` is given. The first two columns have the
+            same names as in the original table.
 
         Raises
         ------
         ValueError
-            If the shapes do not fit, an item is no column, or a name is that of another column.
+            If the shapes do not match, an item is not a column, or a name is used twice.
         """
         items = np.asarray(items)
         if items.ndim != 2 or len(items) != len(self):
             raise ValueError(
-                f"items has the shape {items.shape}, it must be ({len(self)}, n): one row for each "
-                "row of the matrix. Take the same rows of the matrix first, as by data[rows]."
+                f"items has shape {items.shape}, but must have shape ({len(self)}, n): one row for "
+                "each row of the matrix. Select the same rows of the matrix first, for example by "
+                "data[rows]."
             )
         n_columns = self.shape[1]
         if not np.issubdtype(items.dtype, np.integer) or not (
             items.size == 0 or -1 <= items.min() <= items.max() < n_columns
         ):
-            raise ValueError(f"items must hold integers in [0, {n_columns}), and -1 for none.")
+            raise ValueError(f"items must be integers in [0, {n_columns}), with -1 for no item.")
         rows, places = np.nonzero(items >= 0)
         table = {
             self.names[0]: self.row_labels[rows],
@@ -117,19 +121,20 @@ class LabeledMatrix:
             scores = np.asarray(scores)
             if scores.shape != items.shape:
                 raise ValueError(
-                    f"scores has shape {scores.shape}, items has {items.shape}: they must agree."
+                    f"scores has shape {scores.shape}, but items has shape {items.shape}: they "
+                    "must match."
                 )
             table[SCORE] = scores[rows, places]
         if {RANK, SCORE} & set(self.names):
             raise ValueError(
-                f"{RANK!r} and {SCORE!r} are names of further columns, beside {self.names}: rename "
-                "the columns of the long table."
+                f"The names {RANK!r} and {SCORE!r} are used for additional columns, but the labels "
+                f"are named {self.names}: rename the columns of the long table."
             )
         library = import_module(self.make)
         return (library.table if self.make == "pyarrow" else library.DataFrame)(table)
 
     def heading(self):
-        """A frame without rows whose columns have these names; None if they are no strings."""
+        """Return an empty frame with the column labels as names; None if they are not strings."""
         if not all(isinstance(label, str) for label in self.column_labels.tolist()):
             return None
         names, library = self.column_labels.tolist(), import_module(self.make)
@@ -141,19 +146,19 @@ class LabeledMatrix:
 
 
 def numbered(column):
-    """Number the labels in a column of a frame, or in an array.
+    """Return the indices of the labels in a column of a frame, or in an array.
 
     Parameters
     ----------
     column : Series, ChunkedArray or ndarray of shape (n_entries,)
-        Labels of any kind; None, NaN and NA stand for none.
+        Labels of any type; None, NaN and NA are missing.
 
     Returns
     -------
     codes : ndarray of int of shape (n_entries,)
-        Where each label is in the sorted ones, -1 for none.
+        Index of each label among the sorted labels, -1 if it is missing.
     labels : ndarray
-        The distinct labels, sorted where they have an order.
+        The distinct labels, sorted if they have an order.
     """
     if hasattr(column, "factorize"):
         codes, labels = _numbered_by_pandas(column)
@@ -164,7 +169,7 @@ def numbered(column):
     else:
         codes, labels = _numbered_in_array(np.asarray(column))
     if labels.dtype.kind == "f" and len(labels) and np.isnan(labels[-1]):
-        # polars and Arrow take it for a number, the largest one.
+        # polars and Arrow sort NaN as the largest number.
         codes, labels = np.where(codes == len(labels) - 1, -1, codes), labels[:-1]
     return codes, labels.astype(object) if labels.dtype.kind in "TU" else labels
 
@@ -184,7 +189,7 @@ def _numbered_by_polars(column):
 def _numbered_by_arrow(column):
     from pyarrow import compute, types
 
-    if types.is_dictionary(column.type):  # which may have values that do not occur
+    if types.is_dictionary(column.type):  # categories that do not occur must be dropped
         column = column.cast(column.type.value_type)
     coded = compute.dictionary_encode(column.combine_chunks())
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
@@ -201,7 +206,7 @@ def _numbered_in_array(values):
         holes = values != values
     try:
         labels, codes = np.unique(values[~holes], return_inverse=True)
-    except TypeError:  # labels of several kinds, which have no order
+    except TypeError:  # labels of different types cannot be sorted
         places = {
             label: place for place, label in enumerate(dict.fromkeys(values[~holes].tolist()))
         }
@@ -217,47 +222,47 @@ def _is_hole(value):
 
 
 def places_among(labels, known, name):
-    """Where labels are among known ones.
+    """Return the indices of labels among known labels.
 
     Parameters
     ----------
     labels : ndarray
         Distinct labels.
     known : ndarray
-        In the order in which they count.
+        The known labels, in their order.
     name : str
-        What a message calls the known ones.
+        Name of the known labels for messages.
 
     Returns
     -------
     places : ndarray of int
-        Of each label, -1 where it is unknown.
+        Index of each label, -1 if it is unknown.
 
     Raises
     ------
     ValueError
-        If a known label comes twice.
+        If a known label is repeated.
     """
     where = {label: place for place, label in enumerate(known.tolist())}
     if len(where) < len(known):
         labels, counts = np.unique(known.astype(str), return_counts=True)
-        raise ValueError(f"{name} has {str(labels[np.argmax(counts)])!r} more than once.")
+        raise ValueError(f"{name} contains {str(labels[np.argmax(counts)])!r} more than once.")
     return np.array([where.get(label, -1) for label in labels.tolist()], dtype=np.intp)
 
 
 def as_labels(known, name):
-    """A sequence of labels as an array, strings being Python's."""
+    """Return a sequence of labels as an array, with strings as Python objects."""
     labels = np.asarray(known)
     if labels.ndim != 1:
-        raise ValueError(f"{name} has the shape {labels.shape}: it must be a sequence of labels.")
+        raise ValueError(f"{name} must be a sequence of labels, but has shape {labels.shape}.")
     if labels.dtype.kind not in "TU":
         return labels
-    labels = np.empty(len(known), dtype=object)  # numbers among strings stay numbers
+    labels = np.empty(len(known), dtype=object)  # this does not convert numbers to strings
     labels[:] = known.tolist() if hasattr(known, "tolist") else list(known)
     return labels
 
 
 def named(labels):
-    """A few labels, for a message."""
+    """Return a few labels for a message."""
     some = ", ".join(repr(label) for label in np.asarray(labels)[:NAMED].tolist())
     return some + (f" and {len(labels) - NAMED} more" if len(labels) > NAMED else "")

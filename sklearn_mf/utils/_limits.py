@@ -1,4 +1,4 @@
-"""What an imputer may fill in: limits of each column, and which columns hold whole numbers."""
+"""Limits of imputed values, and integer columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from sklearn_mf.utils._validation import Real, column_indices
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of imputed values, column by column.
+    """Limits of the imputed values of each column.
 
     Attributes
     ----------
     low, high : ndarray of shape (n_features,)
-        Least and largest value of each; of whole numbers, whole numbers.
+        Smallest and largest value of each column; integers for integer columns.
     whole : ndarray of bool of shape (n_features,)
-        Whose values are rounded.
+        Mask of the columns whose values are rounded.
     stored : dict of {int: tuple}
-        Those of whole numbers that were stored as integers or booleans: the dtype, and the
-        least and largest number that it holds.
+        For integer columns that were stored as integers or booleans: the dtype, and its smallest
+        and largest number.
     """
 
     low: np.ndarray
@@ -32,32 +32,32 @@ class Limits:
 
     @classmethod
     def of_imputer(cls, imputer, table, names, empty):
-        """Limits as the parameters of an imputer tell them.
+        """Return the limits given by the parameters of an imputer.
 
         Parameters
         ----------
         imputer : FactorizationImputer
-            Has `min_value`, `max_value` and `round_features`.
+            An imputer with `min_value`, `max_value` and `round_features`.
         table : DataFrame, ndarray or sparse matrix of shape (n_samples, n_features)
-            What it is fitted to.
+            The training data.
         names : sequence of str
-            What messages call the columns.
+            Names of the columns for messages.
         empty : ndarray of bool of shape (n_features,)
-            Columns that have no values, and so need no limits.
+            Mask of the columns without values, which need no limits.
 
         Returns
         -------
         limits : Limits
-            Of the columns.
+            The limits.
 
         Raises
         ------
         ValueError
-            If they leave no value for a column, or are something else.
+            If the limits are invalid, or allow no value for a column.
         """
         low = _column_limits("min_value", imputer.min_value, -np.inf, table, names, empty)
         high = _column_limits("max_value", imputer.max_value, np.inf, table, names, empty)
-        _refuse(low > high, low, high, names, "min_value must not be greater")
+        _refuse(low > high, low, high, names, "min_value must not exceed max_value")
         whole, stored = np.zeros(len(names), dtype=bool), integer_columns(table)
         rounded = imputer.round_features
         if isinstance(rounded, str) and rounded == "from_dtype":
@@ -68,7 +68,7 @@ class Limits:
             except ValueError as error:
                 raise ValueError(f"round_features={rounded!r}: {error}") from error
         ends = np.where(whole, np.ceil(low), low), np.where(whole, np.floor(high), high)
-        _refuse(ends[0] > ends[1], low, high, names, "no integer lies between (round_features)")
+        _refuse(ends[0] > ends[1], low, high, names, "no integer is between them (round_features)")
         stored = {j: kind for j, kind in stored.items() if whole[j]}
         for j, (_, span) in stored.items():
             for end in ends:
@@ -76,43 +76,42 @@ class Limits:
         return cls(*ends, whole, stored)
 
     def within(self, values, columns):
-        """Values of some columns, rounded and brought within the limits."""
+        """Round the values of some columns and clip them to the limits."""
         values = np.where(self.whole[columns], np.rint(values), values)
         return np.clip(values, self.low[columns], self.high[columns])
 
     def limited(self, columns):
-        """Which of some columns have a limit."""
+        """Return which of some columns have a limit."""
         return np.isfinite(self.low[columns]) | np.isfinite(self.high[columns])
 
     def truncated(self, draws, mean, std, columns):
-        """Draws of normal distributions as draws of those that end at the limits.
+        """Convert draws of normal distributions to draws of truncated ones.
 
-        Each takes the place in the truncated distribution that it has in the whole one, so that
-        what was drawn together stays together. Whole numbers at the limits have as much room as
-        others.
+        The quantiles of the draws do not change, so draws that belong together stay together. In
+        integer columns, the limits include the rounding interval of the first and last integer.
 
         Parameters
         ----------
         draws, mean, std : ndarray of shape (n_entries,)
-            What was drawn, and from which distributions.
+            The draws, and the means and standard deviations of their distributions.
         columns : ndarray of int of shape (n_entries,)
-            Of which columns; each has a limit.
+            Column of each draw; each has a limit.
 
         Returns
         -------
         draws : ndarray of shape (n_entries,)
-            Within the limits, but for rounding.
+            The draws within the limits, up to rounding errors.
         """
         room = 0.5 * self.whole[columns]
         low, high = self.low[columns] - room, self.high[columns] + room
-        # Without spread there is one value, whatever its place.
+        # Without variance, there is a single value for all quantiles.
         unit = np.where(std > 0, std, 1)
         places = _truncated((draws - mean) / unit, (low - mean) / unit, (high - mean) / unit)
         return mean + std * places
 
 
 def _column_limits(name, value, free, table, names, empty):
-    """One limit of each column, as a parameter tells it; `free` where there is none."""
+    """Return a limit for each column from a parameter; `free` for columns without a limit."""
     limits = np.full(len(names), free)
     if _is_by_column(value):
         for column, limit in value.items():
@@ -129,21 +128,21 @@ def _column_limits(name, value, free, table, names, empty):
         ]
     else:
         raise ValueError(
-            f"{name} has the shape {np.shape(value)}, it must be a number, an array of one for "
-            f"each of the {len(names)} features, or a dict by feature."
+            f"{name} must be a number, an array with one number for each of the {len(names)} "
+            f"features, or a dict by feature, but has shape {np.shape(value)}."
         )
     limits[empty] = free
     for wrong in (np.isnan(limits), limits == -free):
         if wrong.any():
             raise ValueError(
                 f"{name} is {limits[wrong][0]} in column {names[np.argmax(wrong)]!r}, which has "
-                f"values: {free} or None is no limit."
+                f"values: use {free} or None for no limit."
             )
     return limits
 
 
 def _is_by_column(value):
-    """Whether it is a dict, or a Series of pandas that knows names of columns."""
+    """Return whether a value is a dict, or a pandas Series indexed by column names."""
     if isinstance(value, Mapping):
         return True
     return hasattr(value, "iloc") and all(isinstance(name, str) for name in value.index)
@@ -161,16 +160,16 @@ def _refuse(wrong, low, high, names, why):
     if wrong.any():
         j = np.argmax(wrong)
         raise ValueError(
-            f"min_value={low[j]} and max_value={high[j]} leave no value for column {names[j]!r}: "
+            f"min_value={low[j]} and max_value={high[j]} allow no value for column {names[j]!r}: "
             f"{why}."
         )
 
 
 def _truncated(z, low, high):
-    """Standard normal numbers, moved to where they are in the distribution between two ends.
+    """Convert standard normal draws to the same quantiles of a truncated distribution.
 
-    Probabilities are logarithms, and numbers are moved on the left, where these are exact in the
-    tail: however far out an interval is, or a number in one that holds the middle.
+    The probabilities are logarithms, and the numbers are mirrored to the left tail, where these are
+    accurate, even for intervals far from the mean.
     """
     sign = np.where((low > 0) | ((high >= 0) & (z > 0)), -1.0, 1.0)
     z, low, high = (

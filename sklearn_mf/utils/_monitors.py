@@ -1,39 +1,39 @@
-"""Who looks on while a solver works, and may end its work."""
+"""Monitors, which observe a solver and may end it."""
 
 
 class Monitor:
-    """Base of what is told of every iteration of a solver; methods do nothing unless overridden.
+    """Base class of objects that are called in every iteration; its methods do nothing.
 
     See Also
     --------
-    sklearn_mf.solvers.BaseSolver : Its ``solve`` takes monitors, and hands them a ``State``.
+    sklearn_mf.solvers.BaseSolver : Its method ``solve`` calls monitors with a ``State``.
     """
 
     def begin(self, state):
-        """Before an iteration."""
+        """Called before an iteration."""
 
     def end(self, state):
-        """After an iteration. True ends the solve, with the factors as they are."""
+        """Called after an iteration. If it returns True, the solve ends at the current factors."""
         return False
 
     def close(self, state):
-        """After the last iteration, also where the user pressed Ctrl-C."""
+        """Called after the last iteration, also after Ctrl-C."""
 
     def finish(self):
-        """When the estimator is fitted."""
+        """Called when the estimator is fitted."""
 
 
 class Printer(Monitor):
-    """Prints a line every so many iterations, and one for the last.
+    """Prints a line after every few iterations, and after the last one.
 
     Parameters
     ----------
     name : str
-        Of the solver.
+        Name of the solver.
     every : int
-        Iterations from line to line.
+        Number of iterations between lines.
     unit : float
-        Of the objective: what it is to be multiplied with.
+        The unit of the objective, by which it is multiplied.
     """
 
     def __init__(self, name, every, unit):
@@ -42,7 +42,7 @@ class Printer(Monitor):
         self.unit = unit
 
     def end(self, state):
-        """Print, if it is time."""
+        """Print a line if it is due."""
         if state.n_iter % self.every == 0 or state.converged or state.stopped:
             print(self._line(state))
         return False

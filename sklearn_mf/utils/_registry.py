@@ -1,15 +1,15 @@
-"""Names for losses, penalties and solvers, so that a string may stand for a default object."""
+"""Names of losses, penalties and solvers, which stand for default objects."""
 
 from sklearn_mf.utils._hints import did_you_mean
 
 
 class Registry(dict):
-    """Classes by their ``name``.
+    """Classes, by their attribute ``name``.
 
     Parameters
     ----------
     kind : str
-        The parameter that takes the names, for messages.
+        Name of the parameter that accepts the names, for messages.
     """
 
     def __init__(self, kind):
@@ -17,12 +17,12 @@ class Registry(dict):
         self.kind = kind
 
     def register(self, cls):
-        """Class decorator: enter the class under its ``name``."""
+        """Register a class under its ``name``; a class decorator."""
         self[cls.name] = cls
         return cls
 
     def resolve(self, name_or_object):
-        """Return a new default object for a name; anything else is returned as it is."""
+        """Return a new default object for a name; other values are returned unchanged."""
         if not isinstance(name_or_object, str):
             return name_or_object
         if name_or_object not in self:

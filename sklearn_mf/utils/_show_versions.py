@@ -1,4 +1,4 @@
-"""What to put into a bug report."""
+"""Information for bug reports."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +10,7 @@ PACKAGES = ("sklearn-mf", "scikit-learn", "numpy", "scipy", "joblib", "threadpoo
 
 
 def show_versions():
-    """Print the versions of the package and what it runs on, and which kernels are in use.
+    """Print the versions of the package and its dependencies, and the kernels in use.
 
     Examples
     --------

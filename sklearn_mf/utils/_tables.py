@@ -1,7 +1,7 @@
-"""Tables on the way in: frames of every make, masked arrays, and arrays of Python objects.
+"""Conversion of tables: data frames of several libraries, masked arrays, and object arrays.
 
-What is left is what scikit-learn reads as it is meant: masked and NA are NaN, and what holds no
-numbers is refused by name, also where NumPy would make numbers of it.
+The result is what scikit-learn reads correctly: masked values and NA become NaN, and columns that
+are not numeric are refused by name, even if NumPy could convert them.
 """
 
 import datetime
@@ -15,53 +15,53 @@ from scipy import sparse
 from sklearn_mf.utils._foreign import here
 from sklearn_mf.utils._labels import LabeledMatrix
 
-# How the types of columns that hold numbers begin, in pandas, polars and Arrow.
+# Beginnings of the names of numeric column types in pandas, polars and Arrow.
 NUMBERS = re.compile(r"u?int\d|float|double|halffloat|bool|decimal|complex|null")
 DATES = ("date", "timestamp", "period")  # the same of columns of dates
 INTEGERS = re.compile(r"(u?)int(\d+)")
-# Kinds of NumPy's dtypes that hold none: dates, durations, strings.
+# Kinds of NumPy dtypes that are not numeric: dates, durations, strings.
 NO_NUMBERS = "mMUST"
-# Columns that a message names before it stops.
+# Maximum number of columns in a message.
 NAMED = 5
 
 
 def as_numbers(X, name, missing=np.nan):
-    """A dense X whose masked entries are missing, and which holds numbers alone.
+    """Return a dense numeric X, in which masked entries are missing.
 
-    X itself is returned where nothing needs to be done, and never changed.
+    X itself is returned if nothing must be changed. It is never modified.
 
     Parameters
     ----------
     X : array-like or DataFrame
-        What a user hands over; not sparse.
+        Data passed by the user; not sparse.
     name : str
-        What a message calls it.
+        Name of the data for messages.
     missing : float, default=np.nan
-        What masked entries become.
+        The value of masked entries.
 
     Returns
     -------
     X : array-like or DataFrame
-        For `check_array`. A frame stays a frame, one of narwhals that which it wraps.
+        Data for `check_array`. A frame remains a frame; a frame of narwhals is unwrapped.
 
     Raises
     ------
     ValueError
-        If it holds what is no number, or is a query that nobody has run.
+        If X contains values that are not numbers, or is a query without results.
     TypeError
-        If it is a dict, a set or an iterator, or not in this memory.
+        If X is a dict, a set or an iterator, or is not in memory.
     """
     X = here(native(X), name)
     if _is_query(X):
-        raise ValueError(f"{name} is a LazyFrame, a query that nobody has run: call .collect().")
+        raise ValueError(f"{name} is a LazyFrame, a query without results: call .collect() first.")
     if isinstance(X, Mapping | Set | Iterator):
         raise TypeError(
-            f"{name} is a {type(X).__name__}: it must be an array, a table or a list of rows. Pass "
-            "pandas.DataFrame(...) of a dict of columns, or a list of what an iterator yields."
+            f"{name} must be an array, a table or a list of rows, got {type(X).__name__}. Use "
+            "pandas.DataFrame(...) for a dict of columns, or list(...) for an iterator."
         )
     if is_frame(X):
         return _frame_of_numbers(X, name)
-    if hasattr(X, "unmasked"):  # the masked arrays of astropy, which are none of NumPy
+    if hasattr(X, "unmasked"):  # masked arrays of astropy are not NumPy masked arrays
         X = np.ma.array(X.unmasked, mask=X.mask)
     if isinstance(X, list | tuple):
         masked = any(isinstance(row, np.ma.MaskedArray) and row.ndim for row in X)
@@ -71,8 +71,8 @@ def as_numbers(X, name, missing=np.nan):
     kind = getattr(getattr(X, "dtype", None), "kind", None)
     if kind is not None and kind in NO_NUMBERS:
         raise ValueError(
-            f"{name} has the dtype {X.dtype}: only numbers are taken. Where strings, dates or "
-            "durations are meant as numbers, convert them first, as by astype(float)."
+            f"{name} has dtype {X.dtype}, but must be numeric. If strings, dates or durations "
+            "stand for numbers, convert them first, for example by astype(float)."
         )
     if kind == "O" and isinstance(X, np.ndarray) and X.ndim == 2:
         return _array_of_numbers(X, name)
@@ -80,26 +80,26 @@ def as_numbers(X, name, missing=np.nan):
 
 
 def native(X):
-    """The frame that narwhals wraps, or X."""
+    """Return the frame wrapped by narwhals, or X."""
     if type(X).__module__.partition(".")[0] == "narwhals" and hasattr(X, "to_native"):
         return X.to_native()
     return X
 
 
 def is_frame(X):
-    """Whether X is a frame of pandas or polars, or a table of Arrow: has columns with types."""
+    """Return whether X is a frame of pandas or polars or an Arrow table, with typed columns."""
     if _is_query(X):
-        return False  # which would be run, were it asked for its columns
+        return False  # asking for its columns would run the query
     return hasattr(X, "columns") and (hasattr(X, "dtypes") or hasattr(X, "schema"))
 
 
 def _is_query(X):
-    """Whether X is what polars will compute only when it is told to."""
+    """Return whether X is a lazy query of polars."""
     return type(X).__name__ == "LazyFrame"
 
 
 def column_names(X):
-    """Names of the columns of a frame or a labeled matrix, None for everything else."""
+    """Return the column names of a frame or a labeled matrix, otherwise None."""
     if isinstance(X, LabeledMatrix):
         return X.column_labels.tolist()
     if not is_frame(X):
@@ -108,7 +108,7 @@ def column_names(X):
 
 
 def is_sparse_with_holes(X):
-    """Whether X is a frame of pandas that stores some entries, and for all others has NaN."""
+    """Return whether X is a sparse frame of pandas whose unstored entries are NaN."""
     if not hasattr(X, "sparse"):
         return False
     fills = [getattr(kind, "fill_value", 0) for kind in X.dtypes]
@@ -116,12 +116,12 @@ def is_sparse_with_holes(X):
 
 
 def is_sparse(X):
-    """Whether X is a sparse matrix, or a frame of pandas all of whose columns are sparse."""
+    """Return whether X is a sparse matrix, or a pandas frame with sparse columns only."""
     return sparse.issparse(X) or hasattr(X, "sparse")
 
 
 def stored_entries(X):
-    """What a frame `is_sparse_with_holes` of stores, as a CSR matrix."""
+    """Return the stored entries of a frame of `is_sparse_with_holes`, as a CSR matrix."""
     columns = [X.iloc[:, j].array for j in range(X.shape[1])]
     rows = [column.sp_index.indices for column in columns]
     values = np.concatenate([column.sp_values for column in columns])
@@ -130,21 +130,21 @@ def stored_entries(X):
 
 
 def integer_columns(X):
-    """Which columns hold integers or booleans, and which numbers they can hold.
+    """Return the columns of integers or booleans, and the ranges of their types.
 
-    Columns of Python objects are what their values are, where none but booleans, or none but
-    integers, are among them.
+    A column of Python objects belongs to them if all of its values are booleans, or all are
+    integers.
 
     Parameters
     ----------
     X : DataFrame or array-like
-        What a user hands over.
+        Data passed by the user.
 
     Returns
     -------
     columns : dict of {int: tuple}
-        Of each such column its dtype and the tuple (least, largest). For arrays, whose columns
-        have one dtype, it has none or all of them.
+        For each such column, its dtype and the tuple (smallest, largest). For arrays, whose columns
+        have the same dtype, it contains no columns or all of them.
     """
     X = native(X)
     if not is_frame(X):
@@ -162,7 +162,7 @@ def integer_columns(X):
 
 
 def _span(dtype):
-    """Least and largest number of a type that holds integers or booleans, else None."""
+    """Return the range of a type of integers or booleans, otherwise None."""
     if dtype.startswith("bool"):
         return 0.0, 1.0
     found = INTEGERS.match(dtype)
@@ -170,12 +170,12 @@ def _span(dtype):
         return None
     unsigned, bits = bool(found[1]), int(found[2])
     end = 2.0**bits if unsigned else 2.0 ** (bits - 1)
-    # Where floats are further apart than integers, the largest one below the end.
+    # Large integers are not exact as floats: use the largest float below the end.
     return (0.0 if unsigned else -end), min(end - 1, np.nextafter(end, 0))
 
 
 def _kind_of_objects(values):
-    """The dtype of Python's booleans, or integers; None of others, and of both together."""
+    """Return the dtype of Python booleans, or of integers; None for others and for both."""
     types = {type(value) for value in values if not (_is_hole(type(value)) or _is_nan(value))}
     if types and all(issubclass(kind, bool | np.bool_) for kind in types):
         return "bool"
@@ -185,7 +185,7 @@ def _kind_of_objects(values):
 
 
 def rebuilt(table, values):
-    """Another frame of the make, the names and the index of a table."""
+    """Return a frame with other values and the library, names and index of a table."""
     frame, names = native(table), column_names(native(table))
     if hasattr(frame, "iloc"):
         new = type(frame)(values, index=frame.index, columns=frame.columns)
@@ -197,24 +197,24 @@ def rebuilt(table, values):
 
 
 def without(table, hidden, mark=np.nan):
-    """A copy of a frame from which some entries are missing.
+    """Return a copy of a frame in which some entries are missing.
 
-    Columns keep the types that they had, as far as these know missing entries, or have a number
-    for the mark; those of a table of Arrow are floats.
+    The columns keep their types if these can represent missing entries or the mark. Columns of an
+    Arrow table become floats.
 
     Parameters
     ----------
     table : DataFrame
-        Of numbers.
+        A numeric table.
     hidden : ndarray of bool of shape (n_rows, n_columns)
-        Which entries to leave out.
+        Mask of the entries to hide.
     mark : float, default=np.nan
-        What is to stand there instead.
+        The value that replaces them.
 
     Returns
     -------
     visible : DataFrame
-        Of the make of the table.
+        The copy, of the same library.
     """
     frame, instead = native(table), ()
     if not hasattr(frame, "dtypes"):
@@ -232,7 +232,7 @@ def without(table, hidden, mark=np.nan):
 
 
 def _with_room_for(number, frame):
-    """A frame whose columns of integers or booleans are floats where these have no such number."""
+    """Convert columns of integers or booleans that cannot represent a number to floats."""
     names = column_names(frame)
     narrow = [
         names[j]
@@ -244,38 +244,38 @@ def _with_room_for(number, frame):
 
 
 def _cast(frame, dtypes):
-    """A frame of pandas or polars, some of whose columns, by their names, have other dtypes."""
+    """Convert some columns of a frame of pandas or polars, given by name, to other dtypes."""
     return frame.astype(dtypes) if hasattr(frame, "iloc") else frame.cast(dtypes)
 
 
 def _wrapped_like(table, frame):
     if native(table) is table:
         return frame
-    import narwhals  # whose frame the table was
+    import narwhals  # the table was a frame of narwhals
 
     return narwhals.from_native(frame)
 
 
 def retyped(frame, dtypes, table, missing):
-    """A frame of pandas or polars in which some columns are those of a table, but filled.
+    """Return a frame in which some columns have the types of a table, with imputed entries.
 
-    What the table has is taken from there: large integers are no floats.
+    Observed values are taken from the table, so that large integers do not become floats.
 
     Parameters
     ----------
     frame : DataFrame
-        Of floats: the table, filled.
+        The completed table, with floats.
     dtypes : dict of {int: tuple}
-        Of such a column of the table, its name in the frame and the dtype that it gets.
+        For each of these columns of the table, its name in the frame and its dtype in the result.
     table : DataFrame, or anything else
-        Of another make, or none at all, it is not looked at.
+        The original table. It is not used if it is from another library, or not a frame.
     missing : ndarray of bool of shape (n_rows, n_columns)
-        Which entries the table has not.
+        Mask of the entries missing in the table.
 
     Returns
     -------
     frame : DataFrame
-        Of the same make and names.
+        The result, with the same library and names as `frame`.
     """
     is_pandas = hasattr(frame, "iloc")
     new = _cast(frame, dict(dtypes.values()))
@@ -295,16 +295,16 @@ def retyped(frame, dtypes, table, missing):
 
 
 def make_of(X):
-    """Which package a frame is of."""
+    """Return the name of the package of a frame."""
     return type(native(X)).__module__.partition(".")[0] if is_frame(native(X)) else None
 
 
 def _frame_of_numbers(X, name):
-    """A frame whose columns of Python objects are numbers; refuses other columns by name."""
+    """Return a frame with numeric columns; refuse other columns by name."""
     kinds = X.dtypes if hasattr(X, "dtypes") else X.schema.types
     bad, converted = {}, {}
     if not len(kinds):
-        raise ValueError(f"{name} has no columns: 0 feature(s), and at least one is needed.")
+        raise ValueError(f"{name} has no columns: 0 feature(s), but at least one is required.")
     for j, (label, kind) in enumerate(zip(column_names(X), kinds, strict=True)):
         kind = str(kind).lower().removeprefix("sparse[")
         if hasattr(X, "iloc") and kind.startswith(("object", "decimal")):
@@ -322,8 +322,8 @@ def _frame_of_numbers(X, name):
         if len(bad) > NAMED:
             named += f" and {len(bad) - NAMED} more"
         raise ValueError(
-            f"{name} has columns of categories, strings or dates: {named}. Only numbers are taken: "
-            f"{_remedy(are_dates)}.{_example(X, bad)}{_pairs_hint(X, are_dates)}"
+            f"{name} has columns of categories, strings or dates: {named}. All columns must be "
+            f"numeric: {_remedy(are_dates)}.{_example(X, bad)}{_pairs_hint(X, are_dates)}"
         )
     if not converted:
         return X
@@ -354,16 +354,16 @@ def _pairs_hint(X, are_dates):
 
 
 def _remedy(are_dates):
-    """What to do about columns of dates, and of what is neither a number nor a date."""
-    dates = "make numbers of dates, such as days since the first one"
+    """Return advice on columns of dates, and on columns of other values that are not numbers."""
+    dates = "convert dates to numbers, such as days since the first one"
     if all(are_dates):
         return dates
-    others = "leave such columns out, or encode them first, as by a ColumnTransformer"
+    others = "remove such columns, or encode them first, for example by a ColumnTransformer"
     return f"{others}; {dates}" if any(are_dates) else others
 
 
 def _floats(objects, name):
-    """Numbers, with NaN for None, NA and what is masked; None if there is anything else."""
+    """Return numbers, with NaN for None, NA and masked values; None for other objects."""
     types = set(map(type, objects.ravel().tolist()))
     holes = {kind for kind in types if _is_hole(kind)}
     if not all(_is_real(kind) for kind in types - holes):
@@ -374,7 +374,9 @@ def _floats(objects, name):
     try:
         return objects.astype(np.float64)
     except OverflowError as error:
-        raise ValueError(f"{name} has an integer that is too large for a float: {error}.") from None
+        raise ValueError(
+            f"{name} contains an integer that is too large for a float: {error}."
+        ) from None
 
 
 def _is_real(kind):
@@ -387,16 +389,16 @@ def _is_hole(kind):
 
 
 def _array_of_numbers(X, name):
-    """An array of Python objects as numbers; refuses strings and dates by their place.
+    """Convert an array of Python objects to numbers; refuse strings and dates by their place.
 
-    What is wrong with other objects is for scikit-learn to say.
+    Errors about other objects are left to scikit-learn.
     """
     no_numbers = {kind for kind in map(type, X.ravel().tolist()) if _is_no_number(kind)}
     if no_numbers:
         i, j = next(place for place in np.ndindex(X.shape) if type(X[place]) in no_numbers)
         raise ValueError(
-            f"{name} has {X[i, j]!r} in row {i}, column {j}: only numbers are taken, no strings, "
-            "dates or durations."
+            f"{name} contains {X[i, j]!r} in row {i}, column {j}: all values must be numbers, not "
+            "strings, dates or durations."
         )
     floats = _floats(X, name)
     return X if floats is None else floats
@@ -408,7 +410,7 @@ def _is_no_number(kind):
 
 
 def _filled(X, missing):
-    """An array with something in place of what is masked."""
+    """Return an array in which masked values are replaced."""
     if X.dtype.kind not in "biufO":
         return np.asarray(X.data)
     keeps_dtype = X.dtype in (np.float32, np.float64, object) or not np.ma.is_masked(X)

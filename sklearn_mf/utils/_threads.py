@@ -1,4 +1,4 @@
-"""Threads: how many the kernels may use, and BLAS held to one beside them."""
+"""Number of threads of the kernels, and limits for the threads of BLAS."""
 
 import os
 import threading
@@ -14,39 +14,41 @@ from threadpoolctl import ThreadpoolController
 
 from sklearn_mf import kernels
 
-# Multiplications that make a thread worth waking: less than a millisecond of work.
+# Number of multiplications that justify another thread: less than a millisecond of work.
 WORK_PER_THREAD = 4_000_000
-# To look an entry up takes as long as so many of them.
+# Cost of accessing a stored entry, in multiplications.
 LOOKUP = 16
 
 _cpu_count = cache(cpu_count)
-_controller = cache(ThreadpoolController)  # a millisecond to make, a hundredth of one to use
+_controller = cache(ThreadpoolController)  # slow to create (1 ms), fast to use (0.01 ms)
 
 _lock = threading.RLock()
-_holds = set()  # numbers of the blocks that hold BLAS to one thread: those are at work in kernels
+_holds = set()  # ids of the active blocks that limit BLAS to one thread
 _local = threading.local()
-_left_behind = []  # limits for the last of them to lift
+_left_behind = []  # limits that the last of them must remove
 _numbers = count()
 _is_fork = False
 
 
 def n_threads(work=float("inf")):
-    """Threads for the kernels, as OpenMP, ``OMP_NUM_THREADS``, threadpoolctl and quotas say.
+    """Return the number of threads for a kernel.
 
-    Small work stays on one thread: where other processes keep the cores busy, threads that
-    wait for one another cost more than they bring. Python threads that fit at the same time
-    share what there is; results do not depend on how many a kernel gets. A process that was
-    forked has one: OpenMP would wait for threads that it does not have.
+    It depends on OpenMP, ``OMP_NUM_THREADS``, threadpoolctl and CPU quotas.
+
+    Little work uses one thread: if other processes use the cores, threads that wait for one another
+    cost more than they save. Python threads that fit at the same time share the threads. Results do
+    not depend on the number of threads. A forked process uses one thread, because OpenMP would wait
+    for threads that no longer exist.
 
     Parameters
     ----------
     work : float, default=inf
-        Multiplications to be done.
+        Number of multiplications.
 
     Returns
     -------
     n_threads : int
-        At least 1.
+        Number of threads, at least 1.
     """
     if _is_fork:
         return 1
@@ -57,68 +59,67 @@ def n_threads(work=float("inf")):
 
 
 def n_threads_for_entries(n_entries, work):
-    """Threads for kernels that look entries up, and do some multiplications for each.
+    """Return the number of threads for kernels that access stored entries.
 
     Parameters
     ----------
     n_entries : int
-        Stored ones.
+        Number of stored entries.
     work : float
-        Multiplications for an entry.
+        Number of multiplications for each entry.
 
     Returns
     -------
     n_threads : int
-        At least 1.
+        Number of threads, at least 1.
     """
     return n_threads(n_entries * (LOOKUP + work))
 
 
 def one_blas_thread():
-    """Hold BLAS to one thread.
+    """Limit BLAS to one thread.
 
-    For matrices so small that its threads would wait for one another, and around parallel
-    kernels: threads of BLAS keep spinning for a while after their work, on the same cores.
+    This is for matrices so small that its threads would wait for one another, and for parallel
+    kernels: BLAS threads keep spinning for a while after their work, on the same cores.
 
-    The limit of OpenBLAS belongs to the process, so the last of several Python threads lifts
-    it: the order in which they leave does not matter. Other limits belong to the Python
-    thread that set them.
+    The limit of OpenBLAS applies to the process, so the last of several Python threads removes it,
+    in whatever order they leave. Other limits apply to the Python thread that set them.
 
     Returns
     -------
     context : context manager
-        Does nothing in a thread that is inside already.
+        A context manager. It does nothing if this thread is already limited.
     """
     return nullcontext() if is_inside() else _Hold()
 
 
 def quiet_products():
-    """Do not tell of invalid values in products.
+    """Suppress floating-point warnings about invalid values in products.
 
-    Kernels of BLAS may look at what lies beside vectors in single precision, and so raise the flag
-    for numbers that are in no result.
+    BLAS kernels may read memory next to vectors in single precision, and raise the flag for numbers
+    that are in no result.
 
     Returns
     -------
     context : context manager
-        Of NumPy; overflow is told of all the same.
+        The context manager of NumPy. Overflows are still reported.
     """
     return np.errstate(invalid="ignore")
 
 
 def is_inside():
-    """Whether this Python thread holds BLAS to one thread."""
+    """Return whether this Python thread limits BLAS to one thread."""
     hold = getattr(_local, "hold", lambda: None)()
     return hold is not None and hold.number in _holds
 
 
 class _Hold:
-    """BLAS held to one thread while the block runs, and not a moment longer.
+    """The limit of BLAS to one thread while a block runs.
 
-    An interrupt may come at any line, so `release` may be called again where it was cut short,
-    and is, if need be when nobody knows of the hold any more. That last call is a finalizer and
-    not `__del__`, since it is detached after a release: Python swallows an interrupt that comes
-    while an object is deleted.
+    An interrupt may occur at any line. Therefore `release` may be called again after an incomplete
+    call, and is called by a finalizer if nothing refers to the object any more. It is a finalizer
+    and not `__del__`, because it is detached after a release: Python ignores an interrupt that
+    occurs while an object is deleted.
     """
 
     def __init__(self):
@@ -141,7 +142,7 @@ class _Hold:
             raise
 
     def lower(self, library, n):
-        """Set a library to one thread, which has n."""
+        """Limit a library that has n threads to one."""
         for_kernels = kernels.max_threads()
         if library.internal_api == "openblas" and library.threading_layer != "openmp":
             self.shared.append(library)
@@ -151,7 +152,7 @@ class _Hold:
         limits.append((library, n))
         library.set_num_threads(1)
         if kernels.max_threads() < for_kernels:
-            library.set_num_threads(n)  # one OpenMP for both, and the kernels need it more
+            library.set_num_threads(n)  # BLAS and kernels share OpenMP, and the kernels need it
             limits.pop()
 
     def __exit__(self, *error):
@@ -162,13 +163,13 @@ class _Hold:
             raise
 
     def release(self):
-        """Set the libraries back to as many threads as they had."""
+        """Restore the number of threads of the libraries."""
         _release(self.number, self.own, self.shared)
         self.rescue.detach()
 
 
 def _release(number, own, shared):
-    """End a hold: the libraries of this thread, and those of the process if it is the last."""
+    """End a limit: for the libraries of this thread, and the process if it is the last one."""
     if number not in _holds:
         return
     with _lock:
@@ -185,22 +186,23 @@ def _release(number, own, shared):
 
 
 def product(A, B):
-    """Matrix product of a large matrix and a narrow one.
+    """Return the product of a large matrix and a narrow one.
 
-    Where BLAS is held to one thread, because its threads would spin where the kernels want to
-    work, a kernel does it with theirs: sooner than BLAS with as many.
+    If BLAS is limited to one thread, so that its threads do not spin while kernels work, a kernel
+    computes the product with its own threads. This is faster than BLAS with the same number of
+    threads.
 
     Parameters
     ----------
     A : ndarray of shape (n, m)
-        The large one, of either order.
+        The large matrix, in any memory order.
     B : ndarray of shape (m, k)
-        The narrow one.
+        The narrow matrix.
 
     Returns
     -------
     product : ndarray of shape (n, k)
-        The same for any number of threads.
+        The product; it does not depend on the number of threads.
     """
     work = A.size * B.shape[1]
     if not is_inside() or work < WORK_PER_THREAD:
@@ -209,24 +211,25 @@ def product(A, B):
 
 
 def in_threads(function, items, work):
-    """Call a function with each of some items, in Python threads where BLAS is held to one.
+    """Call a function with each of some items, in Python threads if BLAS is limited.
 
-    For work that lets other threads run: of the kernels, of SciPy, and elementwise on blocks. An
-    error ends all, after the items that are being worked on; long ones may ask `is_in_vain`.
+    The function should release the GIL, as kernels, SciPy and elementwise operations on blocks do.
+    An error ends all threads after their current items; functions that take long may check
+    `is_in_vain`.
 
     Parameters
     ----------
     function : callable
-        Of one item. Which of them come first, nobody knows.
+        A function of one item. The order of the calls is not defined.
     items : iterable
-        What it is called with.
+        The items.
     work : float
-        Multiplications in all.
+        Total number of multiplications.
 
     Returns
     -------
     results : list
-        In the order of the items.
+        The results, in the order of the items.
     """
     threads = n_threads(work) if is_inside() else 1
     if threads == 1:
@@ -236,7 +239,7 @@ def in_threads(function, items, work):
 
     def take_turns():
         outer, _local.failed = getattr(_local, "failed", None), failed
-        with one_blas_thread(), np.errstate(**settings):  # threads do not inherit them
+        with one_blas_thread(), np.errstate(**settings):  # threads do not inherit these settings
             try:
                 while not failed.is_set() and (number := next(numbers)) < len(items):
                     results[number] = function(items[number])
@@ -246,7 +249,7 @@ def in_threads(function, items, work):
             finally:
                 _local.failed = outer
 
-    # One task a thread: to hand over every item would take as long as many of them do.
+    # One task per thread, because submitting every item would be slow.
     with ThreadPoolExecutor(threads - 1) as pool:
         others = [pool.submit(take_turns) for _ in range(threads - 1)]
         take_turns()
@@ -256,18 +259,18 @@ def in_threads(function, items, work):
 
 
 def is_in_vain():
-    """Whether another thread of `in_threads` has failed, so that nobody will ask for results."""
+    """Return whether another thread of `in_threads` has failed, so that results are not needed."""
     failed = getattr(_local, "failed", None)
     return failed is not None and failed.is_set()
 
 
 def _let_go(library):
-    """From threadpoolctl 3.8 on, OpenBLAS obeys one Python thread until that lets go."""
+    """Remove the binding of OpenBLAS to one Python thread, in threadpoolctl 3.8 and later."""
     getattr(library, "clear_controlling_thread", lambda: None)()
 
 
 def _after_fork():
-    """In a child only the thread that forked goes on: nobody else will unlock or let go."""
+    """Reset the state in a child process, in which only the forking thread exists."""
     global _lock, _is_fork
     _lock, _is_fork = threading.RLock(), True
     hold = getattr(_local, "hold", lambda: None)()

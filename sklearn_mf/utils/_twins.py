@@ -1,19 +1,18 @@
-"""Objects that come in pairs, each the other seen from its own side."""
+"""Pairs of objects, such as a matrix and its transpose, that refer to each other."""
 
 import weakref
 
 
 class twin:
-    """A cached property whose value has this object for its own: ``one.T.T is one``.
+    """A cached property whose value refers back to this object: ``one.T.T is one``.
 
-    The way back is a weak reference. Two strong ones would be a circle, and what both refer to,
-    the data, would stay in memory until Python looks for circles. What is pickled or copied comes
-    alone.
+    The reference back is weak. Two strong references would be a cycle, and the data would stay in
+    memory until Python collects cycles. A pickle or copy contains one object only.
 
     Parameters
     ----------
     make : callable
-        Makes the other one.
+        A function that creates the other object.
     """
 
     def __init__(self, make):
@@ -24,7 +23,7 @@ class twin:
         owner.__getstate__ = _alone
 
     def __get__(self, one, kind=None):
-        """The other one."""
+        """Return the other object."""
         if one is None:
             return self
         other = vars(one).get("_twin")
@@ -38,5 +37,5 @@ class twin:
 
 
 def _alone(one):
-    """All of an object but its twin."""
+    """Return the attributes of an object without the other one."""
     return {name: value for name, value in vars(one).items() if name != "_twin"}

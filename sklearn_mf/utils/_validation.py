@@ -1,4 +1,4 @@
-"""Checks of parameters and data. The only file that touches scikit-learn's private names."""
+"""Validation of parameters and data: the only file that uses private names of scikit-learn."""
 
 from collections.abc import Callable
 from functools import partial
@@ -91,7 +91,7 @@ def validate_params(
 
 
 def check_parameters(instance):
-    """Raise an InvalidParameterError, if a parameter of a loss, penalty or solver is wrong."""
+    """Raise an InvalidParameterError if a parameter of a loss, penalty or solver is invalid."""
     constraints = getattr(instance, "_parameter_constraints", {})
     parameters, name = instance.get_params(deep=False), type(instance).__name__
     try:
@@ -109,7 +109,7 @@ def check_parameters(instance):
 
 
 def _check_parameter(constraints, parameter, owner):
-    """The same of one parameter, with a hint what was meant."""
+    """Check one parameter, with a hint in the message."""
     name, value = parameter
     try:
         validate_parameter_constraints(constraints, {name: value}, owner)
@@ -134,30 +134,30 @@ def _number_meant(constraints, parameter, owner):
 
 
 def is_nan(missing_values):
-    """Whether a ``missing_values`` parameter means NaN, or pandas.NA, which becomes NaN."""
+    """Return whether ``missing_values`` means NaN, including pandas.NA, which becomes NaN."""
     if isinstance(missing_values, Real):
         return missing_values != missing_values
     return type(missing_values).__name__ == "NAType"
 
 
 def admit(X, name="X", *, missing=np.nan, keep_sparse=True):
-    """What a user hands over, as scikit-learn reads it rightly: sound, and of numbers alone.
+    """Return data in a form that scikit-learn reads correctly: valid and numeric.
 
     Parameters
     ----------
     X : array-like, sparse matrix, DataFrame or LabeledMatrix
-        Of any make; never changed.
+        Data passed by the user, which are never modified.
     name : str, default="X"
-        What a message calls it.
+        Name of the data for messages.
     missing : float, default=np.nan
-        What masked entries become.
+        The value of masked entries.
     keep_sparse : bool, default=True
-        Whether what a frame of sparse columns does not store may stay so, where that is NaN.
+        Whether a sparse frame with NaN for unstored entries may remain sparse.
 
     Returns
     -------
     X : array-like, CSR matrix or DataFrame
-        Of a sparse one, each index lies within.
+        The data; a sparse matrix has valid indices.
     """
     if isinstance(X, LabeledMatrix):
         X = X.X
@@ -175,27 +175,27 @@ def admit(X, name="X", *, missing=np.nan, keep_sparse=True):
 
 
 def check_numbers(X, name="X", *, allow_nan=False, labels=None, hint="", **checks):
-    """`check_array` for what was admitted, which says where there are infinities or NaN.
+    """Call `check_array` on admitted data; errors locate infinite values and NaN.
 
     Parameters
     ----------
     X : array-like, CSR matrix or DataFrame
-        What `admit` returned.
+        The result of `admit`.
     name : str, default="X"
-        What a message calls it.
+        Name of the data for messages.
     allow_nan : bool, default=False
-        Whether NaN may occur. Infinities may not.
+        Whether NaN is allowed. Infinite values are not.
     labels : sequence or None, default=None
         Names of the columns.
     hint : str, default=""
-        What to do about NaN.
+        Advice about NaN.
     **checks : dict
-        For `check_array`; the dtypes are float64 and float32 unless it says otherwise.
+        Parameters for `check_array`. The default dtypes are float64 and float32.
 
     Returns
     -------
     X : ndarray or CSR matrix
-        Of floats.
+        The validated data, with floats.
     """
     checks = {"dtype": FLOATS, "input_name": name} | checks
     finite = "allow-nan" if allow_nan else True
@@ -229,7 +229,7 @@ def _refuse_ragged_rows(X, name):
 
 
 def _first_not_finite(X, dtype, allow_nan):
-    """The first value that a dtype has no number for, and where it is."""
+    """Return the first value that a dtype cannot represent, and its place."""
     largest = np.finfo(dtype if isinstance(dtype, np.dtype) else np.float64).max
     options = {"accept_sparse": "csr", "ensure_2d": False, "allow_nd": True}
     X = check_array(X, dtype=np.float64, ensure_all_finite=False, **options)
@@ -250,15 +250,15 @@ def _place(place, labels=None):
 
 
 def check_complete(X, name, dtype=FLOATS, **checks):
-    """Validate an array from which nothing is missing: codes, components, complete data."""
+    """Validate an array without missing entries: codes, components, complete data."""
     return check_numbers(admit(X, name), name, dtype=dtype, **checks)
 
 
 def check_X(estimator, X, *, reset):
-    """Validate data with holes: a float array or CSR matrix, with NaN where missing.
+    """Validate data with missing entries: a float array or CSR matrix, with NaN for these.
 
-    X itself is never changed, and not copied unless it must be converted. With ``reset=None``
-    its columns are not the features of the estimator.
+    X is never modified, and copied only if it must be converted. With ``reset=None``, its columns
+    are not the features of the estimator.
     """
     if is_dask(X) and _takes_blocks(estimator):
         from sklearn_mf.dask import row_blocks
@@ -270,7 +270,7 @@ def check_X(estimator, X, *, reset):
     keep_sparse = getattr(estimator, "unstored", "zero") == "missing"
     X = check_holed(X, mark, keep_sparse=keep_sparse, estimator=estimator)
     if reset is not None:
-        if isinstance(table, LabeledMatrix):  # whose names scikit-learn would not look for
+        if isinstance(table, LabeledMatrix):  # scikit-learn would not find its names
             heading = table.heading()
             table = table.X if heading is None else heading
         try:
@@ -335,27 +335,27 @@ def check_block(X, first_row, entry_weight=None, *, dtype, missing_values, unsto
 
 
 def check_holed(X, missing_values=np.nan, *, keep_sparse=True, **checks):
-    """Validate data with holes, as `check_X` does, of no estimator or of any.
+    """Validate data with missing entries as `check_X` does, without an estimator.
 
     Parameters
     ----------
     X : array-like, sparse matrix or DataFrame
-        What a user hands over; never changed.
+        Data passed by the user, which are never modified.
     missing_values : float or pandas.NA, default=np.nan
-        How missing entries are marked.
+        The value that marks missing entries.
     keep_sparse : bool, default=True
         See `admit`.
     **checks : dict
-        For `check_array`.
+        Parameters for `check_array`.
 
     Returns
     -------
     X : ndarray or CSR matrix
-        Of floats, with NaN where missing.
+        The validated data, with floats and NaN for missing entries.
     """
     mark, mark_is_nan, labels = missing_values, is_nan(missing_values), column_names(native(X))
     X = admit(X, missing=np.nan if mark_is_nan else mark, keep_sparse=keep_sparse)
-    hint = f"missing_values={mark!r} says how missing entries are marked: have one mark for all."
+    hint = f"missing_values={mark!r} marks missing entries: use the same mark for all of them."
     X = check_numbers(
         X, allow_nan=mark_is_nan, labels=labels, hint=hint, accept_sparse="csr", **checks
     )
@@ -364,11 +364,10 @@ def check_holed(X, missing_values=np.nan, *, keep_sparse=True, **checks):
     if sparse.issparse(X) and mark == 0:
         raise ValueError(
             "missing_values=0 is not possible for sparse X, whose zeros are not stored. Pass "
-            "X.toarray(). Where the entries that X does not store are missing, estimators have "
-            "unstored='missing'."
+            "X.toarray(). If the unstored entries of X are missing, use unstored='missing'."
         )
     with np.errstate(over="ignore"):
-        mark = X.dtype.type(mark)  # as X has it, if it has it
+        mark = X.dtype.type(mark)  # the mark in the precision of X
     if sparse.issparse(X):
         X = X.copy()
         X.data[X.data == mark] = np.nan
@@ -377,36 +376,36 @@ def check_holed(X, missing_values=np.nan, *, keep_sparse=True, **checks):
 
 
 def warn_of_unused_mark(estimator, X):
-    """Say that nothing in validated X is marked as missing, where a mark was agreed on."""
+    """Warn if validated X does not contain the mark of missing entries."""
     mark = estimator.missing_values
     if isinstance(X, RowBlocks):
-        return  # which nobody has read
+        return  # X has not been read
     if not is_nan(mark) and not _has_nan(X):
-        warn(f"missing_values={mark!r} occurs nowhere in X: it marks no entry as missing.")
+        warn(f"missing_values={mark!r} does not occur in X, so no entry is missing.")
 
 
 def check_growth(estimator, X):
-    """Refuse a warm start on features that do not begin with those of the last fit."""
+    """Refuse a warm start if the first features are not those of the last fit."""
     shape = getattr(X, "shape", None) or np.shape(X)
     n_before = estimator.n_features_in_
     if len(shape) != 2:
-        return  # which `check_X` will tell
+        return  # `check_X` raises an error for this
     if shape[1] < n_before:
         raise ValueError(
-            f"X has {shape[1]} features, but warm_start=True goes on from the components of "
-            f"{n_before}. Features may be added, not removed: use warm_start=False."
+            f"X has {shape[1]} features, but warm_start=True continues with the components of "
+            f"{n_before}. Features can be added, but not removed: use warm_start=False."
         )
     before, now = getattr(estimator, "feature_names_in_", None), _get_feature_names(native(X))
     if before is not None and now is not None and list(now[:n_before]) != list(before):
         raise ValueError(
-            "The first features of X must be those of the last fit, in their order, where "
-            "warm_start=True: new features come last. Otherwise use warm_start=False."
+            "With warm_start=True, the first features of X must be those of the last fit, in the "
+            "same order, followed by new ones. Otherwise use warm_start=False."
         )
 
 
 def _has_nan(X):
-    # Infinities were refused, so a sum is NaN where an entry is, or where it overflows: a mask
-    # of X's size is rarely needed.
+    # Infinite values have been refused, so a sum is NaN if an entry is NaN, or if it overflows.
+    # A mask of the size of X is rarely needed.
     values = X.data if sparse.issparse(X) else X
     with np.errstate(over="ignore", invalid="ignore"):
         total = values.sum()
@@ -414,9 +413,9 @@ def _has_nan(X):
 
 
 def column_indices(X, columns):
-    """Numbers of the columns that a specification means, as in ColumnTransformer.
+    """Return the indices of the columns of a specification, as in ColumnTransformer.
 
-    X is a frame, or an array.
+    X is a frame or an array.
     """
     if callable(columns):
         columns = columns(X)
@@ -440,15 +439,15 @@ def column_indices(X, columns):
 
 
 def check_sample_weight(sample_weight, X):
-    """Validate sample weights: None, or an array of X's dtype, nowhere negative."""
+    """Validate sample weights: None, or a non-negative array of X's dtype."""
     if sample_weight is None:
         return None
-    if isinstance(X, RowBlocks):  # of which shape and precision matter here
+    if isinstance(X, RowBlocks):  # only its shape and precision are needed
         X = np.broadcast_to(np.zeros(1, dtype=X.dtype), X.shape)
     if np.ma.is_masked(sample_weight):
         raise ValueError(
             f"sample_weight is masked in row {np.argmax(np.ma.getmaskarray(sample_weight))}: fill "
-            "it, with 0 where the sample is to be left out."
+            "it, with 0 for samples to be ignored."
         )
     sample_weight = admit(sample_weight, "sample_weight")
     if not isinstance(sample_weight, Real):
@@ -465,10 +464,10 @@ def check_sample_weight(sample_weight, X):
 
 
 def check_entry_weight(entry_weight, X, unstored, names=None):
-    """Validate entry weights: None, or an array or CSR matrix like X, nowhere negative.
+    """Validate entry weights: None, or a non-negative array or CSR matrix like X.
 
-    What is masked is 0: the entry is missing. NaN may stand where X has no entry. Where X has
-    names, those of a frame of weights must be the same.
+    Masked weights become 0, so that the entry is missing. NaN is allowed where X has no entry. If X
+    has column names, a frame of weights must have the same ones.
     """
     if entry_weight is None:
         return None
@@ -477,12 +476,12 @@ def check_entry_weight(entry_weight, X, unstored, names=None):
     E = admit(entry_weight, name, missing=0.0)
     shape = getattr(E, "shape", None) or np.shape(E)
     if shape != X.shape:
-        instead = " Weights of samples are sample_weight." if len(shape) == 1 else ""
+        instead = " Use sample_weight for weights of samples." if len(shape) == 1 else ""
         if shape == X.shape[::-1]:
             instead = f" Pass {name}.T."
         raise ValueError(
-            f"{name} has the shape {shape}, X has {X.shape}: they must agree, as a 2D array."
-            f"{instead}"
+            f"{name} has shape {shape}, but X has shape {X.shape}: pass a 2D array of the same "
+            f"shape.{instead}"
         )
     E = check_numbers(E, name, allow_nan=True, dtype=X.dtype, accept_sparse="csr")
     if _has_nan(E):
@@ -491,27 +490,27 @@ def check_entry_weight(entry_weight, X, unstored, names=None):
     if values.size and values.min() < 0:
         rows, columns = cells_of(E, values < 0)
         raise ValueError(
-            f"{name} has negative values, the first in {_place((rows[0], columns[0]))}: use 0 for "
-            "entries that do not count."
+            f"{name} has negative values, the first one in {_place((rows[0], columns[0]))}: use 0 "
+            "for entries that should be ignored."
         )
     return E
 
 
 def _check_columns(table, what, names):
-    """Refuse a frame whose columns are not those of X, in their order."""
+    """Refuse a frame whose columns are not those of X, in the same order."""
     found = column_names(native(table))
     if names is None or found is None or not all(isinstance(label, str) for label in found):
         return
     for label, expected in zip(found, names, strict=False):
         if label != expected:
             raise ValueError(
-                f"{what} has the column {label!r} where X has {expected!r}: they must have the "
-                "same columns in the same order."
+                f"{what} has the column {label!r} instead of {expected!r}: it must have the same "
+                "columns as X, in the same order."
             )
 
 
 def _zero_where_missing(E, X, unstored):
-    """Entry weights with 0 for NaN; refuses NaN where X has an entry."""
+    """Replace NaN by 0 in entry weights; refuse NaN where X has an entry."""
     E = E.copy()
     values = E.data if sparse.issparse(E) else E
     unknown = np.isnan(values)
@@ -527,14 +526,14 @@ def _zero_where_missing(E, X, unstored):
         first = np.argmax(observed)
         raise ValueError(
             f"Input entry_weight contains NaN in {_place((rows[first], columns[first]))}, where X "
-            "has an entry: use 0 for entries that do not count."
+            "has an entry: use 0 for entries that should be ignored."
         )
     values[unknown] = 0
     return E
 
 
 def cells_of(matrix, chosen):
-    """Rows and columns of chosen values of an array, or of those that a CSR matrix stores."""
+    """Return rows and columns of selected values of an array, or of stored ones of a CSR matrix."""
     if not sparse.issparse(matrix):
         return np.nonzero(chosen)
     places = np.flatnonzero(chosen)
@@ -542,7 +541,7 @@ def cells_of(matrix, chosen):
 
 
 def wrap_in_container(estimator, values, original, columns):
-    """Put values into the container that ``set_output`` asks for, under these column names."""
+    """Put values into the container requested by ``set_output``, with these column names."""
     adapter = _get_container_adapter("transform", estimator)
     if adapter is None:
         return values

@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the user, however deep in the package they arise."""
+"""Warnings that point at the line of the user, wherever they are raised in the package."""
 
 import contextlib
 import os
@@ -11,19 +11,19 @@ from contextvars import ContextVar
 import joblib
 import sklearn
 
-# Whose frames may lie between the line of a user and a warning: the package, the wrappers of
-# scikit-learn and joblib, context managers, and what threads and processes begin with.
+# Modules whose frames may be between the line of the user and a warning: this package, the wrappers
+# of scikit-learn and joblib, context managers, and the entry points of threads and processes.
 SKIPPED = (
     os.path.dirname(os.path.dirname(__file__)) + os.sep,
     *(os.path.dirname(package.__file__) + os.sep for package in (sklearn, joblib, futures)),
-    # Without its end: Python's own skipping takes no whole name of a file for a prefix.
+    # The file extension is removed, because Python does not accept a whole file name as a prefix.
     *(os.path.splitext(module.__file__)[0] + "." for module in (contextlib, threading)),
     "<frozen ",
 )
 
 
 class EmptyFeatures(UserWarning):
-    """Of features without any entry, which whoever knows of them may not want to hear of again."""
+    """A warning about features without observed entries, which callers may want to suppress."""
 
 
 _unwanted = ContextVar("unwanted", default=())
@@ -31,15 +31,15 @@ _unwanted = ContextVar("unwanted", default=())
 
 @contextlib.contextmanager
 def quiet(category):
-    """Silence on what the package would warn of, in this thread alone.
+    """Suppress warnings of the package in this thread only.
 
-    Filters of `warnings` belong to the process: of two threads that change them at the same
-    time, the last one to go puts back what the first had set.
+    The filters of `warnings` belong to the process: if two threads change them at the same time,
+    the one that ends last restores the filters of the other.
 
     Parameters
     ----------
     category : type of Warning
-        What not to warn of.
+        The category to suppress.
     """
     before = _unwanted.set((*_unwanted.get(), category))
     try:
@@ -49,14 +49,14 @@ def quiet(category):
 
 
 def warn(message, category=UserWarning):
-    """Warn of something that the line outside of all packages above can change.
+    """Issue a warning that points at the caller outside of this package.
 
     Parameters
     ----------
     message : str
         What is wrong, where, and what to do.
     category : type of Warning, default=UserWarning
-        Of which kind it is.
+        The category of the warning.
     """
     if issubclass(category, _unwanted.get()):
         return
@@ -67,17 +67,19 @@ def warn(message, category=UserWarning):
 
 
 def is_called_by(package):
-    """Whether the nearest line outside of this package, and of base classes, is in a package.
+    """Return whether this package is called by another package.
+
+    This is decided by the nearest frame outside of this package and of base classes.
 
     Parameters
     ----------
     package : str
-        Its name.
+        Name of the package.
 
     Returns
     -------
     is_called : bool
-        For instance whether a pipeline or a search calls, and not a user.
+        True, for example, if a pipeline or a search of the package is the caller.
     """
     frame, name = sys._getframe(1), "sklearn_mf"
     wrappers = "sklearn.base", "sklearn.utils._set_output"
@@ -88,9 +90,9 @@ def is_called_by(package):
 
 
 def _levels_up():
-    """The ``stacklevel`` of the caller's caller outside; beyond the last frame if there is none.
+    """Return the ``stacklevel`` of the nearest frame outside, beyond the last if there is none.
 
-    Frames of the import system do not count, as in `warnings.warn`.
+    Frames of the import system are not counted, as in `warnings.warn`.
     """
     frame, level = sys._getframe(1), 1
     while frame is not None and frame.f_code.co_filename.startswith(SKIPPED):

@@ -1,15 +1,15 @@
-"""Lists of what the package offers: for its tests, its documentation, and the curious."""
+"""Lists of the estimators, solvers, losses and penalties of the package."""
 
 from inspect import getmembers, isclass
 
 
 def all_estimators():
-    """Every estimator as a pair of name and class.
+    """Return all estimators with their names.
 
     Returns
     -------
     estimators : list of (str, type)
-        Sorted by name.
+        Pairs of name and class, sorted by name.
 
     Examples
     --------
@@ -23,12 +23,12 @@ def all_estimators():
 
 
 def all_solvers():
-    """Every solver as a pair of the string that chooses it and its class.
+    """Return all solvers with their names.
 
     Returns
     -------
     solvers : list of (str, type)
-        Sorted by name.
+        Pairs of the string that selects a solver and its class, sorted by name.
 
     Examples
     --------
@@ -42,12 +42,12 @@ def all_solvers():
 
 
 def all_losses():
-    """Every loss as a pair of the string that chooses it and its class.
+    """Return all losses with their names.
 
     Returns
     -------
     losses : list of (str, type)
-        Sorted by name.
+        Pairs of the string that selects a loss and its class, sorted by name.
 
     Examples
     --------
@@ -61,12 +61,12 @@ def all_losses():
 
 
 def all_penalties():
-    """Every penalty as a pair of name and class.
+    """Return all penalties with their names.
 
     Returns
     -------
     penalties : list of (str, type)
-        Sorted by name.
+        Pairs of name and class, sorted by name.
 
     Examples
     --------

@@ -351,7 +351,7 @@ def test_columns_of_zeros_and_rows_of_zeros_have_finite_codes(loss, bias):
     ("loss", "X", "message"),
     [
         ("logistic", 2 * np.eye(3) - 1, r"loss='logistic'.*Logistic\(classes=\(-1, 1\)\)"),
-        ("logistic", 3 * np.eye(3), "loss='logistic'.*Code X as 0 and 1"),
+        ("logistic", 3 * np.eye(3), "loss='logistic'.*Encode X as 0 and 1"),
         (SIGNS, np.eye(3), r"classes=\(-1, 1\).*For data of 0 and 1"),
         (SIGNS, sparse.csr_array(np.eye(3)), "unstored='missing'"),
         ("poisson", -np.eye(3), r"Negative values.*loss='poisson'.*-1"),

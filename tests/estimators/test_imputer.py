@@ -381,7 +381,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("parameters", "match"),
         [
-            ({"min_value": 2.0, "max_value": 1.0}, "min_value must not be greater"),
+            ({"min_value": 2.0, "max_value": 1.0}, "min_value must not exceed"),
             ({"min_value": [0.0, 1.0]}, "min_value has the shape"),
             ({"max_value": np.ones((2, 2))}, "max_value has the shape"),
             ({"estimator": Ridge()}, "estimator"),

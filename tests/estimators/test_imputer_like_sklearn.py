@@ -208,10 +208,10 @@ class TestLimits:
     @pytest.mark.parametrize(
         ("low", "high", "match"),
         [
-            (100, 0, "min_value must not be greater"),
+            (100, 0, "min_value must not exceed"),
             (np.inf, -np.inf, "min_value is inf"),
-            ([-5, 5], [100, 200, 0], "min_value has the shape"),
-            ([-5, 5, 5], [100, 200], "max_value has the shape"),
+            ([-5, 5], [100, 200, 0], "min_value must be a number.*shape"),
+            ([-5, 5, 5], [100, 200], "max_value must be a number.*shape"),
         ],
     )
     def test_wrong_ones_are_refused(self, low, high, match):

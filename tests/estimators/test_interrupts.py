@@ -242,7 +242,7 @@ def test_a_fit_that_fails_leaves_the_last_one(name):
     wrong = np.full((4, 9 + 5), np.nan)
     if name.startswith("imputer"):  # which takes a table without any value
         wrong[0, 0] = np.inf
-    with pytest.raises(ValueError, match=r"no observed entry|at least|nothing to hide|missing|inf"):
+    with pytest.raises(ValueError, match=r"no observed entry|at least|cannot hide any|missing|inf"):
         model.fit(wrong)
     assert is_as_before(model, before)
 

@@ -381,7 +381,7 @@ def resolved(spoil, form):
 @pytest.mark.parametrize("name", ["X", "entry_weight"])
 def test_every_corruption_of_every_format_is_refused(name, form, kind, spoil):
     X = spoiled(form, kind, resolved(spoil, form))
-    with pytest.raises(ValueError, match=rf"{name} is malformed: .*build it anew"):
+    with pytest.raises(ValueError, match=rf"{name} is malformed: .*create it again"):
         sound_csr(X, name)
     call = METHODS["fit" if name == "X" else "entry_weight of transform"][1]
     with pytest.raises(ValueError, match=f"{name} is malformed"):
@@ -428,15 +428,17 @@ def test_where_numbers_must_be_dense_sound_matrices_are_refused(method):
 def test_the_place_is_named():
     X = sound("csr")
     X.indices[X.indptr[3] + 1] = 8
-    with pytest.raises(ValueError, match=r"indices\[\d+\]=8 in row 3 does not lie in \[0, 8\)"):
+    with pytest.raises(ValueError, match=r"indices\[\d+\]=8 in row 3 is not in \[0, 8\)"):
         quick().fit(X)
     X = sound("csc")
     X.indices[X.indptr[3] + 1] = -2
-    with pytest.raises(ValueError, match=r"=-2 in column 3 does not lie in \[0, 12\), the rows"):
+    with pytest.raises(
+        ValueError, match=r"=-2 in column 3 is not in \[0, 12\), the range of the rows"
+    ):
         quick().fit(X)
     X = sound("csr")
     X.indptr[5] = X.indptr[4] - 1
-    with pytest.raises(ValueError, match=r"indptr falls from \d+ to \d+ at row 4"):
+    with pytest.raises(ValueError, match=r"indptr decreases from \d+ to \d+ at row 4"):
         quick().fit(X)
 
 

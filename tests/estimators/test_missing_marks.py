@@ -557,7 +557,8 @@ class TestWhatHoldsNoNumbers:
     def test_columns_are_refused_by_name_and_alike(self, odd, take):
         X = ODD[odd]()
         with pytest.raises(
-            ValueError, match=r"^X has columns of categories, strings or dates: 'odd'\. Only num"
+            ValueError,
+            match=r"^X has columns of categories, strings or dates: 'odd'\. All columns",
         ):
             TAKES_X[take](X)
 
@@ -567,7 +568,7 @@ class TestWhatHoldsNoNumbers:
         X = np.arange(40).reshape(8, 5).astype(dtype)
         if dtype != "U5":
             X[0, 0] = "NaT"
-        with pytest.raises(ValueError, match=r"X has the dtype .*: only numbers are taken"):
+        with pytest.raises(ValueError, match=r"X has dtype .*must be numeric"):
             TAKES_X[take](X)
 
     @pytest.mark.parametrize("take", TAKES_X)
@@ -578,12 +579,12 @@ class TestWhatHoldsNoNumbers:
     def test_arrays_of_objects_are_refused_by_the_place(self, value, take):
         X = holed().astype(object)
         X[4, 2] = value
-        with pytest.raises(ValueError, match=r"X has .* in row 4, column 2: only numbers"):
+        with pytest.raises(ValueError, match=r"X contains .* in row 4, column 2: all values"):
             TAKES_X[take](X)
 
     @pytest.mark.parametrize("take", TAKES_X)
     def test_lists_of_strings_are_refused(self, take):
-        with pytest.raises(ValueError, match="X has the dtype <U"):
+        with pytest.raises(ValueError, match="X has dtype <U"):
             TAKES_X[take]([["1.5", "2"], ["3", "4"], ["5", "6"]])
 
     @pytest.mark.parametrize("take", sorted(set(TAKES_X) - {"select_rank"}))
@@ -603,7 +604,7 @@ class TestWhatHoldsNoNumbers:
     def test_weights_are_refused_by_their_own_name(self):
         with pytest.raises(ValueError, match=r"entry_weight has columns of cat.*'odd'"):
             quick().fit(holed(), entry_weight=ODD["datetime"]())
-        with pytest.raises(ValueError, match="sample_weight has the dtype"):
+        with pytest.raises(ValueError, match="sample_weight has dtype"):
             quick().fit(holed(), sample_weight=np.array(DATES, dtype="datetime64[D]"))
         with pytest.raises(ValueError, match="entry_weight is a LazyFrame"):
             quick().fit(holed(), entry_weight=pl.DataFrame(holed()).lazy())

@@ -37,7 +37,7 @@ USERS = {
 @pytest.mark.parametrize("user", USERS)
 def test_dicts_sets_and_iterators_are_refused_by_name(user, make):
     made = make()
-    with pytest.raises(TypeError, match=rf"^X is a {type(made).__name__}: it must be an array"):
+    with pytest.raises(TypeError, match=rf"^X must be an array.* got {type(made).__name__}"):
         USERS[user](made)
 
 

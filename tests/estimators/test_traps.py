@@ -372,12 +372,12 @@ class TestPlacesOfValues:
 
 
 SOLVERS = {
-    "als": "objective decreases",
-    "gd": "objective decreases",
-    "adam": "objective decreases",
-    "lbfgs": "objective decreases",
-    "sgd": "objective decreases",
-    "cd": "projected gradients",
+    "als": "decrease of the objective",
+    "gd": "decrease of the objective",
+    "adam": "decrease of the objective",
+    "lbfgs": "decrease of the objective",
+    "sgd": "decrease of the objective",
+    "cd": "projected gradient",
     "mu": "ten iterations",
 }
 
@@ -387,7 +387,8 @@ class TestNotConverged:
     def test_it_says_how_close(self, solver):
         estimator = model(solver=solver, positive=True, max_iter=13, tol=1e-12)
         told = (
-            rf"{solver}.*max_iter=13.*{SOLVERS[solver]}.*tol=1e-12, it was [-\d.e]+ at last\. Incr"
+            rf"{solver}.*max_iter=13.*{SOLVERS[solver]}.*tol=1e-12 "
+            r"\(the last value was [-\d.e]+\)\. Incr"
         )
         with pytest.warns(ConvergenceWarning, match=told):
             estimator.fit(np.abs(low_rank(noise=1.0)))
@@ -396,13 +397,15 @@ class TestNotConverged:
         with pytest.warns(ConvergenceWarning) as caught:
             fitted = model(solver="als", max_iter=4, tol=1e-12).fit(punch_holes(low_rank()))
         *_, before, last = fitted.loss_curve_
-        assert f"it was {(before - last) / last:.2g} at last" in str(caught[0].message)
+        assert f"the last value was {(before - last) / last:.2g}" in str(caught[0].message)
 
     def test_batches(self):
-        with pytest.warns(ConvergenceWarning, match=r"change of H.*tol=1e-12, it was [\d.e-]+ at"):
+        with pytest.warns(
+            ConvergenceWarning, match=r"change of H.*tol=1e-12 \(the last value was [\d.e-]+\)"
+        ):
             MiniBatchNMF(2, batch_size=10, max_iter=2, tol=1e-12).fit(np.abs(low_rank()))
 
     def test_early_stopping(self):
-        told = r"in the last 2 the score rose by [\d.e-]+, beside tol=1e-12"
+        told = r"by [\d.e-]+ in the last 2 iterations, with tol=1e-12"
         with pytest.warns(ConvergenceWarning, match=told):
             model(early_stopping=True, max_iter=3, tol=1e-12, solver="als").fit(low_rank())

@@ -198,7 +198,7 @@ CASES = {
     "a score of one row": (lambda: model().fit(low_rank()).score(low_rank()[:1]), NO_SCORE),
     "a mark that marks nothing": (
         lambda: as_frames(model(missing_values=-999)).fit_transform(low_rank()),
-        "occurs nowhere",
+        "does not occur",
     ),
     "codes alone": (
         lambda: non_negative_factorization(
