@@ -77,7 +77,7 @@ class ObservedMatrix(ABC):
         self.kinds = kinds
 
     def __sizeof__(self):
-        """Return the bytes of the arrays, including the twin's, so that schedulers know what to spill."""
+        """Return the bytes of the arrays, including the twin's, by which schedulers spill data."""
         return object.__sizeof__(self) + sum(_arrays(self).values())
 
     # Methods that a storage format must define --------------------------------------------
