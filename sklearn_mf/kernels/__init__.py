@@ -1,7 +1,7 @@
-"""The ground floor: loops over observed entries. Chosen here, and nowhere else.
+"""The lowest layer: loops over observed entries. The implementation is chosen only here.
 
-`IMPLEMENTATION` tells which kernels run: "compiled", or the same functions in NumPy,
-"reference". The environment variable ``SKLEARN_MF_KERNELS`` forces one of them.
+`IMPLEMENTATION` names the kernels in use: "compiled", or "reference" for the same functions in
+NumPy. The environment variable ``SKLEARN_MF_KERNELS`` selects one of them.
 """
 
 import os
@@ -41,7 +41,7 @@ __all__ = [
 
 _wanted = os.environ.get("SKLEARN_MF_KERNELS", "")
 if _wanted not in ("", "compiled", "reference"):
-    raise ImportError(f"SKLEARN_MF_KERNELS is {_wanted!r}: set it to 'compiled' or 'reference'.")
+    raise ImportError(f"SKLEARN_MF_KERNELS must be 'compiled' or 'reference', got {_wanted!r}.")
 
 IMPLEMENTATION = "reference"
 coordinates = products = refinement = rows = stochastic = reference
@@ -63,11 +63,11 @@ if _wanted != "reference":
         if _wanted == "compiled":
             raise
         warn(
-            "The compiled kernels of sklearn_mf are not installed: the slow ones in NumPy run. "
-            "Install again where a C compiler is at hand.",
+            "The compiled kernels of sklearn_mf are not installed, so slower ones in NumPy are "
+            "used. Reinstall sklearn_mf with a C compiler.",
             RuntimeWarning,
         )
-        # Never one of each.
+        # Compiled and reference kernels are never mixed.
         coordinates = products = refinement = rows = stochastic = reference
         prior, sums = reference_prior, reference_sums
 

@@ -1,40 +1,40 @@
-"""Least squares where many coefficients fit equally well: of all these the shortest.
+"""Minimum-norm solutions of least squares problems with more than one solution.
 
-Which directions the data tell nothing of is judged on columns that were scaled to length one, so
-that the units of the coefficients do not matter: one may be a bias, the others codes. What is
-shortest is the vector of coefficients as they are.
+Which directions the data do not determine is decided after scaling the columns to norm one, so that
+the units of the coefficients do not matter: one may be a bias, the others codes. The norm that is
+minimized is that of the original coefficients.
 """
 
 import numpy as np
 
-# What is less in a vector of length one may be rounding error of double precision.
+# Smaller entries of a vector of norm one may be rounding errors of double precision.
 NOISE = 1e-13
 
 
 def pseudoinverses(designs, eps):
-    """What maps targets to the shortest of the coefficients that fit them best.
+    """Return the matrices that map targets to the minimum-norm solutions.
 
     Parameters
     ----------
     designs : ndarray of shape (n, n_entries, k)
-        Least squares problems; rows of zeros do not matter.
+        Least squares problems; rows of zeros have no effect.
     eps : float
-        Precision of the numbers that the designs were made of.
+        Machine precision of the numbers from which the designs were computed.
 
     Returns
     -------
     operators : ndarray of shape (n, k, n_entries)
-        In double precision. NaN where squares of a design are beyond all numbers.
+        The matrices, in double precision. NaN if the squares of a design overflow.
     """
     n, n_entries, k = designs.shape
     stacked = np.zeros((n, max(n_entries, k), k))
     stacked[:, :n_entries] = designs
     lengths = np.sqrt(np.einsum("npk,npk->nk", stacked, stacked))
     runaway = ~np.isfinite(lengths).all(axis=1)
-    stacked[runaway], lengths[runaway] = 0, 1  # of which no decomposition could be found
+    stacked[runaway], lengths[runaway] = 0, 1  # they have no decomposition
     lengths[lengths == 0] = 1
     U, s, Vt = np.linalg.svd(stacked / lengths[:, None, :], full_matrices=False)
-    # The factors themselves come from such systems: weaker directions are their noise.
+    # The factors are computed from such systems, so weaker directions are rounding errors.
     known = s > np.sqrt(eps) * s[:, :1]
     inverse = np.divide(1, s, out=np.zeros_like(s), where=known)
     operators = (Vt.swapaxes(1, 2) * inverse[:, None, :]) @ U[:, :n_entries].swapaxes(1, 2)
@@ -46,22 +46,22 @@ def pseudoinverses(designs, eps):
 
 
 def symmetric_pseudoinverses(systems, least):
-    """What maps right-hand sides to the shortest solutions of symmetric systems.
+    """Return the matrices that map right-hand sides to minimum-norm solutions.
 
     Parameters
     ----------
     systems : ndarray of shape (n, k, k)
-        None of them with negative eigenvalues, but for rounding error.
+        Positive semidefinite systems, up to rounding errors.
     least : float
-        Share of the largest eigenvalue, of a system scaled to a diagonal of ones, below which
-        nothing is known of a direction.
+        Eigenvalues below this fraction of the largest one, after scaling the diagonal to ones, mean
+        that a direction is not determined.
 
     Returns
     -------
     inverses : ndarray of shape (n, k, k)
-        In double precision.
+        The pseudoinverses, in double precision.
     unknown : ndarray of shape (n, k, k)
-        Projections on the directions of which nothing is known.
+        Projections onto the directions that are not determined.
     """
     systems = np.asarray(systems, dtype=np.float64)
     lengths = np.sqrt(np.maximum(np.diagonal(systems, axis1=1, axis2=2), 0))
@@ -81,19 +81,19 @@ def symmetric_pseudoinverses(systems, least):
 
 
 def _unknown_directions(Vt, known, lengths):
-    """Coefficients that change nothing in the data, as orthonormal columns or zeros.
+    """Yield coefficients that do not change the model, as orthonormal columns or zeros.
 
-    Yields the numbers of the systems that have such, and theirs, if there are any.
+    They are yielded with the indices of the systems that have such directions.
     """
     singular = np.flatnonzero(~known.all(axis=1))
     if len(singular) == 0:
         return
     Vt, known, lengths = Vt[singular], known[singular], lengths[singular]
-    # The unknown ones come first, for of zeros the factorization makes anything.
+    # Undetermined directions come first, because the factorization changes zeros arbitrarily.
     first = np.argsort(known, axis=1, kind="stable")
     unknown = ~np.take_along_axis(known, first, axis=1)
     directions = np.take_along_axis(Vt, first[:, :, None], axis=1) * unknown[:, :, None]
-    # Rounding error may be large beside the others where units differ.
+    # If units differ, rounding errors may be large compared with the other numbers.
     directions[np.abs(directions) < NOISE] = 0
     Q, _ = np.linalg.qr((directions / lengths[:, None, :]).swapaxes(1, 2))
     yield singular, Q * unknown[:, None, :]

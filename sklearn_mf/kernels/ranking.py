@@ -1,30 +1,30 @@
-"""The kernels of rankings in NumPy; see ``reference``.
+"""The ranking kernels in NumPy; see ``reference``.
 
-A ranking goes from the best column to the worst, and of equal scores the lower column is better.
-NaN is no score: such a column is in no ranking.
+A ranking goes from the best column to the worst. Among equal scores, the lower column is better.
+NaN means that a column is not ranked.
 """
 
 import numpy as np
 
 
 def top_columns(scores, n, n_threads):
-    """The best columns of each row of scores.
+    """Return the best columns of each row of scores.
 
     Parameters
     ----------
     scores : C-ordered ndarray of shape (n_rows, n_columns)
-        NaN where a column may not be ranked.
+        The scores; NaN for columns that must not be ranked.
     n : int
-        How many columns to find, at least 1.
+        Number of columns to return, at least 1.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     columns : ndarray of int64 of shape (n_rows, n)
-        The best first; -1 where no column is left.
+        The best columns first; -1 if there are fewer.
     values : ndarray of shape (n_rows, n)
-        Their scores; NaN where no column is left.
+        Their scores; NaN if there are fewer.
     """
     columns, values = _nothing(len(scores), n, scores.dtype)
     for i, row in enumerate(scores):
@@ -33,35 +33,35 @@ def top_columns(scores, n, n_threads):
 
 
 def offer_products(scores, first, slack, left, right, columns, values, n_threads):
-    """Let more columns into the rankings of rows, where they are better than what is there.
+    """Insert more columns into the rankings of rows, if they are better than the current ones.
 
-    How good a column is says ``left[i] @ right[j]``, summed in one order. Scores are nearly that,
-    as BLAS says it: rounding error makes them depend on how many rows it multiplied, and equal
-    columns differ. They only tell which products are worth a look.
+    The exact score of a column is ``left[i] @ right[j]``, summed in a fixed order. The given scores
+    are BLAS products, whose rounding errors depend on the number of rows, so that equal columns may
+    differ. They only select the columns whose exact scores are computed.
 
     Parameters
     ----------
     scores : C-ordered ndarray of shape (n_rows, n_new)
-        Of the columns from `first` on; NaN where a column may not be ranked.
+        Scores of the columns from `first` on; NaN for columns that must not be ranked.
     first : int
-        Number of the first of these columns. All columns before have been offered already.
+        Index of the first of these columns. All previous columns have already been processed.
     slack : ndarray of shape (n_rows,)
-        How much a score may be below the product.
+        Largest amount by which a score may be below the exact one.
     left : C-ordered ndarray of shape (n_rows, k)
         Factor of the rows.
     right : C-ordered ndarray of shape (n_columns, k)
         Factor of all columns.
     columns : C-ordered ndarray of int64 of shape (n_rows, n)
-        The best so far, in an order of the kernel's own, then -1. Changed.
+        The best columns so far, in an internal order, then -1. Modified in place.
     values : C-ordered ndarray of shape (n_rows, n)
-        Their products, then NaN. Changed.
+        Their exact scores, then NaN. Modified in place.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
     """
     n = columns.shape[1]
     for i, row in enumerate(scores):
         found = np.count_nonzero(columns[i] >= 0)
-        with np.errstate(invalid="ignore"):  # infinity less infinity
+        with np.errstate(invalid="ignore"):  # infinity minus infinity
             limit = values[i].min() - slack[i] if found == n else -np.inf
         new = np.flatnonzero(~np.isnan(row) & ~(row < limit))
         products = np.einsum("jk,k->j", right[first + new], left[i])
@@ -73,14 +73,14 @@ def offer_products(scores, first, slack, left, right, columns, values, n_threads
 
 
 def sort_rankings(columns, values):
-    """Bring what `offer_products` has found into order, the best first.
+    """Sort the results of `offer_products`, the best first.
 
     Parameters
     ----------
     columns : C-ordered ndarray of int64 of shape (n_rows, n)
-        Changed.
+        Modified in place.
     values : C-ordered ndarray of shape (n_rows, n)
-        Changed.
+        Modified in place.
     """
     for i in range(len(columns)):
         order = np.lexsort((columns[i], -values[i]))
@@ -92,38 +92,38 @@ def _nothing(n_rows, n, dtype):
 
 
 def _rank(candidates, scores, columns, values):
-    """Write the best of ascending candidates, and their scores."""
+    """Store the best of ascending candidates, and their scores."""
     best = candidates[np.argsort(-scores[candidates], kind="stable")[: len(columns)]]
     columns[: len(best)], values[: len(best)] = best, scores[best]
 
 
 def score_rankings(ranked, truth, cutoffs, n_threads):
-    """How good the first columns of rankings are, by what is relevant.
+    """Return sums for the metrics of the first columns of rankings.
 
     Parameters
     ----------
     ranked : C-ordered ndarray of int64 of shape (n_rows, m)
-        Columns, the best first; -1 for none.
+        Column indices, the best first; -1 for none.
     truth : tuple of (indptr, indices, gains, ideal)
-        The relevant columns of each row in CSR layout, ascending, with their positive gains; and
-        the gains of each row in descending order. All gains are float64.
+        The relevant columns of each row in CSR format, in ascending order, with their positive
+        gains; and the gains of each row in descending order. All gains are float64.
     cutoffs : ndarray of int64 of shape (n_cutoffs,)
-        How many of the first columns to look at, ascending, at most m.
+        Numbers of top columns, in ascending order, at most m.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     sums : ndarray of float64 of shape (n_cutoffs, 7, n_rows)
-        Of each row and its first columns
+        For each row and its top columns:
 
-        0. how many are relevant;
-        1. sum of the precisions at the relevant ones;
-        2. one by the rank of the first relevant one, 0 without any;
-        3. sum of their gains, each by the logarithm to base two of its rank and one more;
-        4. the largest such sum that a ranking could have;
-        5. the same sum for gains of one;
-        6. the largest such sum.
+        0. number of relevant columns;
+        1. sum of the precisions at the relevant columns;
+        2. reciprocal rank of the first relevant column, 0 if there is none;
+        3. sum of their gains, each divided by the binary logarithm of its rank plus one;
+        4. largest possible value of this sum;
+        5. the same sum with gains of one;
+        6. largest possible value of this sum.
     """
     indptr, indices, gains, ideal = truth
     sums = np.zeros((len(cutoffs), 7, len(ranked)))

@@ -1,9 +1,9 @@
-"""Every kernel in NumPy: the specification, the oracle of the tests, and the fallback.
+"""Every kernel in NumPy: the specification, the reference of the tests, and the fallback.
 
-Kernels take arrays and give arrays. They know no class, no loss and no penalty. The
-compiled twins have the same names, arguments and results; ``n_threads`` is theirs, and
-is ignored here. All floating arrays of one call share one dtype, float32 or float64;
-``indptr`` and ``indices`` (CSR layout) share int32 or int64.
+Kernels accept and return arrays. They use no classes, losses or penalties. The compiled kernels
+have the same names, arguments and results; ``n_threads`` is used by them only. All floating-point
+arrays of a call have the same dtype, float32 or float64; ``indptr`` and ``indices`` (CSR format)
+have the same dtype, int32 or int64.
 """
 
 import numpy as np
@@ -11,20 +11,20 @@ from scipy.linalg import cho_solve
 
 from sklearn_mf.kernels.minimum_norm import pseudoinverses
 
-# A system may be singular if a pivot, as a share of its diagonal, is less than so many rounding
-# errors a coefficient, which grow as the least share of the pivots before shrinks.
+# A system may be singular if a pivot, relative to its diagonal, is smaller than this number of
+# rounding errors per coefficient, which grow as the smallest previous relative pivot decreases.
 SUSPICIOUS = 30
 
 
 def max_threads():
-    """Number of threads that these kernels use."""
+    """Return the number of threads of these kernels."""
     return 1
 
 
 def solve_rows(entries, design, row_scale, ridge, n_threads):
-    """Solve one weighted ridge regression a row, on the entries that the row stores.
+    """Solve a weighted ridge regression for each row, on its stored entries.
 
-    Row ``i`` minimises, over the entries ``p`` in ``indptr[i]:indptr[i + 1]``::
+    Row ``i`` minimizes, over the entries ``p`` in ``indptr[i]:indptr[i + 1]``::
 
         1/2 sum_p weights[p] * (targets[p] - design[indices[p]] @ v)^2
           + 1/2 row_scale[i] * sum_c ridge[c] * v[c]^2
@@ -32,24 +32,25 @@ def solve_rows(entries, design, row_scale, ridge, n_threads):
     Parameters
     ----------
     entries : tuple of (indptr, indices, targets, weights)
-        Which rows of the design each row uses, in CSR layout, what they are to predict, and
-        their non-negative weights, None for ones.
+        The rows of the design that each row uses, in CSR format, their targets, and non-negative
+        weights (None for ones).
     design : C-ordered ndarray of shape (n_columns, k)
         The regressors.
     row_scale : ndarray of shape (n_rows,)
-        What the penalty of each row is multiplied with.
+        Number that multiplies the penalty of each row.
     ridge : ndarray of shape (k,)
-        Strength of the penalty of each coefficient: half its square times this.
+        Strength of the penalty on each coefficient, which is half its square times this number.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     solution : ndarray of shape (n_rows, k)
-        One row of coefficients a row; meaningless where the status is not 0.
+        The coefficients of each row; undefined if the status is not 0.
     status : ndarray of shape (n_rows,), int32
-        0: solved; where entries are fewer than coefficients, by the shortest. 1: singular, or so
-        near that this precision does not tell (see `minimum_norm.pseudoinverses`). -1: no memory.
+        0: solved; by the minimum-norm solution if there are fewer entries than coefficients. 1:
+        singular, or too close to singular in this precision (see `minimum_norm.pseudoinverses`).
+        -1: out of memory.
     """
     indptr, indices, targets, weights = entries
     n_rows, k = len(indptr) - 1, design.shape[1]
@@ -67,30 +68,31 @@ def solve_rows(entries, design, row_scale, ridge, n_threads):
 
 
 def solve_dense_rows(targets, weights, offsets, design, gram, row_scale, ridge, n_threads):
-    """Solve one weighted ridge regression a row, on the entries that are not NaN.
+    """Solve a weighted ridge regression for each row, on its entries that are not NaN.
 
-    As `solve_rows`, for targets in a dense array. The compiled kernel finds the normal
-    equations of a row of which less than half is missing in ``gram``, less what is missing.
+    This is `solve_rows` for targets in a dense array. For a row with at most half of its entries
+    missing, the compiled kernel computes the normal equations from ``gram`` minus the missing
+    entries.
 
     Parameters
     ----------
     targets : ndarray of shape (n_rows, n_columns)
-        What the design is to predict, in any memory order.
+        The targets, in any memory order.
     weights : ndarray of shape (n_rows, n_columns) or None
         Non-negative weights; None for ones.
     offsets : ndarray of shape (n_columns,)
-        Subtracted from the targets.
+        Numbers that are subtracted from the targets.
     design : C-ordered ndarray of shape (n_columns, k)
         The regressors.
     gram : C-ordered ndarray of shape (k, k) or None
-        ``design.T @ design``, weighted, for a row that observes everything; None where the
-        weights differ from row to row.
+        The weighted ``design.T @ design`` of a complete row; None if the weights differ between
+        rows.
     row_scale : ndarray of shape (n_rows,)
-        What the penalty of each row is multiplied with.
+        Number that multiplies the penalty of each row.
     ridge : ndarray of shape (k,)
-        Strength of the penalty of each coefficient: half its square times this.
+        Strength of the penalty on each coefficient, which is half its square times this number.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def solve_dense_rows(targets, weights, offsets, design, gram, row_scale, ridge, 
 
 
 def _solve_row(rows, targets, weights, ridge):
-    """Normal equations by Cholesky; the status says where they may be singular."""
+    """Solve the normal equations by Cholesky; the status is 1 if they may be singular."""
     n_known = len(rows) if weights is None else np.count_nonzero(weights > 0)
     n_penalized = np.count_nonzero(ridge > 0)
     if n_known + n_penalized < len(ridge):
@@ -129,7 +131,7 @@ def _solve_row(rows, targets, weights, ridge):
 
 
 def _solve_few(rows, targets, weights):
-    """The shortest coefficients that explain all entries: a combination of their rows."""
+    """Return the minimum-norm coefficients that fit all entries: a combination of their rows."""
     if weights is not None:
         root = np.sqrt(weights[weights > 0])
         rows, targets = root[:, None] * rows[weights > 0], root * targets[weights > 0]
@@ -140,7 +142,7 @@ def _solve_few(rows, targets, weights):
 
 
 def cholesky(gram, doubt=1.0):
-    """Lower factor, or None where the matrix may be singular; the less doubt, the fewer."""
+    """Return the lower factor, or None if the matrix may be singular; small doubt accepts more."""
     try:
         factor = np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:
@@ -149,21 +151,21 @@ def cholesky(gram, doubt=1.0):
 
 
 def is_sound(factor, gram, eps):
-    """Whether pivots are more than rounding error. A pivot and its diagonal have the same unit.
+    """Return whether the pivots are larger than rounding errors, relative to their diagonals.
 
     Parameters
     ----------
     factor : ndarray of shape (..., k, k)
-        Of Cholesky's factorization, lower.
+        Lower factors of a Cholesky factorization.
     gram : ndarray of shape (..., k, k)
-        What was factorized.
+        The factorized matrices.
     eps : float
-        Precision of the numbers that it was made of.
+        Machine precision of the numbers from which they were computed.
 
     Returns
     -------
     sound : ndarray of bool of shape (...)
-        False where the matrix may be singular.
+        False if the matrix may be singular.
     """
     diagonal = np.diagonal(gram, axis1=-2, axis2=-1)
     shares = np.diagonal(factor, axis1=-2, axis2=-1) ** 2 / diagonal
@@ -173,31 +175,31 @@ def is_sound(factor, gram, eps):
 
 
 def refine_rows(entries, design, row_scale, ridge, start, reduction, n_threads):
-    """Improve the rows that `solve_rows` would solve, by conjugate gradients.
+    """Improve the rows of `solve_rows` by conjugate gradients.
 
     Parameters
     ----------
     entries : tuple of (indptr, indices, targets, weights)
-        Which rows of the design each row uses, in CSR layout, what they are to predict, and
-        their non-negative weights, None for ones.
+        The rows of the design that each row uses, in CSR format, their targets, and non-negative
+        weights (None for ones).
     design : C-ordered ndarray of shape (n_columns, k)
         The regressors.
     row_scale : ndarray of shape (n_rows,)
-        What the penalty of each row is multiplied with.
+        Number that multiplies the penalty of each row.
     ridge : ndarray of shape (k,)
-        Strength of the penalty of each coefficient: half its square times this.
+        Strength of the penalty on each coefficient, which is half its square times this number.
     start : C-ordered ndarray of shape (n_rows, k)
-        Where to start.
+        The initial rows.
     reduction : float
-        A row stops when its residual is this share of what it was at the start, after k
+        A row stops when its residual is below this fraction of the initial residual, but after k
         steps at the latest.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     solution : ndarray of shape (n_rows, k)
-        No row costs more than it did at the start; those without entries are zero.
+        No row costs more than at the start. Rows without entries are zero.
     """
     indptr, indices, targets, weights = entries
     solution = start.copy()
@@ -216,7 +218,7 @@ def refine_rows(entries, design, row_scale, ridge, start, reduction, n_threads):
 
 
 def conjugate_gradients(A, b, x, accuracy):
-    """Hestenes and Stiefel's method, until a share of the residual is left, or for some steps."""
+    """Iterate the method of Hestenes and Stiefel up to a relative residual or number of steps."""
     reduction, steps = accuracy
     residual = b - A @ x
     direction, square = residual, residual @ residual
@@ -233,7 +235,7 @@ def conjugate_gradients(A, b, x, accuracy):
 
 
 def normal_equations(entries, design, n_threads):
-    """Gram matrix and moments of every row on the entries that it stores.
+    """Return the Gram matrix and the moments of every row, over its stored entries.
 
     Parameters
     ----------
@@ -242,7 +244,7 @@ def normal_equations(entries, design, n_threads):
     design : C-ordered ndarray of shape (n_columns, k)
         The regressors.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
@@ -264,9 +266,9 @@ def normal_equations(entries, design, n_threads):
 
 
 def descend_rows(grams, moments, penalty, start, tol, max_rounds, n_threads):
-    """Improve rows by cyclic coordinate descent, the gradient kept up to date.
+    """Improve rows by cyclic coordinate descent, updating the gradient.
 
-    Row ``i`` goes down in, for coefficients ``v[c] >= lower[c]``::
+    Row ``i`` decreases, for coefficients ``v[c] >= lower[c]``::
 
         1/2 v' gram v - moments[i] @ v
           + scale[i] * sum_c (1/2 ridge[c] * v[c]^2 + l1[c] * |v[c]|)
@@ -274,28 +276,28 @@ def descend_rows(grams, moments, penalty, start, tol, max_rounds, n_threads):
     Parameters
     ----------
     grams : C-ordered ndarray of shape (n_rows, k, k) or (1, k, k)
-        The quadratic form of every row, or of all of them.
+        The quadratic form of every row, or one for all rows.
     moments : C-ordered ndarray of shape (n_rows, k)
-        The linear form.
+        The linear forms.
     penalty : tuple of (scale, ridge, l1, lower)
-        Arrays of shape (n_rows,), (k,), (k,), (k,); bounds are zero or minus infinity.
+        Arrays of shape (n_rows,), (k,), (k,), (k,). The bounds are zero or minus infinity.
     start : C-ordered ndarray of shape (n_rows, k)
-        Where to start.
+        The initial rows.
     tol : float
-        A row stops after a round in which no coefficient moved by more than this share of the
-        largest.
+        A row stops after a round in which no coefficient moved by more than this fraction of the
+        largest one.
     max_rounds : int
-        Rounds over the coefficients of a row at most.
+        Maximum number of rounds over the coefficients of a row.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     solution : C-ordered ndarray of shape (n_rows, k)
-        No row costs more than it did at the start. A coefficient of which nothing is known stays.
+        No row costs more than at the start. A coefficient without data and penalty does not change.
     violation : ndarray of shape (n_rows,)
-        How far the start was from the minimum: the sum of the absolute values of what the first
-        round found the gradient to be, where no bound holds it.
+        Distance of the start from the minimum: the sum of the absolute values of the gradient in
+        the first round, except where a bound is active.
     """
     scale, ridge, l1, lower = penalty
     solution = np.array(start)
@@ -318,7 +320,8 @@ def _descend(gram, moments, penalty, v, accuracy):
         for c in range(len(v)):
             if n_rounds == 0:
                 violation += _slope(gradient[c], l1[c], lower[c], v[c])
-            # What no data and no ridge speak of stays: if zero, both factors might never leave it.
+            # A coefficient without data and ridge does not change: if it became zero, neither
+            # factor could leave it.
             after = v[c]
             if curvature[c] > 0:
                 goal = curvature[c] * v[c] - gradient[c]
@@ -336,30 +339,30 @@ def _descend(gram, moments, penalty, v, accuracy):
 
 
 def settle_rows(grams, moments, penalty, start, n_threads):
-    """Move the coefficients of rows that are not zero to where the objective is least.
+    """Move the nonzero coefficients of rows to where the objective is smallest.
 
-    The objective is that of `descend_rows`. Zeros stay, but where neither bound nor absolute value
-    holds them. A coefficient that would change its sign becomes zero on the way, and the others
-    set out again (the inner loop of Lawson & Hanson 1974, :doi:`10.1137/1.9781611971217`). A row
-    whose system is singular stays.
+    The objective is that of `descend_rows`. Zeros do not change, unless neither a bound nor an L1
+    penalty holds them. A coefficient that would change its sign becomes zero on the way, and the
+    others start again (the inner loop of Lawson & Hanson 1974, :doi:`10.1137/1.9781611971217`). A
+    row with a singular system does not change.
 
     Parameters
     ----------
     grams : C-ordered ndarray of shape (n_rows, k, k) or (1, k, k)
-        The quadratic form of every row, or of all of them.
+        The quadratic form of every row, or one for all rows.
     moments : C-ordered ndarray of shape (n_rows, k)
-        The linear form.
+        The linear forms.
     penalty : tuple of (scale, ridge, l1, lower)
         As in `descend_rows`.
     start : C-ordered ndarray of shape (n_rows, k)
-        Where to start.
+        The initial rows.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     solution : C-ordered ndarray of shape (n_rows, k)
-        No row costs more than it did at the start, but for rounding error.
+        No row costs more than at the start, up to rounding errors.
     """
     scale, ridge, l1, lower = penalty
     solution = np.array(start)
@@ -369,7 +372,7 @@ def settle_rows(grams, moments, penalty, start, n_threads):
         while True:
             free = np.flatnonzero(((v != 0) | ~held) & (np.diag(A) > 0))
             after = np.zeros_like(v)
-            # Descent goes on from what is solved, so that a part of the digits is worth having.
+            # Descent continues from this solution, so a part of the digits is enough.
             factor = cholesky(A[np.ix_(free, free)], 0.1) if len(free) else None
             if factor is None:
                 break
@@ -386,17 +389,17 @@ def settle_rows(grams, moments, penalty, start, n_threads):
 
 
 def _slope(gradient, l1, lower, v):
-    """How steep the cost of one coefficient is on the side to which it may move."""
+    """Return the slope of the cost of a coefficient in the direction in which it may move."""
     if v != 0:
         return abs(gradient + np.sign(v) * l1)
     return max(-gradient - l1, 0, gradient - l1 if lower < 0 else 0)
 
 
 def least_squares_operator(rows, weights, ridge):
-    """Solve a weighted ridge regression for every possible target at once.
+    """Return the matrix that solves a weighted ridge regression for any target.
 
-    Serves rows that share their entries. Where many solutions are equally good, it is the one of
-    least Euclidean norm.
+    It is used for rows with the same observed entries. If there are several solutions, it gives the
+    one with the smallest Euclidean norm.
 
     Parameters
     ----------
@@ -405,7 +408,7 @@ def least_squares_operator(rows, weights, ridge):
     weights : ndarray of shape (n_entries,) or None
         Weights of the entries.
     ridge : ndarray of shape (k,)
-        The penalty of each coefficient.
+        The penalty on each coefficient.
 
     Returns
     -------
@@ -417,7 +420,8 @@ def least_squares_operator(rows, weights, ridge):
     if factor is not None:
         solution = cho_solve((factor, True), weighted.T, check_finite=False)
         return np.ascontiguousarray(solution.T)
-    # The design itself, not its square, tells small directions from rounding error.
+    # Small directions can be distinguished from rounding errors in the design, but not in its Gram
+    # matrix.
     root = np.ones(len(rows)) if weights is None else np.sqrt(weights.astype(np.float64))
     stacked = np.vstack([root[:, None] * rows, np.diag(np.sqrt(ridge.astype(np.float64)))])
     (inverse,) = pseudoinverses(stacked[None], np.finfo(rows.dtype).eps)
@@ -425,49 +429,48 @@ def least_squares_operator(rows, weights, ridge):
 
 
 def values_at(indptr, indices, W, Ht, n_threads):
-    """Model values ``W[i] @ Ht[j]`` at the stored entries (i, j).
+    """Return model values ``W[i] @ Ht[j]`` at the stored entries (i, j).
 
     Parameters
     ----------
     indptr, indices : ndarray
-        The entries, in CSR layout.
+        The entries, in CSR format.
     W : ndarray of shape (n_rows, k)
-        Row factors.
+        Factor of the rows.
     Ht : ndarray of shape (n_columns, k)
-        Column factors.
+        Factor of the columns.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     values : ndarray of shape (n_entries,)
-        One value an entry, in the order of ``indices``.
+        One value per entry, in the order of ``indices``.
     """
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     return np.einsum("pk,pk->p", W[rows], Ht[indices])
 
 
 def sparse_times_dense(entries, offsets, row_offsets, dense, n_threads):
-    """Product of a CSR matrix, centred and weighted where it stores something, and a tall one.
+    """Return the product of a centered and weighted CSR matrix and a tall matrix.
 
     Parameters
     ----------
     entries : tuple of (indptr, indices, data, weights)
-        The sparse factor, in CSR layout, and what its entries are multiplied with, None for
-        ones.
+        The sparse matrix in CSR format, and the weights of its entries (None for ones).
     offsets : ndarray of shape (n_columns,) or None
-        Subtracted from the entries of each column.
+        Numbers that are subtracted from the stored entries of each column.
     row_offsets : ndarray of shape (n_rows,) or None
-        Subtracted from the entries of each row.
+        Numbers that are subtracted from the stored entries of each row.
     dense : C-ordered ndarray of shape (n_columns, k)
-        The dense factor.
+        The dense matrix.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     product : C-ordered ndarray of shape (n_rows, k)
-        Rows are summed in the order of ``indices``.
+        The product. Its rows are summed in the order of ``indices``.
     """
     indptr, indices, data, weights = entries
     product = np.zeros((len(indptr) - 1, dense.shape[1]), dtype=dense.dtype)
@@ -483,66 +486,66 @@ def sparse_times_dense(entries, offsets, row_offsets, dense, n_threads):
 
 
 def dense_times_dense(A, B, n_threads):
-    """Product of a matrix and a narrow one.
+    """Return the product of a matrix and a narrow matrix.
 
     Parameters
     ----------
     A : ndarray of shape (n, m)
-        Of any order; the compiled kernel is fast where it is C- or F-ordered.
+        The matrix, in any memory order; the compiled kernel is fast if it is C- or F-ordered.
     B : ndarray of shape (m, k)
-        The narrow one.
+        The narrow matrix.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     product : C-ordered ndarray of shape (n, k)
-        The same for any number of threads.
+        The product; it does not depend on the number of threads.
     """
     return A @ B
 
 
 def sgd_epoch(entries, blocks, rows, columns, rate, adapt, n_threads):
-    """Take one stochastic step an entry: its row moves, then its column.
+    """Make one stochastic step per entry: first its row moves, then its column.
 
-    The model is ``W[i, :k] @ Ht[j, :k]`` and the biases, the last columns of the factors that
-    have one. A row moves to where it minimises, h fixed::
+    The model is ``W[i, :k] @ Ht[j, :k]`` plus the biases, which are the last columns of the factors
+    that have one. With h fixed, a row moves to the minimum of::
 
         1/2 weight * (target - model)^2 + strength * penalty(w) + |w - before|^2 / (2 * length)
 
-    but for its penalty, which follows by itself: ``shrink, then soft threshold, then bound`` in
-    the order of the proximal operator. The length is ``rate / sqrt(squares)``, and the mean
-    square of the gradient's coordinates is added to ``squares``. So no step overshoots.
+    without its penalty, which is applied afterwards in the order of the proximal operator:
+    ``shrink, then soft threshold, then bound``. The length is ``rate / sqrt(squares)``, and the
+    mean square of the coordinates of the gradient is added to ``squares``. Therefore no step
+    overshoots.
 
     Parameters
     ----------
     entries : tuple of (rows, columns, targets, row_weights, column_weights)
-        Where the entries are (int32), what they are to be, and what they count for their rows
-        and for their columns, None for ones. Entries of a block are neighbours.
+        Positions of the entries (int32), their targets, and their weights for rows and columns
+        (None for ones). The entries of a block are contiguous.
     blocks : tuple of (starts, strata)
-        Entries ``starts[b]:starts[b + 1]`` are block b, which has the rows of group
-        ``b // n_groups`` and the columns of group ``b % n_groups``. Each row of ``strata``, of
-        shape (n_strata, n_groups), lists blocks that share no group; they are taken one row
-        after the other. Both int64.
+        Entries ``starts[b]:starts[b + 1]`` are block b, which contains the rows of group ``b //
+        n_groups`` and the columns of group ``b % n_groups``. Each row of ``strata``, of shape
+        (n_strata, n_groups), lists blocks that share no group; these rows are processed one after
+        the other. Both arrays are int64.
     rows, columns : tuple of (factor, squares, strength, penalty)
-        Of either side the C-ordered factor, one accumulator a row, the strength of a row's
-        penalty for each of its entries, and the penalty of a coefficient: a tuple of its ridge,
-        its l1 penalty, its lower bound (0 or minus infinity), and the ridge of the bias, None
-        where there is no bias.
+        For each side: the C-ordered factor, one accumulator per row, the strength of the penalty of
+        a row for each of its entries, and the penalty on a coefficient: a tuple of its ridge, its
+        L1 penalty, its lower bound (0 or minus infinity), and the ridge of the bias, None if there
+        is no bias.
     rate : float
-        Length of the steps at squares of one.
+        Length of the steps if the accumulated squares are one.
     adapt : float
-        What squared gradients are multiplied with before they are added: 1, or 0 for steps of
-        a constant length.
+        Factor of squared gradients before they are added: 1, or 0 for steps of constant length.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     rows, columns : tuple of (factor, squares)
-        Where the steps ended, in new arrays.
+        The results, in new arrays.
     errors : ndarray of shape (n_blocks,)
-        Sum of the squared errors of the entries of every block there, by ``column_weights``.
+        Sum of the squared errors of the entries of every block, weighted by ``column_weights``.
     """
     starts, strata = blocks
     left, right = (_MovingSide(side) for side in (rows, columns))
@@ -562,7 +565,7 @@ def sgd_epoch(entries, blocks, rows, columns, rate, adapt, n_threads):
 
 
 class _MovingSide:
-    """A factor that takes steps, its bias apart."""
+    """A factor during the steps, with its bias separated."""
 
     def __init__(self, side):
         factor, squares, self.strength, penalty = side

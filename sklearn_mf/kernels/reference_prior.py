@@ -1,6 +1,6 @@
-"""Kernels for rows of which a diagonal form is known beforehand, in NumPy.
+"""Kernels in NumPy for rows with a given diagonal quadratic form.
 
-What is said of ``reference`` holds here, too.
+The conventions are those of ``reference``.
 """
 
 import numpy as np
@@ -8,14 +8,14 @@ from scipy.linalg import cho_solve
 
 from sklearn_mf.kernels.reference import cholesky, conjugate_gradients
 
-# Rows of so few entries are solved as soon as refined.
+# Rows with at most this number of entries are solved exactly, because this is as fast.
 FEW = 4
 
 
 def solve_prior_rows(entries, design, prior, n_threads):
-    """Solve one weighted regression a row, of which a diagonal form is known beforehand.
+    """Solve a weighted regression for each row, with a given diagonal quadratic form.
 
-    Row ``i`` minimises, over the entries ``p`` in ``indptr[i]:indptr[i + 1]``::
+    Row ``i`` minimizes, over the entries ``p`` in ``indptr[i]:indptr[i + 1]``::
 
         1/2 sum_p weights[p] * (targets[p] - design[indices[p]] @ v)^2 - moments @ v
           + 1/2 sum_c (gram[c] + scale[i] * ridge[c]) * v[c]^2
@@ -23,21 +23,21 @@ def solve_prior_rows(entries, design, prior, n_threads):
     Parameters
     ----------
     entries : tuple of (indptr, indices, targets, weights)
-        Which rows of the design each row uses, in CSR layout, what they are to predict, and
-        their positive weights.
+        The rows of the design that each row uses, in CSR format, their targets, and positive
+        weights.
     design : C-ordered ndarray of shape (n_columns, k)
         The regressors.
     prior : tuple of (moments, gram, scale, ridge)
         Arrays of shape (k,), (k,), (n_rows,), (k,). The diagonal is positive.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     solution : ndarray of shape (n_rows, k)
-        One row of coefficients a row; meaningless where the status is not 0.
+        The coefficients of each row; undefined if the status is not 0.
     status : ndarray of shape (n_rows,), int32
-        0: solved. 1: so near to singular that this precision does not tell. -1: no memory.
+        0: solved. 1: too close to singular in this precision. -1: out of memory.
     """
     n_rows, k = len(entries[0]) - 1, design.shape[1]
     solution = np.zeros((n_rows, k), dtype=design.dtype)
@@ -52,7 +52,7 @@ def solve_prior_rows(entries, design, prior, n_threads):
 
 
 def _prior_equations(entries, design, prior, i):
-    """The normal equations of a row, its diagonal form included."""
+    """Return the normal equations of a row, including its diagonal form."""
     indptr, indices, targets, weights = entries
     moments, gram, scale, ridge = prior
     part = slice(indptr[i], indptr[i + 1])
@@ -63,29 +63,29 @@ def _prior_equations(entries, design, prior, i):
 
 
 def refine_prior_rows(entries, design, prior, start, accuracy, n_threads):
-    """Improve the rows that `solve_prior_rows` would solve, by conjugate gradients.
+    """Improve the rows of `solve_prior_rows` by conjugate gradients.
 
-    Residuals are divided by the diagonal form, the preconditioner: what is left are the entries of
-    the row alone. Rows of few entries are solved.
+    The diagonal form is the preconditioner, so that only the entries of the row remain. Rows with
+    few entries are solved exactly.
 
     Parameters
     ----------
     entries, design, prior : tuple, C-ordered ndarray, tuple
         As in `solve_prior_rows`.
     start : C-ordered ndarray of shape (n_rows, k)
-        Where to start.
+        The initial rows.
     accuracy : tuple of (float, int)
-        A row stops when its residual, as the preconditioner measures it, is this share of what it
-        was at the start; and steps at most.
+        Fraction of the initial residual, in the norm of the preconditioner, at which a row stops;
+        and maximum number of steps.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     solution : ndarray of shape (n_rows, k)
-        No row costs more than it did at the start.
+        No row costs more than at the start.
     status : ndarray of shape (n_rows,), int32
-        As in `solve_prior_rows`, of those that are solved.
+        As in `solve_prior_rows`, for rows that are solved exactly.
     """
     solution, status = _with_few_solved(entries, design, prior, start, FEW)
     reduction, steps = accuracy
@@ -100,29 +100,29 @@ def refine_prior_rows(entries, design, prior, start, accuracy, n_threads):
 
 
 def descend_prior_rows(entries, design, prior, start, size, n_threads):
-    """Improve the rows that `solve_prior_rows` would solve, a block of coefficients at a time.
+    """Improve the rows of `solve_prior_rows` by solving for blocks of coefficients.
 
-    Each block in turn is solved, all others fixed (Rendle et al. 2021,
-    :doi:`10.48550/arXiv.2110.14044`). Rows of no more entries than a block has coefficients are
-    solved.
+    Each block in turn is solved with all others fixed (Rendle et al. 2021,
+    :doi:`10.48550/arXiv.2110.14044`). Rows with at most as many entries as a block has coefficients
+    are solved exactly.
 
     Parameters
     ----------
     entries, design, prior : tuple, C-ordered ndarray, tuple
         As in `solve_prior_rows`.
     start : C-ordered ndarray of shape (n_rows, k)
-        Where to start.
+        The initial rows.
     size : int
-        Coefficients of a block.
+        Number of coefficients in a block.
     n_threads : int
-        Threads of the compiled kernel.
+        Number of threads of the compiled kernel.
 
     Returns
     -------
     solution : ndarray of shape (n_rows, k)
-        No row costs more than it did at the start.
+        No row costs more than at the start.
     status : ndarray of shape (n_rows,), int32
-        As in `solve_prior_rows`, of those that are solved.
+        As in `solve_prior_rows`, for rows that are solved exactly.
     """
     solution, status = _with_few_solved(entries, design, prior, start, size)
     for i in np.flatnonzero(np.diff(entries[0]) > size):
@@ -137,7 +137,7 @@ def descend_prior_rows(entries, design, prior, start, size, n_threads):
 
 
 def _with_few_solved(entries, design, prior, start, few):
-    """A copy of the start in which the rows of few entries are solved, and their status."""
+    """Return a copy of the start with rows of few entries solved, and their status."""
     solved, status = solve_prior_rows(entries, design, prior, 1)
     is_long = np.diff(entries[0]) > few
     status[is_long] = 0
