@@ -128,7 +128,7 @@ class TestClassesForObjects:
         )
 
     def test_solvers(self):
-        assert "write Adam()" in message(model(solver=Adam).fit, complete())
+        assert "pass an object, Adam()" in message(model(solver=Adam).fit, complete())
 
     @pytest.mark.parametrize(
         "estimator",
@@ -142,7 +142,7 @@ class TestClassesForObjects:
     def test_estimators(self, estimator):
         told = message(estimator.fit, punch_holes(complete()))
         assert "'estimator' parameter" in told
-        assert "write MatrixFactorization()" in told
+        assert "pass an object, MatrixFactorization()" in told
 
 
 class Unfinished(BaseLoss):

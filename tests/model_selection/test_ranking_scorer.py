@@ -175,9 +175,9 @@ def test_dislikes_stay_visible_and_are_never_relevant():
     ("metric", "message"),
     [
         ("ndgc@20", r"metric must be one of .*Did you mean 'ndcg'"),
-        ("ndcg", "write 'ndcg@20'"),
-        ("recall@0", "write 'recall@20'"),
-        ("recall@x", "write 'recall@20'"),
+        ("ndcg", "use 'ndcg@20'"),
+        ("recall@0", "use 'recall@20'"),
+        ("recall@x", "use 'recall@20'"),
     ],
 )
 def test_metrics_that_do_not_exist_are_refused(metric, message):
