@@ -92,7 +92,7 @@ def from_files(size):
         model(32, 5).fit(B)
         reads = (B.n_reads - reads) / B.n_blocks
     print(f"\nFrom files: {nnz / 1e6:.0f} million entries, k = 32, 40 blocks\n")
-    print(f"{1e9 * seconds / nnz:.0f} ns an entry and sweep; {reads:.0f} reads of a fit of 5 sweeps")
+    print(f"{1e9 * seconds / nnz:.0f} ns an entry and sweep; a fit of 5 sweeps reads {reads:.0f} x")
     print(f"{peak:.0f} MB beyond {before:.0f}; W is {shape[0] * 32 * 4 / 2**20:.0f} MB")
 
 

@@ -96,6 +96,12 @@ class RowBlocks:
             f"n_blocks={self.n_blocks})"
         )
 
+    def __getitem__(self, rows):
+        raise TypeError(
+            f"{self!r} is not indexed: what is asked of single rows takes these rows in memory, "
+            "such as those that read(number) returns."
+        )
+
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
             f"{self!r} is not pulled into memory unasked. Where it fits, stack the blocks that "

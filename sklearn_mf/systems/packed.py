@@ -144,7 +144,7 @@ def _half_of_squares(packed, v):
     """Half the sum of ``v'G v`` over matrices of which the upper triangles are packed."""
     k, total, start = v.shape[1], 0.0, 0
     for i in range(k):
-        row = packed[:, start : start + k - i]  # of which what is right of the diagonal counts twice
+        row = packed[:, start : start + k - i]  # what is right of the diagonal counts twice
         start += k - i
         products = np.einsum("nj,nj->n", row, v[:, i:], dtype=np.float64)
         total += float(np.vdot(v[:, i], products - 0.5 * row[:, 0] * v[:, i]))
