@@ -49,8 +49,12 @@ from sklearn_mf.plotting import RankSearchDisplay
 
 search = RankSearchCV(model, ranks, random_state=0).fit(X)
 display = RankSearchDisplay.from_estimator(search, errorbar_kwargs={"label": "hidden entries"})
-display.ax_.plot(ranks, row_errors, ".-", label="rows held out")
+display.ax_.plot(ranks, row_errors, "s--", color="#d55e00", label="rows held out")
 display.ax_.set_ylabel("Mean squared error")
+display.ax_.set_title(
+    f"Hidden entries find {search.best_rank_} components; rows held out would choose "
+    f"{ranks[np.argmin(row_errors)]}"
+)
 display.ax_.legend()
 plt.show()
 

@@ -52,16 +52,18 @@ print(f"hidden entries are predicted best with {best} components; the truth has 
 import matplotlib.pyplot as plt
 
 _, ax = plt.subplots(layout="constrained")
-ax.plot(ranks, fitted.mean(axis=1), "o-", label="fitted entries")
+ax.plot(ranks, fitted.mean(axis=1), "s--", color="#e69f00", label="fitted entries")
 ax.errorbar(
     ranks,
     predicted.mean(axis=1),
     predicted.std(axis=1),
     fmt="o-",
+    color="#0072b2",
     capsize=3,
     label="hidden entries",
 )
 ax.axvline(true_rank, color="0.5", linestyle=":", label="truth")
 ax.set(xlabel="Number of components", ylabel="Root mean squared error", ylim=0)
+ax.set_title(f"Hidden entries are predicted best with {best} components")
 ax.legend()
 plt.show()

@@ -58,16 +58,18 @@ best = max(folds, key=lambda name: folds[name].mean())
 behind = {name: folds[best] - values for name, values in folds.items() if name != best}
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
-titles = "R² of hidden entries", f"Behind {best}, fold by fold"
-for ax, values, title in zip(axes, (folds, behind), titles, strict=True):
+labels = "R² of hidden entries", f"R² behind {best}, fold by fold"
+for ax, values, label in zip(axes, (folds, behind), labels, strict=True):
     for place, of_folds in enumerate(values.values()):
         error = of_folds.std(ddof=1) / np.sqrt(len(of_folds))
         ax.plot(of_folds, np.full(len(of_folds), place + 0.2), "o", color="0.7", markersize=4)
-        ax.errorbar(of_folds.mean(), place, xerr=error, fmt="o", color="C0", capsize=5)
+        ax.errorbar(of_folds.mean(), place, xerr=error, fmt="o", color="#0072b2", capsize=5)
     ax.set_yticks(range(len(values)), values)
     ax.set_ylim(len(values) - 0.4, -0.6)
-    ax.set_title(title)
+    ax.set_xlabel(label)
     ax.grid(axis="x", alpha=0.4)
+nearest = min(behind, key=lambda name: behind[name].mean())
+figure.suptitle(f"{best} is ahead; {nearest} comes next, {behind[nearest].mean():.2f} behind in R²")
 axes[1].axvline(0, color="0.3", linewidth=1)
 plt.show()
 
