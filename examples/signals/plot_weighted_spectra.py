@@ -4,8 +4,7 @@ Spectra with inverse variances
 
 A survey of the sky tells with every pixel of a spectrum how sure it is: an inverse variance, which
 is zero where a cosmic ray hit or the sky was too bright. As weights they make a factorization the
-likeliest one. What do they gain over a mask, which either
-trusts a pixel or does not?
+likeliest one. What do they gain over a mask, which either trusts a pixel or does not?
 """
 
 # %%

@@ -3,8 +3,9 @@ Digits with missing pixels
 ==========================
 
 Half of the pixels of the handwritten digits are hidden, and the digits are to be
-recognised all the same. :class:`~sklearn_mf.MatrixFactorization` accepts missing values; principal component analysis needs an imputer first. Which of them, in front of
-the same classifiers, recognises more digits, and how long does it take?
+recognised all the same. :class:`~sklearn_mf.MatrixFactorization` accepts missing values;
+principal component analysis needs an imputer first. Which of them, in front of the same
+classifiers, recognises more digits, and how long does it take?
 """
 
 # %%
