@@ -57,7 +57,7 @@ class BackgroundObservations(ObservedMatrix):
         X : CSR matrix of shape (n_rows, n_columns)
             The stored values, in canonical format.
         extra : ndarray
-            The positive weights c, in the layout of ``X.data``.
+            The positive weights kappa, in the layout of ``X.data``.
         background : float
             The weight a.
         row_weight : ndarray of shape (n_rows,) or None

@@ -141,7 +141,7 @@ class PackedSystems:
 
 
 def _half_of_squares(packed, v):
-    """Half the sum of ``v'G v`` over matrices of which the upper triangles are packed."""
+    """Return half the sum of ``v'G v`` over matrices with packed upper triangles."""
     k, total, start = v.shape[1], 0.0, 0
     for i in range(k):
         row = packed[:, start : start + k - i]  # what is right of the diagonal counts twice
