@@ -60,7 +60,7 @@ MISTAKES = {
     ),
     "a dict of columns": (
         lambda: model().fit({"a": [1, 2]}),
-        ["X is a dict", "pandas.DataFrame"],
+        ["got dict", "pandas.DataFrame"],
     ),
     "one dimension": (lambda: model().fit(COMPLETE[:, 0]), ["1D array", "reshape(-1, 1)"]),
     "infinity": (lambda: model().fit(changed(4, 1, np.inf)), ["inf in row 4, column 1"]),
@@ -86,7 +86,7 @@ MISTAKES = {
     ),
     "a class for a solver": (
         lambda: model(solver=GradientDescent).fit(FRAME),
-        ["is a class", "write GradientDescent()"],
+        ["is a class", "pass an object, GradientDescent()"],
     ),
     "a whole float for a rank": (
         lambda: model(n_components=2.0).fit(FRAME),
@@ -118,7 +118,7 @@ MISTAKES = {
     ),
     "measurements for a logistic loss": (
         lambda: model(loss="logistic").fit(COMPLETE),
-        ["Column 0", "has 0.736962", "Code X as 0 and 1"],
+        ["Column 0", "contains 0.736962", "Encode X as 0 and 1"],
     ),
     "nothing observed": (
         lambda: model().fit(np.full((4, 3), np.nan)),
@@ -126,11 +126,11 @@ MISTAKES = {
     ),
     "weights of entries the other way round": (
         lambda: model().fit(COMPLETE, entry_weight=np.ones((5, 12))),
-        ["shape (5, 12), X has (12, 5)", "Pass entry_weight.T"],
+        ["shape (5, 12), but X has shape (12, 5)", "Pass entry_weight.T"],
     ),
     "weights of samples for entries": (
         lambda: model().fit(COMPLETE, entry_weight=np.ones(12)),
-        ["shape (12,), X has (12, 5)", "Weights of samples are sample_weight"],
+        ["shape (12,), but X has shape (12, 5)", "Use sample_weight for weights of samples"],
     ),
     "weights of entries for samples": (
         lambda: model().fit(COMPLETE, sample_weight=np.ones((12, 5))),
