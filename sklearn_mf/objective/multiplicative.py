@@ -138,7 +138,9 @@ def first_codes(observations: ObservedMatrix, loss, design, penalty):
     of_model = observations.pull_rows(np.ones_like(observations.values), design).sum(axis=1)
     codes = np.zeros_like(design, shape=(observations.shape[0], design.shape[1]))
     np.divide(of_data, of_model[:, None], out=codes, where=of_model[:, None] > 0)
-    for _ in range(FIRST_UPDATES):
-        _, *parts = observations.split_gradient(codes, design, loss)
-        codes = multiplied(GradientParts(*parts), penalty, codes, loss.exponent)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a factor that is next to nothing
+        for _ in range(FIRST_UPDATES):
+            _, *parts = observations.split_gradient(codes, design, loss)
+            codes = multiplied(GradientParts(*parts), penalty, codes, loss.exponent)
+    codes[~np.isfinite(codes).all(axis=1)] = 0
     return codes
