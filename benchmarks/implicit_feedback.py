@@ -9,12 +9,13 @@ implicit irspack cmfrec``.
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from unittest.mock import patch
 
 import numpy as np
 from _harness import Case, cached, main, measure, measure_sweeps
 from scipy import sparse
 
-from sklearn_mf import ImplicitFactorization
+from sklearn_mf import ImplicitFactorization, kernels
 from sklearn_mf.solvers import ALS
 
 BACKGROUND, STRENGTH = 0.1, 0.003
@@ -70,6 +71,17 @@ def ours(X, k, n_sweeps, inner="auto", background=BACKGROUND, strength=STRENGTH,
         max_iter=n_sweeps,
         random_state=0,
     ).fit(X)
+
+
+def three_steps(X, k, n_sweeps):
+    """Conjugate gradients of as many steps as those of the peers, instead of to a tolerance."""
+    refine = kernels.refine_prior_rows
+
+    def refined(entries, design, prior, start, accuracy, n_threads):
+        return refine(entries, design, prior, start, (0.0, 3), n_threads)
+
+    with patch.object(kernels, "refine_prior_rows", refined):
+        return ours(X, k, n_sweeps, "cg")
 
 
 def implicit(X, k, n_sweeps, threads, exact):
@@ -224,6 +236,7 @@ def make_cases(args):
     sweeps = {
         "sklearn_mf, exact": (partial(ours, inner="cholesky"), False, "sklearn_mf"),
         "sklearn_mf, conjugate gradients": (partial(ours, inner="cg"), False, "sklearn_mf"),
+        "sklearn_mf, three conjugate gradients": (three_steps, False, "sklearn_mf"),
         "sklearn_mf, blocks of 64": (partial(ours, inner="blocks"), False, "sklearn_mf"),
         "implicit, exact": (partial(implicit, exact=True), True, "implicit"),
         "implicit, conjugate gradients": (partial(implicit, exact=False), True, "implicit"),

@@ -61,7 +61,8 @@ class ImplicitFactorization(StreamedFactorization):
     n_components : int, default=64
         Number of components. If X has fewer features, the number of features is used.
     unobserved_weight : float, default=0.1
-        Weight :math:`a` of all cells. Smaller values suit data with many columns.
+        Weight :math:`a` of all cells. Smaller values suit data with many columns: with binary
+        confidences, 10 to 40 times the share of the cells that are stored is a good start.
     confidence : {"binary", "linear", "log"} or callable, default="binary"
         Confidence that a stored value x adds to the weight of its cell: 1, ``abs(x)``,
         ``log(1 + abs(x))``, or the result of a callable for an array of absolute values.
