@@ -29,6 +29,11 @@ def low_rank(n_samples=30, n_features=20, rank=3, noise=0.1, mean=0.0, seed=0):
     return mean + product + noise * rng.normal(size=(n_samples, n_features))
 
 
+def random_csr(shape, density, seed=0, dtype=np.float64):
+    """A sparse array of uniform random numbers, drawn as the oldest supported SciPy can."""
+    return sparse.csr_array(sparse.random(*shape, density, "csr", dtype, random_state=seed))
+
+
 def punch_holes(X, share=0.3, seed=1):
     """X with a share of its entries NaN, one entry of every row and column kept."""
     hidden = np.random.default_rng(seed).random(X.shape) < share

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import sparse
+from conftest import random_csr
 
 from sklearn_mf import ImplicitFactorization
 from sklearn_mf.blocks import from_csr
@@ -10,7 +10,7 @@ from sklearn_mf.solvers import ALS
 
 
 def plays(dtype=np.float64):
-    X = sparse.random_array((150, 40), density=0.15, format="csr", random_state=0)
+    X = random_csr((150, 40), 0.15)
     X.data = np.ceil(5 * X.data)
     return X.astype(dtype)
 

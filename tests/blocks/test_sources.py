@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import random_csr
 from scipy import sparse
 
 from sklearn_mf import MatrixFactorization
@@ -37,7 +38,7 @@ def test_integers_are_fitted_in_double_precision(tmp_path):
 
 
 def test_sparse_matrices_whose_arrays_are_mapped(tmp_path):
-    S = sparse.random_array((30, 7), density=0.3, format="csr", random_state=0)
+    S = random_csr((30, 7), 0.3)
     for name in ("data", "indices", "indptr"):
         np.save(tmp_path / f"{name}.npy", getattr(S, name))
     arrays = [np.load(tmp_path / f"{n}.npy", mmap_mode="r") for n in ("data", "indices", "indptr")]

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import low_rank, minutes_on_reference, punch_holes, store_observed
+from conftest import low_rank, minutes_on_reference, punch_holes, random_csr, store_observed
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -350,7 +350,7 @@ class TestZerosThatCount:
                 np.testing.assert_allclose(found, expected, rtol=1e-4)
 
     def test_in_little_memory(self):
-        X = sparse.random_array((20_000, 4_000), density=1e-3, rng=np.random.default_rng(0))
+        X = random_csr((20_000, 4_000), 1e-3)
         model = MatrixFactorization(max_iter=3, tol=1e-1, solver="als", random_state=0)
         search = search_of(model, [1, 2], cv=2, refit=False)
         tracemalloc.start()

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import minutes_on_reference
+from conftest import minutes_on_reference, random_csr
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -64,7 +64,7 @@ def test_whitened_codes_are_led_back():
 
 def test_batches_are_parts_of_the_whole(estimator):
     X = counts(50, seed=1)
-    exclude = sparse.random_array(X.shape, density=0.2, rng=0)
+    exclude = random_csr(X.shape, 0.2)
     items, scores = estimator.recommend(X, n=6, items=np.arange(20), exclude=exclude)
     found = list(
         estimator.iter_recommend(X, n=6, batch_size=16, items=np.arange(20), exclude=exclude)

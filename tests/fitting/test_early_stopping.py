@@ -4,7 +4,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import fit_for, low_rank, minutes_on_reference, punch_holes, store_observed
+from conftest import (
+    fit_for,
+    low_rank,
+    minutes_on_reference,
+    punch_holes,
+    random_csr,
+    store_observed,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -278,7 +285,7 @@ class TestWhatIsHidden:
             MatrixFactorization(1, bias=bias, early_stopping=True, random_state=0).fit(X)
 
     def test_zeros_that_count_are_never_made_dense(self):
-        X = sparse.random_array((20_000, 5_000), density=1e-3, rng=np.random.default_rng(0)).tocsr()
+        X = random_csr((20_000, 5_000), 1e-3)
         model = MatrixFactorization(4, early_stopping=True, max_iter=3, tol=0, random_state=0)
         tracemalloc.start()
         try:

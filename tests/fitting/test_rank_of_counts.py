@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from conftest import random_csr
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold, TimeSeriesSplit
@@ -63,7 +64,7 @@ def test_auto_finds_the_rank_without_anything_dense(never_dense, bias, alpha):
 )
 def test_large_data_are_never_dense(never_dense, make):
     rng, shape = np.random.default_rng(0), (4000, 1500)
-    W, H = (sparse.random_array(s, density=0.05, rng=rng) for s in ((4000, 3), (3, 1500)))
+    W, H = (random_csr(s, 0.05, rng) for s in ((4000, 3), (3, 1500)))
     X = sparse.csr_array(W @ H)
     X.data += 0.001 * rng.normal(size=X.nnz)
     tracemalloc.start()

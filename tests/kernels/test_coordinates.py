@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes, store_observed
+from conftest import low_rank, punch_holes, random_csr, store_observed
 from scipy import sparse
 from scipy.optimize import nnls
 from sklearn.linear_model import ElasticNet
@@ -16,7 +16,7 @@ INF = np.inf
 
 def rows(n_rows=40, n_columns=30, k=5, seed=0, dtype=np.float64, index=np.int32, weighted=True):
     rng = np.random.default_rng(seed)
-    X = sparse.random_array((n_rows, n_columns), density=0.4, rng=rng, format="csr")
+    X = random_csr((n_rows, n_columns), 0.4, rng)
     weights = (rng.random(X.nnz) + 0.5).astype(dtype) if weighted else None
     entries = X.indptr.astype(index), X.indices.astype(index), X.data.astype(dtype), weights
     return entries, rng.normal(size=(n_columns, k)).astype(dtype)

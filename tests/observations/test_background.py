@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import random_csr
 from scipy import sparse
 
 from sklearn_mf import kernels
@@ -22,7 +23,7 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def both_views(dtype=np.float64, shape=(40, 30), weighted=True, seed=0):
     """The same data as a background with corrections, and as a dense table with weights."""
     rng = np.random.default_rng(seed)
-    X = sparse.random_array(shape, density=0.3, rng=rng, format="csr", dtype=dtype)
+    X = random_csr(shape, 0.3, rng, dtype)
     X.data[:] = 1
     extra = (rng.random(X.nnz) + 0.5).astype(dtype)
     row_weight = None
@@ -122,7 +123,7 @@ def test_components_that_are_zero_or_alike_leave_the_shortest_rows(alpha):
 @DTYPES
 def test_confidence_of_a_billion_is_solved(dtype):
     rng = np.random.default_rng(0)
-    X = sparse.random_array((20, 15), density=0.4, rng=rng, format="csr", dtype=dtype)
+    X = random_csr((20, 15), 0.4, rng, dtype)
     X.data[:] = 1
     extra = np.full(X.nnz, 1e9, dtype)
     one = BackgroundObservations.of_entries(X, extra, 1.0)
@@ -190,7 +191,7 @@ def test_gram_matrix_and_ridge_are_diagonal_in_the_shared_basis(ridge):
 
 def prior_rows(dtype, index, k, with_moments=True, n_rows=60, n_columns=80):
     rng = np.random.default_rng(k)
-    X = sparse.random_array((n_rows, n_columns), density=0.5, rng=rng, format="csr")
+    X = random_csr((n_rows, n_columns), 0.5, rng)
     X = X.multiply(rng.random(X.shape) < rng.random((n_rows, 1))).tocsr()
     entries = (
         X.indptr.astype(index),

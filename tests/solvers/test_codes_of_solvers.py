@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import low_rank, punch_holes
+from conftest import low_rank, punch_holes, random_csr
 from scipy import sparse
 from sklearn.datasets import load_digits, load_wine
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -91,7 +91,7 @@ def test_two_samples_have_the_codes_of_pca():
 
 @pytest.mark.parametrize("solver", ["svd", "als"])
 def test_sparse_data_have_the_form_of_dense(solver):
-    X = sparse.random_array((200, 40), density=0.2, rng=np.random.default_rng(0)).tocsr()
+    X = random_csr((200, 40), 0.2)
     X = X @ sparse.diags_array(np.linspace(5, 1, 40))
     ours = [model(4, solver, tol=1e-10, max_iter=2000).fit(data) for data in (X, X.toarray())]
     pca = PCA(4, svd_solver="full").fit(X.toarray())
