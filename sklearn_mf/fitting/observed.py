@@ -42,8 +42,7 @@ def observed(X, loss, unstored, names=None, entry_weight=None, sample_weight=Non
     if isinstance(X, RowBlocks):
         if not loss.is_squared:
             raise ValueError(
-                f"loss={loss.name!r} is not served where X lies in blocks of rows: use "
-                "loss='squared'."
+                f"loss={loss.name!r} does not support X in blocks of rows: use loss='squared'."
             )
         make = partial(observe, unstored=unstored)
         return observed_in_blocks(X, make, entry_weight, sample_weight)

@@ -1,7 +1,7 @@
-"""Sums of normal equations in NumPy; what `sklearn_mf.kernels.reference` says holds here, too.
+"""Sums of normal equations in NumPy; the conventions are those of `sklearn_mf.kernels.reference`.
 
-Equations of a row add up over groups of its entries, wherever these are. Of a symmetric matrix
-the upper triangle is kept, row after row: half the numbers.
+The equations of a row are sums over groups of its entries. Only the upper triangle of a symmetric
+matrix is stored, row by row.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn_mf.kernels.reference import cholesky
 
 
 def add_equations(entries, design, packed, moments, n_threads):
-    """Add normal equations of rows to sums of them, in place.
+    """Add the normal equations of rows to sums, in place.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def parabola_of(loss, x, m):
         if np.isnan(m[wrong][0]):
             raise ValueError(
                 "The model diverged: one of its values is NaN, so factors are infinite or far out "
-                "of proportion. Scale X, or give alpha_W and alpha_H like numbers above 0."
+                "of proportion. Scale X, or use similar positive numbers for alpha_W and alpha_H."
             )
         raise ValueError(
             f"{type(loss).__name__}.{method} returned the weight {weight[wrong][0]:g} for a data "

@@ -359,7 +359,7 @@ class Limits:
     unexplained: float = np.inf
 
     def least(self, objective):
-        """By which the objective must fall to go on, over `tol`."""
+        """Return the quantity of which the fraction `tol` must be exceeded by the decrease."""
         return max(min(objective, self.unexplained - objective), self.floor)
 
 

@@ -233,7 +233,7 @@ def _extrapolated(points, images, metric):
     last = images[-1]
     if len(images) == 1:
         return last
-    # Squares of what is far below the factors themselves might vanish in their unit.
+    # The changes are divided by the size of the factors, because their squares might underflow.
     size = float(np.abs(last * metric).max(initial=0))
     if not size > TINY:
         return last

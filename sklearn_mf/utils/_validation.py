@@ -326,7 +326,7 @@ def _check_blocks(estimator, X, *, reset):
 
 
 def check_block(X, first_row, entry_weight=None, *, dtype, missing_values, unstored):
-    """Validate a block of rows and its weights; an error says where it is among all rows."""
+    """Validate a block of rows and its weights; errors contain the position of the block."""
     try:
         X = check_holed(X, missing_values, dtype=dtype)
         return X, check_entry_weight(entry_weight, X, unstored)
