@@ -382,8 +382,8 @@ class TestRefusals:
         ("parameters", "match"),
         [
             ({"min_value": 2.0, "max_value": 1.0}, "min_value must not exceed"),
-            ({"min_value": [0.0, 1.0]}, "min_value has the shape"),
-            ({"max_value": np.ones((2, 2))}, "max_value has the shape"),
+            ({"min_value": [0.0, 1.0]}, "min_value must be a number"),
+            ({"max_value": np.ones((2, 2))}, "max_value must be a number"),
             ({"estimator": Ridge()}, "estimator"),
             ({"add_indicator": "yes"}, "add_indicator"),
             ({"round_features": ["no such"]}, "column"),

@@ -365,7 +365,7 @@ class TestPlacesOfValues:
     def test_ones_that_a_loss_cannot_take(self, loss, value, container):
         X = np.eye(6)
         X[4, 2] = value
-        with pytest.raises(ValueError, match=f"Column 2 of X: .*has {value:g}"):
+        with pytest.raises(ValueError, match=f"Column 2 of X: .*contains {value:g}"):
             model(loss=loss).fit(container(X))
         with pytest.raises(ValueError, match="Column 'c' of X: "):
             model(loss=loss).fit(pd.DataFrame(X, columns=list("abcdef")))

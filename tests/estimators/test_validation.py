@@ -88,7 +88,7 @@ class TestX:
     @pytest.mark.parametrize(
         ("X", "message"),
         [
-            (np.full((4, 3), "text"), "X has the dtype <U4: only numbers"),
+            (np.full((4, 3), "text"), "X has dtype <U4, but must be numeric"),
             (np.ones((4, 3), dtype=complex), "Complex data not supported"),
             (sparse.csr_array(np.ones((4, 3), dtype=complex)), "Complex data not supported"),
             (np.empty((0, 3)), r"0 sample\(s\)"),
@@ -321,9 +321,9 @@ class TestWeights:
     @pytest.mark.parametrize(
         ("weight", "message"),
         [
-            (np.ones((N_SAMPLES, N_FEATURES + 1)), "entry_weight has the shape"),
-            (np.ones((N_SAMPLES - 1, N_FEATURES)), "entry_weight has the shape"),
-            (np.ones((N_FEATURES, N_SAMPLES)), "entry_weight has the shape"),
+            (np.ones((N_SAMPLES, N_FEATURES + 1)), "entry_weight has shape"),
+            (np.ones((N_SAMPLES - 1, N_FEATURES)), "entry_weight has shape"),
+            (np.ones((N_FEATURES, N_SAMPLES)), "entry_weight has shape"),
             (with_value(np.ones((N_SAMPLES, N_FEATURES)), -1), "entry_weight has negative"),
             (with_value(np.ones((N_SAMPLES, N_FEATURES)), np.nan), "entry_weight contains NaN"),
             (with_value(np.ones((N_SAMPLES, N_FEATURES)), np.inf), "entry_weight contains inf"),

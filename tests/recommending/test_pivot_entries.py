@@ -219,7 +219,7 @@ BAD = [
     ({}, {"product": ["x", None, "y"]}, "no label in row 1, column 'product'"),
     ({"aggregate": "error"}, {}, r"pair 'a', 'x' is repeated .* 1 rows repeat"),
     ({"aggregate": "median"}, {}, "'aggregate' parameter"),
-    ({"column_labels": ["x", "x"]}, {}, "column_labels has 'x' more than once"),
+    ({"column_labels": ["x", "x"]}, {}, "column_labels contains 'x' more than once"),
     ({"column_labels": ["q"], "unknown": "drop"}, {}, "no entry with known labels"),
 ]
 
