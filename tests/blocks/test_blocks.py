@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_mf import NMF, MatrixFactorization
 from sklearn_mf.blocks import RowBlocks, from_arrays, from_npy
+from sklearn_mf.observations import BlockedObservations, Look, observe
+from sklearn_mf.systems import RowPenalty
 
 CUTS = (100, 130)
 
@@ -143,11 +146,12 @@ def test_one_block_has_the_rows_of_memory_to_the_last_bit():
 
 
 @pytest.mark.parametrize("bias", [False, "both"])
-def test_a_sweep_reads_the_data_once(bias):
+@pytest.mark.parametrize("weight", [None, np.linspace(0.5, 2, 220)], ids=["plain", "weighted"])
+def test_a_sweep_reads_the_data_once(bias, weight):
     B = in_blocks(data("stored"))
-    few = model("stored", bias=bias, tol=0, max_iter=3).fit(B)
+    few = model("stored", bias=bias, tol=0, max_iter=3).fit(B, sample_weight=weight)
     before = B.n_reads
-    many = model("stored", bias=bias, tol=0, max_iter=10).fit(B)
+    many = model("stored", bias=bias, tol=0, max_iter=10).fit(B, sample_weight=weight)
     per_sweep = (B.n_reads - 2 * before) / B.n_blocks
     assert per_sweep == many.n_iter_ - few.n_iter_
     # One for sums of rows and columns, five for the start, three for the codes and their error.
@@ -246,3 +250,21 @@ def test_nothing_of_dask_is_imported_with_the_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_sums_for_columns_are_known_again_only_for_the_same_rows():
+    """What one visit has added up must not answer for other rows."""
+    X, rng = data("stored"), np.random.default_rng(2)
+    seen = observe(X, unstored="missing")
+    blocks = from_arrays([X[:90], X[90:]]).checked(lambda X, first, weights: (X, weights))
+    make = partial(observe, unstored="missing")
+    lying = BlockedObservations(blocks.engine(), Look(make), X.shape, X.dtype)
+    offsets = np.zeros(220)
+    penalty = RowPenalty.of_ridge(np.ones(30), np.full(4, 0.1))
+    one, other = (rng.normal(size=(220, 4)) for _ in range(2))
+    for design in (one, other, other, one):
+        found = lying.T.solve_rows(design, offsets, penalty)
+        expected = seen.T.solve_rows(design, offsets, penalty)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+    # One visit for the totals of columns, and one for each change of the design.
+    assert blocks.n_reads / blocks.n_blocks == 4
