@@ -152,6 +152,8 @@ def test_a_sweep_reads_the_data_once(bias, weight):
     few = model("stored", bias=bias, tol=0, max_iter=3).fit(B, sample_weight=weight)
     before = B.n_reads
     many = model("stored", bias=bias, tol=0, max_iter=10).fit(B, sample_weight=weight)
+    memory = model("stored", bias=bias, tol=0, max_iter=10).fit(data("stored"), None, weight)
+    np.testing.assert_allclose(many.loss_curve_, memory.loss_curve_, rtol=1e-11)
     per_sweep = (B.n_reads - 2 * before) / B.n_blocks
     assert per_sweep == many.n_iter_ - few.n_iter_
     # One for sums of rows and columns, five for the start, three for the codes and their error.
