@@ -166,11 +166,20 @@ class Quantile(BaseLoss):
 
 
 def _distance(residual, smoothing):
-    # A float64 scalar of NumPy would convert float32 to float64.
-    return np.hypot(residual, float(smoothing))
+    return np.hypot(residual, _within_range(smoothing, residual))
 
 
 def _rounded(residual, smoothing):
     # A difference of two numbers of the size of the smoothing would cancel its digits.
-    smoothing = float(smoothing)
+    smoothing = _within_range(smoothing, residual)
     return residual * (residual / (np.hypot(residual, smoothing) + smoothing))
+
+
+def _within_range(smoothing, residual):
+    """The smoothing, or the least whose inverse can be squared in the precision of the residual.
+
+    In the unit of large data it may be zero in single precision, and the weight of an exact
+    prediction infinite.
+    """
+    # A float64 scalar of NumPy would convert float32 to float64.
+    return max(float(smoothing), float(np.finfo(np.asarray(residual).dtype).tiny) ** 0.25)

@@ -80,7 +80,8 @@ class Layout:
     def per_coefficient(self, component, bias, dtype):
         """Return an array of shape (width,) with one number for components and one for the bias."""
         values = np.full(self.width, component, dtype=dtype)
-        values[self.n_components :] = bias
+        # In the unit of huge data the penalty of a bias may be too large for single precision.
+        values[self.n_components :] = min(bias, float(np.finfo(dtype).max) ** 0.5)
         return values
 
     # Factors as regressors of one another -------------------------------------------------
