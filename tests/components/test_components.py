@@ -199,9 +199,9 @@ class TestEveryForm:
 
     def test_what_does_not_fit_is_refused(self, form):
         W, H = factors()
-        with pytest.raises(ValueError, match="W has 4 columns, H has 2 rows"):
+        with pytest.raises(ValueError, match="W has 4 columns, but H has 2 rows"):
             form(W, H[:2])
-        with pytest.raises(ValueError, match="W has 3 columns, H has 4 rows"):
+        with pytest.raises(ValueError, match="W has 3 columns, but H has 4 rows"):
             form(W[:, :3], H)
         with pytest.raises(ValueError, match="Input H contains NaN"):
             form(W, np.where(H > 1, np.nan, H))
@@ -257,7 +257,7 @@ class TestAlignment:
         _, H = factors()
         with pytest.raises(ValueError, match="b has 3 components, fewer than the 4"):
             align_components(H, H[:3])
-        with pytest.raises(ValueError, match="a has 12 features, b has 11"):
+        with pytest.raises(ValueError, match="a has 12 features, but b has 11"):
             align_components(H, H[:, 1:])
         with pytest.raises(ValueError, match="Input b contains infinity"):
             align_components(H, np.where(H > 1, np.inf, H))

@@ -161,7 +161,7 @@ def test_a_right_loss_passes():
         (WrongGradient(), "gradient is not the derivative of value"),
         (BoundTooLow(), "lies below the loss"),
         (BoundThatDoesNotTouch(), "does not touch"),
-        (SumOfAll(), r"value returns an array of shape \(\)"),
+        (SumOfAll(), r"value returns shape \(\)"),
         (Doubles(), "gradient returns float64 for float32"),
         (Writes(), "value modifies its arguments"),
         (WrongDegree(), "data and model are doubled"),
@@ -259,7 +259,7 @@ def test_a_right_penalty_passes():
         (CallsItselfRound(), "rotations change its value"),
         (CallsItselfSquare(), r"do not multiply its value by c\*\*2"),
         (CallsItselfPositive(), "returns negative numbers"),
-        (Bends(), "a curvature of 1 allows"),
+        (Bends(), "its curvature of 1 allows"),
         (WrongUnit(), "in_unit"),
     ],
 )
