@@ -6,8 +6,8 @@ import pytest
 from sklearn_mf import kernels
 
 # On data of 1e30 and 1e-30 too.
-CHUNKS = 8
-CASES = 60 if kernels.IMPLEMENTATION == "compiled" else 15
+CHUNKS = 4
+CASES = 120 if kernels.IMPLEMENTATION == "compiled" else 30
 # Each failed once, for a reason of its own: runaway codes, thousands of systems, overflow.
 FOUND = [5006245, 5012647, 5016112, 701073, 203384, 5014430, 601267]
 FOUND += [14000844, 14001574, 14005250, 15002165, 16001372, 16004736, 16009644]
@@ -22,7 +22,7 @@ def test_random_cases(chunk):
     for seed, _ in failed[:1]:
         fuzz.show(seed)
     assert not failed
-    assert outcomes["passed"] > 0.6 * CASES
+    assert outcomes["passed"] > 0.4 * CASES  # the others are refused
 
 
 @pytest.mark.parametrize("seed", FOUND)
