@@ -366,7 +366,7 @@ default=None
     def _fit(self, X, y, sample_weight, entry_weight, known=None):
         """Fit and set the fitted attributes; ``known`` is an initialization given by the caller."""
         table, given = X, {"X": X, "y": y}
-        if self._goes_on:
+        if self._is_warm_start:
             check_growth(self, X)
         X = check_X(self, X, reset=True)
         warn_of_unused_mark(self, X)
@@ -386,7 +386,7 @@ default=None
             self.max_iter,
             self.tol,
             self.random_state,
-            self._hides,
+            self._validation_split,
             self._judge,
         )
         result = fit(problem, run)
@@ -400,12 +400,12 @@ default=None
         return result
 
     @property
-    def _goes_on(self):
+    def _is_warm_start(self):
         """Whether this fit is a warm start from the previous one."""
         return getattr(self, "warm_start", False) and hasattr(self, "components_")
 
     @property
-    def _hides(self):
+    def _validation_split(self):
         """Share of entries hidden for early stopping and iterations without gain, or None."""
         return None
 

@@ -14,7 +14,7 @@ from sklearn_mf.solvers import ALS
 from sklearn_mf.utils._validation import Integral, RealNotInt
 
 
-def choose(estimator, objective: Objective, observations: ObservedMatrix, goes_on):
+def choose(estimator, objective: Objective, observations: ObservedMatrix, is_warm_start):
     """Rank and strength of the penalties, as parameters and data say.
 
     Parameters
@@ -25,7 +25,7 @@ def choose(estimator, objective: Objective, observations: ObservedMatrix, goes_o
         At the strength of the parameters, or of the last fit.
     observations : ObservedMatrix
         The data.
-    goes_on : bool
+    is_warm_start : bool
         Whether a fit goes on from the last one: what that has chosen holds.
 
     Returns
@@ -34,9 +34,9 @@ def choose(estimator, objective: Objective, observations: ObservedMatrix, goes_o
         With a start where hidden entries have chosen.
     """
     is_auto = estimator.alpha_W == "auto"
-    if goes_on and is_auto and estimator.n_components is None:
+    if is_warm_start and is_auto and estimator.n_components is None:
         return Choice(estimator.n_components_, objective.strength)
-    if goes_on or not is_auto:
+    if is_warm_start or not is_auto:
         return Choice(_rank(estimator, objective, observations), objective.strength)
     if share_missing(observations) == 0:
         return Choice(_rank(estimator, objective, observations), NOTHING)

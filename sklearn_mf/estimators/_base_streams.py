@@ -43,14 +43,14 @@ class StreamedFactorization(BaseFactorization):
         vars(self).update(fitted, loss_=posed.loss, _unit=unit, _mean_code=None)
 
     @property
-    def _hides(self):
+    def _validation_split(self):
         return (self.validation_fraction, self.n_iter_no_change) if self.early_stopping else None
 
     def _solver_of(self, problem: Problem):
         return solver_of(problem, self.solver, self.early_stopping)
 
     def _start(self, context, problem: Problem, unit, random_state):
-        model = self._model if self._goes_on else None
+        model = self._model if self._is_warm_start else None
         return first_factors(self, context, (problem, unit, model), random_state)
 
     def _fitted_attributes(self, result):

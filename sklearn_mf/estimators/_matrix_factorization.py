@@ -518,7 +518,7 @@ default=None
                 "whiten=True needs codes that may be turned until they are uncorrelated: use "
                 "positive=False, l1_ratio=0 and no penalty, or whiten=False."
             )
-        choice = choose(self, objective, observations, self._goes_on)
+        choice = choose(self, objective, observations, self._is_warm_start)
         return objective.at(choice.strength).problem(observations, choice.n_components), choice.Ht
 
     def _resolve_loss(self, table, X):

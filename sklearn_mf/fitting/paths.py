@@ -24,7 +24,7 @@ from sklearn_mf.observations import ObservedMatrix
 from sklearn_mf.solvers import ALS, BaseSolver, Spectral
 from sklearn_mf.starts.start import start
 from sklearn_mf.starts.widened import widened
-from sklearn_mf.utils._threads import in_threads, is_in_vain, one_blas_thread
+from sklearn_mf.utils._threads import in_threads, is_cancelled, one_blas_thread
 from sklearn_mf.utils._warnings import quiet
 
 # A path ends after LATE consecutive errors that exceed the smallest one by the fraction RISEN, or
@@ -156,10 +156,10 @@ class Paths:
                     errors.append(before)
                     if step == 0:
                         corner = factors, before
-                    if has_risen(errors, hidden.n_observed) or is_in_vain():
+                    if has_risen(errors, hidden.n_observed) or is_cancelled():
                         break
                 leasts.append(min(errors, default=np.inf))
-                if has_risen(leasts, hidden.n_observed) or is_in_vain():
+                if has_risen(leasts, hidden.n_observed) or is_cancelled():
                     break
         return scores, times
 

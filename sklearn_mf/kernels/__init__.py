@@ -26,7 +26,7 @@ __all__ = [
     "refine_prior_rows",
     "refine_rows",
     "score_rankings",
-    "settle_rows",
+    "solve_active_set_rows",
     "sgd_epoch",
     "solve_dense_rows",
     "solve_prior_rows",
@@ -72,7 +72,7 @@ if _wanted != "reference":
         prior, sums = reference_prior, reference_sums
 
 descend_rows = coordinates.descend_rows
-settle_rows = coordinates.settle_rows
+solve_active_set_rows = coordinates.solve_active_set_rows
 normal_equations = rows.normal_equations
 add_equations = sums.add_equations
 solve_systems = sums.solve_systems

@@ -222,7 +222,7 @@ cdef floating way_to_zero(floating before, floating after, bint held) noexcept n
     return 1
 
 
-cdef void settle_row(
+cdef void solve_active_set_row(
     int k, const floating* gram, const floating* moments, floating scale, const floating* ridge,
     const floating* l1, const floating* lower, floating* scratch, int* free_ones, floating eps,
     floating* v,
@@ -261,17 +261,17 @@ cdef void settle_row(
             return
 
 
-def settle_rows(grams, moments, penalty, start, n_threads):
-    """See ``sklearn_mf.kernels.reference.settle_rows``."""
+def solve_active_set_rows(grams, moments, penalty, start, n_threads):
+    """See ``sklearn_mf.kernels.reference.solve_active_set_rows``."""
     solution = np.array(start)
     if solution.size:
         # Descent goes on from what is solved, so that a part of the digits is worth having.
         eps = 0.1 * np.finfo(solution.dtype).eps
-        _settle(grams, moments, *penalty, eps, n_threads, solution)
+        _solve_active_sets(grams, moments, *penalty, eps, n_threads, solution)
     return solution
 
 
-def _settle(
+def _solve_active_sets(
     const floating[:, :, ::1] grams, const floating[:, ::1] moments, const floating[::1] scale,
     const floating[::1] ridge, const floating[::1] l1, const floating[::1] lower, double eps,
     int n_threads, floating[:, ::1] solution,
@@ -292,7 +292,7 @@ def _settle(
             if memory == NULL:
                 failed |= True
             else:
-                settle_row(
+                solve_active_set_row(
                     k, &grams[i * step, 0, 0], &moments[i, 0], scale[i], &ridge[0], &l1[0],
                     &lower[0], scratch, free_ones, <floating>eps, &solution[i, 0],
                 )

@@ -338,7 +338,7 @@ def _descend(gram, moments, penalty, v, accuracy):
     return violation
 
 
-def settle_rows(grams, moments, penalty, start, n_threads):
+def solve_active_set_rows(grams, moments, penalty, start, n_threads):
     """Move the nonzero coefficients of rows to where the objective is smallest.
 
     The objective is that of `descend_rows`. Zeros do not change, unless neither a bound nor an L1

@@ -137,7 +137,7 @@ def _solved(systems, before):
 def _coefficients(grams, moments, penalty, before):
     """Return the nonzero coefficients, if no other one becomes zero on the way."""
     grams, moments = (np.ascontiguousarray(part, before.dtype) for part in (grams, moments))
-    return kernels.settle_rows(grams, moments, penalty, before, threads_for(before, 1))
+    return kernels.solve_active_set_rows(grams, moments, penalty, before, threads_for(before, 1))
 
 
 def _beyond(systems, before, after):

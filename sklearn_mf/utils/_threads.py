@@ -215,7 +215,7 @@ def in_threads(function, items, work):
 
     The function should release the GIL, as kernels, SciPy and elementwise operations on blocks do.
     An error ends all threads after their current items; functions that take long may check
-    `is_in_vain`.
+    `is_cancelled`.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def in_threads(function, items, work):
     return results
 
 
-def is_in_vain():
+def is_cancelled():
     """Return whether another thread of `in_threads` has failed, so that results are not needed."""
     failed = getattr(_local, "failed", None)
     return failed is not None and failed.is_set()

@@ -140,10 +140,12 @@ def test_settled_rows_are_those_of_the_reference(dtype, shared, numbers, n_threa
     start[:, 3] = 0
     arguments = grams, moments, penalty(40, 19, *numbers, dtype=dtype), start
     before = start.copy()
-    found = kernels.settle_rows(*arguments, n_threads)
+    found = kernels.solve_active_set_rows(*arguments, n_threads)
     assert found.dtype == dtype
-    np.testing.assert_allclose(found, reference.settle_rows(*arguments, 1), rtol=1e-3, atol=1e-3)
-    np.testing.assert_array_equal(found, kernels.settle_rows(*arguments, 1))
+    np.testing.assert_allclose(
+        found, reference.solve_active_set_rows(*arguments, 1), rtol=1e-3, atol=1e-3
+    )
+    np.testing.assert_array_equal(found, kernels.solve_active_set_rows(*arguments, 1))
     np.testing.assert_array_equal(start, before)
     assert not found[:, 3].any()
 
@@ -152,11 +154,13 @@ def test_settled_rows_are_those_of_the_reference(dtype, shared, numbers, n_threa
 def test_settling_leaves_singular_systems_and_frees_what_nothing_holds(kernel):
     gram = np.array([[2.0, 1.0], [1.0, 2.0]])
     numbers = np.ones(1), np.zeros(2), np.zeros(2), np.array([0.0, -INF])
-    free = kernel.settle_rows(gram[None], np.array([[1.0, -4.0]]), numbers, np.array([[1.0, 0]]), 1)
+    free = kernel.solve_active_set_rows(
+        gram[None], np.array([[1.0, -4.0]]), numbers, np.array([[1.0, 0]]), 1
+    )
     np.testing.assert_allclose(free, [[2.0, -3.0]], rtol=1e-12)
     singular = np.ones((1, 2, 2))
     start = np.array([[1.0, 2.0]])
-    stays = kernel.settle_rows(singular, np.array([[1.0, 1.0]]), numbers, start, 1)
+    stays = kernel.solve_active_set_rows(singular, np.array([[1.0, 1.0]]), numbers, start, 1)
     np.testing.assert_array_equal(stays, start)
 
 

@@ -472,13 +472,13 @@ class TestInThreads:
             visited.append(item)
             if threading.get_ident() == here:
                 raise KeyboardInterrupt
-            while not _threads.is_in_vain():
+            while not _threads.is_cancelled():
                 time.sleep(0.001)
 
         with _threads.one_blas_thread(), pytest.raises(KeyboardInterrupt):
             _threads.in_threads(visit, range(100), np.inf)
         assert len(visited) <= 3
-        assert not _threads.is_in_vain()
+        assert not _threads.is_cancelled()
 
     def test_floating_point_errors_are_handled_as_by_the_caller(self):
         def squares():
