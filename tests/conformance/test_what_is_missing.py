@@ -43,7 +43,7 @@ def test_a_loss_that_is_silent_and_keeps_the_type_passes():
 
 
 def test_a_loss_that_tells_of_missing_values_hears_how_not_to():
-    with pytest.raises(AssertionError, match=r"Telling.*value makes NumPy.*np\.errstate"):
+    with pytest.raises(AssertionError, match=r"Telling.*value lets NumPy.*np\.errstate"):
         check_loss(Telling())
 
 
@@ -60,5 +60,5 @@ def test_a_solver_without_a_name_hears_that_it_has_none():
 
 
 def test_a_solver_without_a_step_hears_that_it_has_none():
-    with pytest.raises(AssertionError, match=r"Idle\(\): it does not define _step"):
+    with pytest.raises(AssertionError, match=r"Idle\(\): it defines neither _step"):
         check_solver(Idle())

@@ -537,5 +537,5 @@ def test_a_frame_of_weights_has_the_columns_of_the_data(method):
     weights = pd.DataFrame(rng.random((20, 3)), columns=list("abc"))
     model = MatrixFactorization(2, alpha_W=0.1, random_state=0).fit(X, entry_weight=weights)
     getattr(model, method)(X, entry_weight=weights)
-    with pytest.raises(ValueError, match="entry_weight has the column 'c' where X has 'a'"):
+    with pytest.raises(ValueError, match="entry_weight has the column 'c' instead of 'a'"):
         getattr(model, method)(X, entry_weight=weights[list("cba")])

@@ -79,7 +79,7 @@ def test_what_is_left_out_is_named():
 
 
 def test_what_only_blocks_answer_says_so():
-    with pytest.raises(TypeError, match=r"ProductOfTwo is no block: ask its blocks\(\) for model"):
+    with pytest.raises(TypeError, match=r"ProductOfTwo is not a block: use model of its blocks\(\)"):
         ProductOfTwo(A, B).model(A, B.T)
 
 

@@ -186,7 +186,7 @@ def test_where_nothing_can_be_hidden_a_typical_strength_serves():
 def test_no_penalty_said_explicitly_is_obeyed_with_a_warning():
     X = noisy()
     X[3, 2:] = np.nan
-    with pytest.warns(UserWarning, match="row 3 with [12]. Without a penalty .* Use alpha_W > 0"):
+    with pytest.warns(UserWarning, match="row 3 with [12]. Without a penalty, .* Use alpha_W > 0"):
         model = MatrixFactorization(3, alpha_W=0, random_state=0).fit(X)
     assert model.alpha_W_ == 0
     MatrixFactorization(3, random_state=0).fit(X)

@@ -234,7 +234,7 @@ class TestOthers:
     def test_transformers_that_cannot_be_undone_are_no_imputers(self, X):
         pipeline = make_pipeline(SimpleImputer(), Normalizer())
         with pytest.raises(
-            ValueError, match="Normalizer has no inverse_transform, and is no imputer"
+            ValueError, match="Normalizer has no inverse_transform and is not an imputer"
         ):
             cross_val_entries(pipeline, X)
 
@@ -243,7 +243,7 @@ class TestOthers:
             def transform(self, X):
                 return np.nansum(X, axis=1, keepdims=True)
 
-        with pytest.raises(ValueError, match="Sums has no inverse_transform, and is no imputer"):
+        with pytest.raises(ValueError, match="Sums has no inverse_transform and is not an imputer"):
             cross_val_entries(Sums(), X)
 
 

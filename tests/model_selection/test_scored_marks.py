@@ -186,7 +186,7 @@ def refused():
             ),
             r"FeatureUnion, whose estimators have different missing_values: \[-1, -2\]",
         ),
-        "text": (SimpleImputer(missing_values="?"), r"missing_values='\?', which is no number"),
+        "text": (SimpleImputer(missing_values="?"), r"missing_values='\?', which is not a number"),
         "inner": (
             make_pipeline(FunctionTransformer(), make_pipeline(SimpleImputer(missing_values=-1))),
             "step 'pipeline' has missing_values=-1",
