@@ -168,7 +168,7 @@ def test_pairs_that_come_twice_are_summed_and_zeros_are_nothing():
     [
         ({}, -2.0, r"row 7, column 5 has -2. Use negative='dislike'"),
         ({}, np.nan, "NaN in row 7, column 5. Remove entries that are not known"),
-        ({"confidence": lambda x: x - 1.0}, 1.0, r"confidence 0 for the value 1 in row \d+, column \d+"),
+        ({"confidence": lambda x: x - 1.0}, 1.0, r"confidence 0 for the value 1 in row \d+"),
         ({"confidence": lambda x: x[:3]}, 1.0, "confidence returned an array of shape"),
     ],
 )

@@ -134,7 +134,7 @@ class TestDisplays:
         display = RankSearchDisplay.from_estimator(pipeline)
         assert display.best_rank == pipeline[-1].best_rank_
         assert RankSearchDisplay.from_estimator(search).best_rank == search.best_rank_
-        with pytest.raises(ValueError, match="no numbers of components: pass a fitted RankSearchCV"):
+        with pytest.raises(ValueError, match="no numbers of components: pass a fitted Rank"):
             RankSearchDisplay.from_estimator(plain)
 
     def test_a_search_without_a_last_fit_says_so(self, plt):

@@ -92,9 +92,9 @@ def test_no_step_goes_beyond_an_observed_count():
 def test_biases_without_a_best_value_end_soon(monkeypatch, loss, positive):
     # A bias of next to minus infinity is best for a row of zeros, whatever holds its other codes.
     X = np.random.default_rng(0).integers(0, 2, size=(12, 4)).astype(float)
-    penalties = {"alpha_W": 0.0, "alpha_H": 0.1}
+    options = {"alpha_W": 0.0, "alpha_H": 0.1, "max_iter": 1000, "random_state": 0}
     model = MatrixFactorization(
-        1, loss=loss, bias="both", positive=positive, **penalties, solver="lbfgs", random_state=0
+        1, loss=loss, bias="both", positive=positive, solver="lbfgs", **options
     ).fit(X)
     solved, n_systems = active_set._solved, []
     monkeypatch.setattr(active_set, "_solved", lambda *a: n_systems.append(1) or solved(*a))
