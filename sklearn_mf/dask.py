@@ -228,6 +228,8 @@ class DaskBlocks(RowBlocks):
         Without rows, of the columns' names.
     """
 
+    _remedy = "Pass X.compute(), or X[start:stop].compute() for some of its rows."
+
     def __init__(self, array, heading=None):
         self.array = array
         self.parts = list(array.to_delayed().ravel())

@@ -54,9 +54,9 @@ print(f"{X.shape[0]} documents, {X.shape[1]} words, {X.nnz / np.prod(X.shape):.0
 # ----------------
 #
 # :class:`~sklearn_mf.RankSearchCV` hides a fifth of the counts at a time and predicts them. For
-# this it needs a dense array, in which hidden counts can be missing. The Kullback-Leibler
-# divergence is the loss that suits counts; a slight penalty keeps topics in bounds that only few
-# words support.
+# this the counts are put into a dense array, in which single counts can be missing. The
+# Kullback-Leibler divergence is the loss that suits counts; a slight penalty keeps topics in bounds
+# that only few words support.
 import matplotlib.pyplot as plt
 
 from sklearn_mf import NMF, RankSearchCV

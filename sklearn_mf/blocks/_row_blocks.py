@@ -59,6 +59,8 @@ class RowBlocks:
     """
 
     ndim = 2
+    # How to get rows in memory.
+    _remedy = "Pass the rows of single blocks, as read(number) returns them."
 
     def __init__(self, read, lengths, n_features, dtype=np.float64, heading=None):
         if not callable(read):
@@ -98,14 +100,13 @@ class RowBlocks:
 
     def __getitem__(self, rows):
         raise TypeError(
-            f"{self!r} is not indexed: what is asked of single rows takes these rows in memory, "
-            "such as those that read(number) returns."
+            f"{self!r} cannot be indexed: this method needs its rows in memory. {self._remedy}"
         )
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
-            f"{self!r} is not pulled into memory unasked. Where it fits, stack the blocks that "
-            "read(number) returns."
+            f"{self!r} is not loaded into memory automatically, which this method needs. "
+            f"{self._remedy}"
         )
 
     def read(self, number):

@@ -52,9 +52,7 @@ def check_metric(metric):
     if metric not in METRICS:
         raise ValueError(
             f"metric must be one of {sorted(METRICS)}, 'ndcg', 'ndcg@k' with an integer k, or a "
-            f"callable metric(y_true, y_pred); got {metric!r}."
-            f"{did_you_mean(metric, [*METRICS, 'ndcg'])}"
-            f"metric(y_true, y_pred); got {metric!r}.{did_you_mean(metric, [*METRICS, 'ndcg'])}"
+            f"callable metric(y_true, y_pred); got {metric!r}.{did_you_mean(metric, [*METRICS, 'ndcg'])}"
         )
     return METRICS[metric]
 

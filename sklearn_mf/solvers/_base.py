@@ -121,7 +121,8 @@ class BaseSolver(BaseEstimator):
 
     ``_step(problem, state)`` replaces ``state.W`` and ``state.Ht`` by improved factors and returns
     the objective at them. It must not write into the old arrays: then an interrupted step loses
-    nothing.
+    nothing. At the start only ``state.Ht`` is initialized, while ``state.W`` may be zero, so a
+    solver that improves one factor at a time must improve W first.
 
     A solver that wraps a library with its own loop overrides ``_run(problem, state, record)``
     instead. After every iteration it replaces the factors in ``state`` and calls
