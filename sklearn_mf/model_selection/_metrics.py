@@ -50,9 +50,10 @@ def check_metric(metric):
     if name == "ndcg" and (metric == name or (k.isdecimal() and int(k) > 0)):
         return partial(_ndcg, k=int(k) if k else None)
     if metric not in METRICS:
+        hint = did_you_mean(metric, [*METRICS, "ndcg"])
         raise ValueError(
             f"metric must be one of {sorted(METRICS)}, 'ndcg', 'ndcg@k' with an integer k, or a "
-            f"callable metric(y_true, y_pred); got {metric!r}.{did_you_mean(metric, [*METRICS, 'ndcg'])}"
+            f"callable metric(y_true, y_pred); got {metric!r}.{hint}"
         )
     return METRICS[metric]
 
