@@ -199,12 +199,12 @@ class TestRefusals:
             NMF(2).fit(in_blocks(data("complete")))
 
     def test_blocks_are_not_pulled_into_memory_by_numpy(self):
-        with pytest.raises(TypeError, match="not pulled into memory"):
+        with pytest.raises(TypeError, match="not loaded into memory"):
             np.asarray(in_blocks(data("dense")))
 
     def test_single_rows_are_asked_for_in_memory(self):
         B = in_blocks(data("stored"))
-        with pytest.raises(TypeError, match="takes these rows in memory"):
+        with pytest.raises(TypeError, match="needs its rows in memory"):
             model("stored").fit(B).predict_entries(B, [0], [1])
 
     def test_early_stopping_is_refused_by_name(self):
