@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import CancelledError
 from copy import deepcopy
 from functools import partial, reduce
+from operator import itemgetter
 from typing import NamedTuple
 
 import dask
@@ -17,7 +18,7 @@ import numpy as np
 from dask.delayed import delayed
 from scipy import sparse
 
-from sklearn_mf.blocks._engine import of_rows, put
+from sklearn_mf.blocks._engine import added, of_rows, put
 from sklearn_mf.blocks._row_blocks import RowBlocks, float_like
 
 __all__ = ["LabeledChunks", "csr_from_triplets"]
@@ -86,8 +87,8 @@ class DaskEngine:
     def visit(self, function, rows=(), shared=()):
         """Both; see `LoopEngine.visit`."""
         pairs = self._tasks(_visited, (function, rows, shared))
-        sums = _tree([_task(_second, pair) for pair in pairs])
-        *kept, total = computed(*(_task(_first, pair) for pair in pairs), sums)
+        sums = _tree([_task(itemgetter(1), pair) for pair in pairs])
+        *kept, total = computed(*(_task(itemgetter(0), pair) for pair in pairs), sums)
         return self._put(kept), total
 
     def _tasks(self, work, question):
@@ -195,26 +196,9 @@ def _summed(block, function, rows, shared):
     return function(block, None, *rows, *shared)[1]
 
 
-def _first(pair):
-    return pair[0]
-
-
-def _second(pair):
-    return pair[1]
-
-
 def _sum_of(first, *others):
     """Of several parts; the first is not written to, as it may be asked for again."""
-    return reduce(_plus, others, deepcopy(first))
-
-
-def _plus(total, part):
-    if isinstance(total, tuple):
-        return tuple(map(_plus, total, part))
-    if isinstance(total, np.ndarray):
-        total += part
-        return total
-    return None if total is None else total + part
+    return reduce(added, others, deepcopy(first))
 
 
 class DaskBlocks(RowBlocks):

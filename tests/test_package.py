@@ -142,7 +142,7 @@ def test_the_import_adds_little_to_that_of_scikit_learn():
     code += "theirs = perf_counter()\nimport sklearn_mf\n"
     code += "print((perf_counter() - theirs) / (theirs - start))"
     # A busy machine can only disturb it: one good run is proof.
-    assert any(float(python(code).stdout) < 0.3 for _ in range(5))
+    assert any(float(python(code).stdout) < 0.25 for _ in range(5))
 
 
 def test_the_import_brings_no_optional_package():

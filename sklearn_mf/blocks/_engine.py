@@ -73,8 +73,8 @@ class LoopEngine:
             The sum.
         """
         kept = total = None
-        for first, block in self:
-            part = slice(first, first + block_rows(self.starts, first))
+        for number, (_, block) in enumerate(self):
+            part = slice(*self.starts[number : number + 2])
             own = [of_rows(numbers, part) for numbers in rows]
             found, total = function(block, total, *own, *shared)
             kept = put(kept, part, found, self.starts[-1])
@@ -89,17 +89,26 @@ class LoopEngine:
         return self.visit(function, rows, shared)[1]
 
 
-def block_rows(starts, first):
-    """Rows of the block that begins there."""
-    following = np.searchsorted(starts, first, side="right")
-    return int(starts[following] - first)
-
-
 def of_rows(numbers, part):
     """What belongs to some rows: of an array, of what knows its rows, or None."""
     if numbers is None:
         return None
     return numbers.of_rows(part) if hasattr(numbers, "of_rows") else numbers[part]
+
+
+def added(total, part):
+    """The sum of two parts: numbers, arrays, lists one after the other, or tuples of these.
+
+    Arrays of the total are added to in place: the first part has been made for the sum.
+    """
+    if total is None:
+        return part
+    if isinstance(part, tuple):
+        return tuple(added(one, other) for one, other in zip(total, part, strict=True))
+    if isinstance(part, np.ndarray):
+        total += part
+        return total
+    return total + part
 
 
 def put(kept, part, found, n_rows):

@@ -24,8 +24,6 @@ from sklearn_mf.utils._twins import twin
 BLOCK_ENTRIES = 1 << 19
 # Number of entries whose elementwise results stay in the cache.
 CACHED_ENTRIES = 1 << 16
-# Number of floats in the normal equations of rows that are solved together.
-EQUATIONS = 1 << 21
 # Powers of two between which squares keep all digits.
 SAFE = {np.float32: 50, np.float64: 400}
 
@@ -389,13 +387,12 @@ class ObservedMatrix(ABC):
 
     def improve_by_systems(self, design, offsets, penalty, start, improve):
         """Apply `improve_rows` to the systems of some rows at a time, which limits the memory."""
-        descent = Descent.empty(start)
-        step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
-        for first in range(0, len(start), step):
-            rows = slice(first, min(first + step, len(start)))
+
+        def improved(rows):
             systems = self.subset(rows).systems(design, offsets, penalty.of_rows(rows))
-            descent.put(rows, improve(systems, start[rows]))
-        return descent
+            return improve(systems, start[rows])
+
+        return Descent.in_parts(start, improved)
 
     def systems(self, design, offsets, penalty=None):
         """Return the normal equations of every row; see ``kernels.normal_equations``.

@@ -15,11 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from sklearn_mf.blocks._engine import added
 from sklearn_mf.observations._base import ObservedMatrix
 from sklearn_mf.systems import Descent, PackedSystems, RowPenalty
-
-# Rows whose systems are unpacked at a time, in numbers.
-EQUATIONS = 1 << 21
 
 
 class Facts(NamedTuple):
@@ -176,9 +174,8 @@ class BlockedObservations(ObservedMatrix):
         regressors : callable
             Of rows of W; returns the design and the offsets of the columns' regressions.
         """
-        self.facts  # noqa: B018 - known to the copy, too
         other = copy(self)
-        other.regressors = regressors
+        vars(other).update(facts=self.facts, regressors=regressors)
         return other
 
     def _found(self, method, numbers, start=None, extra=()):
@@ -306,13 +303,12 @@ class BlockedFeatures(ObservedMatrix):
         return self.sums(design, offsets).of_rows(slice(0, self.shape[0]), penalty)
 
     def improve_rows(self, design, offsets, penalty, start, improve):
-        sums, descent = self.sums(design, offsets), Descent.empty(start)
-        step = max(1, EQUATIONS // (design.shape[1] ** 2 + 1))
-        for first in range(0, len(start), step):
-            rows = slice(first, min(first + step, len(start)))
-            systems = sums.of_rows(rows, penalty.of_rows(rows))
-            descent.put(rows, improve(systems, start[rows]))
-        return descent
+        sums = self.sums(design, offsets)
+
+        def improved(rows):
+            return improve(sums.of_rows(rows, penalty.of_rows(rows)), start[rows])
+
+        return Descent.in_parts(start, improved)
 
     def product(self, dense, offsets, row_offsets=0):
         row_offsets = np.broadcast_to(np.asarray(row_offsets, dtype=self.dtype), self.shape[:1])
@@ -413,18 +409,6 @@ def _split_gradient(block: ObservedMatrix, total, W, Ht, loss, with_loss):
 
 def _split_gradient_of_columns(block: ObservedMatrix, total, Ht, W, loss, with_loss):
     return None, added(total, block.T.split_gradient(W, Ht, loss, with_loss=with_loss))
-
-
-def added(total, part):
-    """The sum of two parts: numbers, arrays, lists one after the other, or tuples of these."""
-    if total is None:
-        return part
-    if isinstance(part, tuple):
-        return tuple(added(one, other) for one, other in zip(total, part, strict=True))
-    if isinstance(part, np.ndarray):
-        total += part  # which the first block made for this sum
-        return total
-    return total + part
 
 
 def _fingerprint(design, offsets):

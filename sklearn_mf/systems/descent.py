@@ -8,6 +8,9 @@ from sklearn_mf import kernels
 from sklearn_mf.systems.row_systems import RowSystems
 from sklearn_mf.utils._threads import n_threads
 
+# Numbers in the systems of the rows that are improved at a time.
+EQUATIONS = 1 << 21
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -46,6 +49,29 @@ class Descent:
         """Return an empty result, to be filled part by part."""
         per_row = np.zeros_like(start, shape=len(start))
         return cls(np.array(start), per_row, per_row.astype(np.float64), per_row.astype(bool))
+
+    @classmethod
+    def in_parts(cls, start, improve):
+        """Return the descent of some rows at a time, which limits the memory of their systems.
+
+        Parameters
+        ----------
+        start : ndarray of shape (n_rows, k)
+            The initial rows.
+        improve : callable
+            A function of a slice of rows that returns their descent.
+
+        Returns
+        -------
+        descent : Descent
+            The descent of all rows.
+        """
+        descent = cls.empty(start)
+        step = max(1, EQUATIONS // (start.shape[1] ** 2 + 1))
+        for first in range(0, len(start), step):
+            rows = slice(first, min(first + step, len(start)))
+            descent.put(rows, improve(rows))
+        return descent
 
     def put(self, rows, part):
         """Store the result of some rows."""
